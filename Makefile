@@ -1,0 +1,53 @@
+# Every target sets itself up: a virtual environment in .venv with the exact versions of constraints.txt.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+READY := $(VENV)/.ready
+STUBS := clients/python
+PROTOS := $(wildcard proto/kandinsky_api/v1/*.proto)
+# One thread a process, and no long spinning: two torch processes on a small machine starve each other otherwise.
+export OMP_NUM_THREADS ?= 1
+export GOMP_SPINCOUNT ?= 10000
+
+.PHONY: demo test check serve bench proto proto-check setup clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(PY) || python3 -m venv $(VENV)
+	# torch first and exact: a looser request would pull a CUDA build of several GB.
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,openvino,dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(PY) -m demo
+
+serve: $(READY)
+	$(BIN)/kandinsky serve
+
+test: $(READY)
+	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m slow
+
+check: $(READY) proto-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
+
+bench: $(READY)
+	$(PY) -m benchmarks
+
+proto: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto --python_out=$(STUBS) --grpc_python_out=$(STUBS) \
+		--mypy_out=quiet:$(STUBS) --mypy_grpc_out=quiet:$(STUBS) $(PROTOS)
+
+proto-check: proto
+	@test -z "$$(git status --porcelain -- $(STUBS)/kandinsky_api)" || \
+		{ git --no-pager diff --stat -- $(STUBS)/kandinsky_api; \
+		  echo "The committed stubs differ from the protos: run 'make proto' and commit the result."; exit 1; }
+
+clean:
+	rm -rf $(VENV) demo/out .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Makes networks fast: the backend plugins, their registry and the parity gate."""

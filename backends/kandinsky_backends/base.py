@@ -1,0 +1,94 @@
+"""What a backend is: the whole plug, in one file.
+
+A backend takes a network (a ``torch.nn.Module`` that is called once per step, with positional tensors, and returns one
+tensor or a tuple of tensors) and gives back something that is called the same way and is faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+
+class Role(StrEnum):
+    """What a network is for; a backend may treat roles differently, or leave some to eager."""
+
+    PRIOR = "prior"
+    UNET = "unet"
+    MOVQ_DECODER = "movq_decoder"
+    MOVQ_ENCODER = "movq_encoder"
+    TEXT_ENCODER = "text_encoder"
+    IMAGE_ENCODER = "image_encoder"
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """The shapes of one call: ``rows`` leads every input, ``sample`` is what follows in each input, in order.
+
+    For a UNet of 64x64 images: ``BatchShape(rows=2, samples=((4, 8, 8), (), (32,)))`` - latents, timestep, embedding.
+    """
+
+    rows: int
+    samples: tuple[tuple[int, ...], ...]
+    dtypes: tuple[torch.dtype, ...]
+
+    def random_inputs(self, device: torch.device, seed: int = 0) -> tuple[Tensor, ...]:
+        """Draws inputs of these shapes: normal floats, ones for integers and booleans."""
+        generator = torch.Generator().manual_seed(seed)
+        inputs = []
+        for sample, dtype in zip(self.samples, self.dtypes, strict=True):
+            shape = (self.rows, *sample)
+            if dtype.is_floating_point:
+                inputs.append(torch.randn(shape, generator=generator).to(device, dtype))
+            else:
+                inputs.append(torch.ones(shape, dtype=dtype, device=device))
+        return tuple(inputs)
+
+
+class Network(Protocol):
+    """A prepared network: called with tensors that share their leading dimension, the rows."""
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Runs one step for all rows; every output has the rows as its leading dimension."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A way to make networks fast. Registered by name in the entry-point group ``kandinsky.backends``."""
+
+    name: str
+
+    def probe(self, device: torch.device) -> None:
+        """Returns when the backend can serve ``device`` here.
+
+        Raises:
+            BackendUnavailable: with the reason and what to do about it.
+        """
+        ...
+
+    def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+        """Makes ``network`` ready to be called, warmed up for ``shapes`` (which may be empty).
+
+        ``network`` is in eval mode on its device and in its dtype; its parameters must not be changed, since eager and
+        other stages may hold them too. The result must accept any number of rows and any sample shape the module
+        itself accepts.
+
+        Raises:
+            BackendUnavailable: when this network cannot be prepared; the server falls back to eager.
+        """
+        ...
+
+
+class BackendUnavailable(Exception):
+    """A backend cannot be used here. ``reason`` says why, ``hint`` what to do about it."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(f"{reason} {hint}".strip())
+        self.reason = reason
+        self.hint = hint

@@ -1,0 +1,1 @@
+"""Calls a Kandinsky 2.2 gRPC server."""

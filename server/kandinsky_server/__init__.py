@@ -1,0 +1,1 @@
+"""Serves Kandinsky 2.2 over gRPC."""
