@@ -1,7 +1,7 @@
 """What a backend is: the whole plug, in one file.
 
-A backend takes a network (a ``torch.nn.Module`` that is called once per step, with positional tensors, and returns one
-tensor or a tuple of tensors) and gives back something that is called the same way and is faster.
+A backend takes a network (a ``torch.nn.Module`` that is called once per step, with positional tensors, and
+returns one tensor or a tuple of tensors) and gives back something that is called the same way and is faster.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Role(StrEnum):
 class BatchShape:
     """The shapes of one call: ``rows`` leads every input, ``sample`` is what follows in each input, in order.
 
-    For a UNet of 64x64 images: ``BatchShape(rows=2, samples=((4, 8, 8), (), (32,)))`` - latents, timestep, embedding.
+    For a UNet of 64x64 images: ``BatchShape(rows=2, samples=((4, 8, 8), (), (32,)))`` - latents, timestep,
+    embedding.
     """
 
     rows: int
@@ -38,29 +39,55 @@ class BatchShape:
     dtypes: tuple[torch.dtype, ...]
 
     def random_inputs(self, device: torch.device, seed: int = 0) -> tuple[Tensor, ...]:
-        """Draws inputs of these shapes: normal floats, ones for integers and booleans."""
+        """Draws inputs of these shapes: normal floats, token ids 1 to 7, masks that start with True."""
         generator = torch.Generator().manual_seed(seed)
         inputs = []
         for sample, dtype in zip(self.samples, self.dtypes, strict=True):
             shape = (self.rows, *sample)
             if dtype.is_floating_point:
-                inputs.append(torch.randn(shape, generator=generator).to(device, dtype))
+                values = torch.randn(shape, generator=generator)
+            elif dtype == torch.bool:
+                values = torch.rand(shape, generator=generator) < 0.5
+                values[..., :1] = True  # attention over nothing would be NaN
             else:
-                inputs.append(torch.ones(shape, dtype=dtype, device=device))
+                values = torch.randint(1, 8, shape, generator=generator)
+            inputs.append(values.to(device, dtype))
         return tuple(inputs)
+
+
+@dataclass(frozen=True)
+class NamedNetwork:
+    """A network of a loaded model, to be checked: its stage, its role, and the shapes it is served with.
+
+    The server yields them from the function it registers as ``model`` in the entry-point group
+    ``kandinsky.networks``: ``load_networks(model: str | None) -> Iterable[NamedNetwork]``.
+    """
+
+    stage: str
+    role: Role
+    module: nn.Module
+    shapes: tuple[BatchShape, ...]
 
 
 class Network(Protocol):
     """A prepared network: called with tensors that share their leading dimension, the rows."""
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Runs one step for all rows; every output has the rows as its leading dimension."""
+        """Runs one step for all rows; every output has the rows as its leading dimension.
+
+        Outputs belong to the caller: a later call must not write into them. Called from one thread at a time.
+        """
         ...
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """A way to make networks fast. Registered by name in the entry-point group ``kandinsky.backends``."""
+    """A way to make networks fast. Registered by name in the entry-point group ``kandinsky.backends``.
+
+    What is registered is called with one argument, a ``BackendOptions``, and returns the backend: a class
+    will do. Its module should import without the libraries that may be missing, so that ``probe`` can say
+    what to install.
+    """
 
     name: str
 
@@ -75,9 +102,9 @@ class Backend(Protocol):
     def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
         """Makes ``network`` ready to be called, warmed up for ``shapes`` (which may be empty).
 
-        ``network`` is in eval mode on its device and in its dtype; its parameters must not be changed, since eager and
-        other stages may hold them too. The result must accept any number of rows and any sample shape the module
-        itself accepts.
+        ``network`` is in eval mode on its device and in its dtype; its parameters must not be changed, since
+        eager and other stages may hold them too. The result must accept any number of rows and any sample
+        shape the module itself accepts.
 
         Raises:
             BackendUnavailable: when this network cannot be prepared; the server falls back to eager.

@@ -1,0 +1,42 @@
+"""What a user may ask of a backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Attention(StrEnum):
+    """How eager computes attention: ``sdpa`` is fused and fast, ``math`` is the plain two matrix products."""
+
+    SDPA = "sdpa"
+    MATH = "math"
+
+
+@dataclass(frozen=True)
+class BackendOptions:
+    """The one argument of every backend: the entry point's object is called as ``BackendClass(options)``.
+
+    A backend uses what concerns it and ignores the rest.
+
+    Attributes:
+        threads: CPU threads of one network call; ``None`` is what torch uses (see ``threads.set_threads``).
+        attention: eager's attention.
+        deterministic: nothing that may change a bit of the result between runs: math attention, and ``auto``
+            is eager.
+        cache_dir: where compiled networks are kept for the next start; ``None`` writes no file.
+        buckets: row counts that ``compiled`` compiles, ascending; a batch is padded to the next one up.
+    """
+
+    threads: int | None = None
+    attention: Attention = Attention.SDPA
+    deterministic: bool = False
+    cache_dir: Path | None = None
+    buckets: tuple[int, ...] = (1, 2, 4, 8, 16)
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads must be at least 1, not {self.threads}")
+        if not self.buckets or list(self.buckets) != sorted(set(self.buckets)) or self.buckets[0] < 1:
+            raise ValueError(f"buckets must be ascending row counts of at least 1, not {self.buckets}")

@@ -1,0 +1,135 @@
+"""The parity gate: a prepared network must give what eager gives, or eager is used."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kandinsky_backends.base import Backend, BackendUnavailable, BatchShape, Network, Role
+from kandinsky_backends.eager import EagerNetwork
+
+logger = logging.getLogger(__name__)
+
+# The largest difference of one network call from eager that is put down to the order of additions. Outputs
+# are of order 1 (predicted noise, embeddings, pixels in [-1, 1]); an output with larger values is first
+# scaled to 1.
+TOLERANCES = {
+    # Ten times below the promise for a whole image (1e-3), since up to 100 calls add up. OpenVINO measures
+    # 5e-6.
+    torch.float32: 1e-4,
+    # 10 mantissa bits: one rounding is 5e-4 at 1; a UNet's ~100 layers random-walk that to about 1e-2.
+    torch.float16: 2e-2,
+    # 7 mantissa bits: 8 times coarser than float16.
+    torch.bfloat16: 1.6e-1,
+}
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far a prepared network is from eager: the largest difference over all shapes, outputs and
+    elements."""
+
+    difference: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is a number within the tolerance."""
+        return self.difference <= self.tolerance
+
+
+@dataclass(frozen=True)
+class PreparedNetwork:
+    """A network that is ready to serve, and how it came to be.
+
+    Attributes:
+        network: what to call.
+        backend_name: the backend that runs it: ``eager`` after a fallback.
+        parity_difference: largest difference of the backend asked for from eager; ``None`` when it was not
+            measured.
+        fallback_reason: why the backend asked for does not run it; ``None`` when it does.
+    """
+
+    network: Network
+    backend_name: str
+    parity_difference: float | None = None
+    fallback_reason: str | None = None
+
+
+def prepare_with_parity(
+    backend: Backend,
+    network: nn.Module,
+    role: Role,
+    shapes: Sequence[BatchShape],
+    dtype: torch.dtype,
+    strict: bool,
+) -> PreparedNetwork:
+    """Prepares ``network`` with ``backend`` and holds it to eager on fixed inputs of ``shapes``.
+
+    A backend that fails, or differs by more than its dtype's tolerance, is replaced by eager with a warning.
+
+    Raises:
+        BackendUnavailable: in ``strict`` mode, instead of that replacement.
+    """
+    if backend.name == "eager":
+        return PreparedNetwork(backend.prepare(network, role, shapes), backend.name)
+    # Before prepare, so that a backend which spoils the module is found out.
+    expected = reference_outputs(network, shapes)
+    difference, cause = None, None
+    try:
+        prepared = backend.prepare(network, role, shapes)
+        parity = compare(prepared, expected, shapes, dtype, device_of(network))
+        difference = parity.difference
+        if parity.passed:
+            return PreparedNetwork(prepared, backend.name, difference)
+        reason = f"it differs from eager by {difference:.2g}; {parity.tolerance:.2g} is allowed for {dtype}"
+    except Exception as error:  # whatever a backend throws, eager can serve
+        cause, reason = error, f"{type(error).__name__}: {error}"
+    message = f"The backend '{backend.name}' cannot run the {role} network: {reason}."
+    if strict:
+        raise BackendUnavailable(
+            message, "Choose another backend, or allow the fallback to eager."
+        ) from cause
+    logger.warning("%s Falling back to eager.", message, exc_info=cause)
+    return PreparedNetwork(EagerNetwork(network), "eager", difference, reason)
+
+
+def reference_outputs(network: nn.Module, shapes: Sequence[BatchShape]) -> list[tuple[Tensor, ...]]:
+    """What eager gives for the fixed inputs of each shape."""
+    eager, device = EagerNetwork(network), device_of(network)
+    return [eager(*shape.random_inputs(device)) for shape in shapes]
+
+
+def compare(
+    network: Network,
+    expected: Sequence[tuple[Tensor, ...]],
+    shapes: Sequence[BatchShape],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Parity:
+    """Calls ``network`` on the fixed inputs of each shape and compares with ``expected``."""
+    differences = [0.0]
+    for shape, references in zip(shapes, expected, strict=True):
+        outputs = network(*shape.random_inputs(device))
+        differences += [max_difference(*pair) for pair in zip(outputs, references, strict=True)]
+    return Parity(max(differences), TOLERANCES[dtype])
+
+
+def max_difference(output: Tensor, reference: Tensor) -> float:
+    """Largest absolute difference, in units of the reference's largest value if that is over 1."""
+    if output.shape != reference.shape:
+        return math.inf
+    reference = reference.float()
+    scale = max(1.0, float(reference.abs().max()))
+    difference = float((output.float() - reference).abs().max()) / scale
+    return difference if math.isfinite(difference) else math.inf
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """The device of the network's first parameter; the CPU when it has none."""
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
