@@ -1,0 +1,106 @@
+"""The networks of Kandinsky 2.2 as modules with one calling convention: tensors in, a tuple of tensors out.
+
+Every input and output has the rows as its leading dimension, timesteps are float32 (diffusers casts them so itself), so
+that any backend can take any of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class PriorNetwork(nn.Module):
+    """diffusers' PriorTransformer."""
+
+    def __init__(self, prior: Any) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(
+        self, latents: Tensor, timestep: Tensor, text_embed: Tensor, text_states: Tensor, text_mask: Tensor
+    ) -> tuple[Tensor]:
+        """[B, D], [B], [B, D], [B, T, H], [B, T] bool -> predicted embedding [B, D]."""
+        output = self.prior(
+            latents,
+            timestep=timestep,
+            proj_embedding=text_embed,
+            encoder_hidden_states=text_states,
+            attention_mask=text_mask,
+            return_dict=False,
+        )
+        return (output[0],)
+
+
+class UnetNetwork(nn.Module):
+    """diffusers' UNet2DConditionModel conditioned on an image embedding and, for the ControlNet stage, a hint."""
+
+    def __init__(self, unet: Any) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(
+        self, sample: Tensor, timestep: Tensor, image_embed: Tensor, hint: Tensor | None = None
+    ) -> tuple[Tensor]:
+        """[B, C, h, w], [B], [B, D], optionally [B, 3, 8h, 8w] -> [B, 2 * latent channels, h, w]."""
+        conditions = {"image_embeds": image_embed}
+        if hint is not None:
+            conditions["hint"] = hint
+        output = self.unet(
+            sample,
+            timestep,
+            encoder_hidden_states=None,
+            added_cond_kwargs=conditions,
+            return_dict=False,
+        )
+        return (output[0],)
+
+
+class MovqDecoderNetwork(nn.Module):
+    """The decoder of diffusers' VQModel, from latents that are not quantised."""
+
+    def __init__(self, movq: Any) -> None:
+        super().__init__()
+        self.movq = movq
+
+    def forward(self, latents: Tensor) -> tuple[Tensor]:
+        """[B, 4, h, w] -> pixels in about [-1, 1], [B, 3, H, W]."""
+        return (self.movq.decode(latents, force_not_quantize=True, return_dict=False)[0],)
+
+
+class MovqEncoderNetwork(nn.Module):
+    """The encoder of diffusers' VQModel."""
+
+    def __init__(self, movq: Any) -> None:
+        super().__init__()
+        self.movq = movq
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor]:
+        """Pixels in [-1, 1], [B, 3, H, W] -> latents [B, 4, h, w]."""
+        return (self.movq.encode(pixels, return_dict=False)[0],)
+
+
+class TextEncoderNetwork(nn.Module):
+    """transformers' CLIPTextModelWithProjection."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Token ids [B, T] int64 -> text embedding [B, D], last hidden state [B, T, H]."""
+        output = self.encoder(input_ids)
+        return output.text_embeds, output.last_hidden_state
+
+
+class ImageEncoderNetwork(nn.Module):
+    """transformers' CLIPVisionModelWithProjection."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor]:
+        """Processed pixels [B, 3, S, S] -> image embedding [B, D]."""
+        return (self.encoder(pixel_values).image_embeds,)

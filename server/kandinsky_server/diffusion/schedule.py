@@ -1,0 +1,44 @@
+"""Which timesteps a trajectory goes through. The schedulers themselves are diffusers'."""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def copy_scheduler(template: Any, step_count: int, strength: float | None, device: torch.device) -> tuple[Any, Tensor]:
+    """A scheduler of one's own, set to ``step_count`` steps, and the timesteps that ``strength`` leaves of them.
+
+    ``strength`` None takes them all. Same arithmetic as ``get_timesteps`` in diffusers'
+    pipeline_kandinsky2_2_img2img.py.
+    """
+    scheduler = copy.deepcopy(template)
+    scheduler.set_timesteps(step_count, device=device)
+    return scheduler, scheduler.timesteps[_skipped(step_count, strength) :]
+
+
+def _skipped(step_count: int, strength: float | None) -> int:
+    if strength is None:
+        return 0
+    return max(step_count - min(int(step_count * strength), step_count), 0)
+
+
+class StepCounter:
+    """How many network calls a request of so many steps makes: schedulers of higher order make more than one a step."""
+
+    def __init__(self, template: Any) -> None:
+        self._template = template
+        self._count = lru_cache(maxsize=256)(self._measure)
+
+    def __call__(self, step_count: int, strength: float | None = None) -> int:
+        """The length of the timesteps that `copy_scheduler` returns; 0 when ``strength`` leaves none."""
+        return max(0, self._count(step_count) - _skipped(step_count, strength))
+
+    def _measure(self, step_count: int) -> int:
+        scheduler = copy.deepcopy(self._template)
+        scheduler.set_timesteps(step_count)
+        return len(scheduler.timesteps)

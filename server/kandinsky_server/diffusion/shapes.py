@@ -1,0 +1,64 @@
+"""The input shapes of each network at its native size: what backends warm up with and parity is measured on."""
+
+from __future__ import annotations
+
+import torch
+from kandinsky_backends.base import BatchShape
+
+from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
+
+Sample = tuple[tuple[int, ...], torch.dtype]
+
+
+def prior_shape(stage: PriorStage, rows: int) -> BatchShape:
+    """Inputs of the prior transformer."""
+    width, tokens = stage.embedding_width, stage.token_count
+    hidden = int(stage.text_encoder.config.hidden_size)
+    return _shape(
+        rows,
+        ((width,), stage.dtype),
+        ((), torch.float32),
+        ((width,), stage.dtype),
+        ((tokens, hidden), stage.dtype),
+        ((tokens,), torch.bool),
+    )
+
+
+def unet_shape(stage: DecoderStage, rows: int) -> BatchShape:
+    """Inputs of a decoder stage's UNet."""
+    side = stage.native_size // stage.factor
+    channels = 2 * stage.latent_channels + 1 if stage.name == "inpaint" else stage.latent_channels
+    inputs: list[Sample] = [
+        ((channels, side, side), stage.dtype),
+        ((), torch.float32),
+        ((stage.embedding_width,), stage.dtype),
+    ]
+    if stage.name == "controlnet":
+        inputs.append(((3, stage.native_size, stage.native_size), stage.dtype))
+    return _shape(rows, *inputs)
+
+
+def movq_decoder_shape(stage: DecoderStage, rows: int) -> BatchShape:
+    """Latents of one native-size image a row."""
+    side = stage.native_size // stage.factor
+    return _shape(rows, ((stage.latent_channels, side, side), stage.dtype))
+
+
+def movq_encoder_shape(stage: DecoderStage, rows: int) -> BatchShape:
+    """Pixels of one native-size image a row."""
+    return _shape(rows, ((3, stage.native_size, stage.native_size), stage.dtype))
+
+
+def text_encoder_shape(stage: PriorStage, rows: int) -> BatchShape:
+    """Token ids of one prompt a row."""
+    return _shape(rows, ((stage.token_count,), torch.int64))
+
+
+def image_encoder_shape(stage: PriorStage, rows: int) -> BatchShape:
+    """Processed pixels of one image a row."""
+    side = int(stage.image_encoder.config.image_size)
+    return _shape(rows, ((3, side, side), stage.dtype))
+
+
+def _shape(rows: int, *inputs: Sample) -> BatchShape:
+    return BatchShape(rows, tuple(sample for sample, _ in inputs), tuple(dtype for _, dtype in inputs))

@@ -1,0 +1,108 @@
+"""Where checkpoints come from: a directory, a hub id, a preset, or the one built in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kandinsky_server.diffusion import tiny
+
+STAGES = ("prior", "decoder", "inpaint", "controlnet")
+
+PRESETS = {
+    "kandinsky-2.2": {
+        "prior": "kandinsky-community/kandinsky-2-2-prior",
+        "decoder": "kandinsky-community/kandinsky-2-2-decoder",
+        "inpaint": "kandinsky-community/kandinsky-2-2-decoder-inpaint",
+        "controlnet": "kandinsky-community/kandinsky-2-2-controlnet-depth",
+    }
+}
+
+EMBEDDED = "embedded"
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be found or read; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """For each stage a local directory or hub id, or None when the stage is not served; likewise the depth model."""
+
+    prior: str | None = None
+    decoder: str | None = None
+    inpaint: str | None = None
+    controlnet: str | None = None
+    depth: str | None = None
+
+    def given(self) -> dict[str, str]:
+        """The stages that are to be loaded, in their fixed order."""
+        pairs = ((name, getattr(self, name)) for name in STAGES)
+        return {name: source for name, source in pairs if source}
+
+
+def resolve(model: str | None, overrides: Sources, cache_dir: Path) -> Sources:
+    """Works out the stages of ``model``, then lets single stages in ``overrides`` take precedence.
+
+    ``model`` is a preset's name, a directory that holds stage folders, ``"embedded"``, or None: the built-in checkpoint
+    when no stage is named either, else nothing but the stages named.
+
+    Raises:
+        CheckpointError: when ``model`` is none of these.
+    """
+    sources = _of_model(model or _default(overrides), cache_dir)
+    given = {name: getattr(overrides, name) for name in (*STAGES, "depth") if getattr(overrides, name)}
+    return replace(sources, **given)
+
+
+def _default(overrides: Sources) -> str:
+    return "" if overrides.given() else EMBEDDED
+
+
+def _of_model(model: str, cache_dir: Path) -> Sources:
+    if not model:
+        return Sources()
+    if model in PRESETS:
+        return Sources(**PRESETS[model])
+    directory = tiny.ensure(cache_dir) if model == EMBEDDED else Path(model).expanduser()
+    found = {name: str(directory / name) for name in (*STAGES, "depth") if (directory / name).is_dir()}
+    if not set(found) & set(STAGES):
+        raise CheckpointError(
+            f"--model {model!r} is neither a preset ({', '.join(PRESETS)}) nor a directory that holds one of the "
+            f"folders {', '.join(STAGES)}; name single stages with --prior, --decoder, --inpaint, --controlnet"
+        )
+    return Sources(**found)
+
+
+def local_directory(source: str) -> Path:
+    """The directory of a source; a hub id is downloaded first (weights as safetensors, no fp16 variants).
+
+    Raises:
+        CheckpointError: when it is no diffusers checkpoint, or the hub cannot be reached.
+    """
+    path = Path(source).expanduser()
+    if not path.exists() and source.count("/") == 1 and not source.startswith((".", "/", "~")):
+        path = _download(source)
+    if not (path / "model_index.json").is_file():
+        raise CheckpointError(f"{source!r} holds no model_index.json: not a checkpoint in diffusers layout")
+    return path
+
+
+def _download(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        found = snapshot_download(
+            repository,
+            allow_patterns=["*.json", "*.txt", "*.safetensors"],
+            ignore_patterns=["*fp16*", "*non_ema*"],
+        )
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(f"the hub has no repository {repository!r}, or it needs a token") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"{repository!r} is not a local directory and the hub could not be reached; download it elsewhere and "
+            "name the directory"
+        ) from error
+    return Path(found)

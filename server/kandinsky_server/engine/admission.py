@@ -1,0 +1,110 @@
+"""Who is let in: a bounded queue, fair shares, and no work that cannot be done in time."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from kandinsky_server.engine.engine import Engine
+from kandinsky_server.engine.forecast import Forecast, Load, forecast
+from kandinsky_server.engine.lane import Lane
+from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.errors import DeadlineUnreachable, Draining, QueueFull, QuotaExceeded
+
+DRAINING_RETRY_SECONDS = 1.0
+MIN_RETRY_SECONDS = 0.1
+
+
+class Admission:
+    """Counts trajectories from arrival to the end of their request. Belongs to the event loop.
+
+    ``queue_size`` bounds them all, ``share`` (0 to 1) what one client may hold of it.
+    """
+
+    def __init__(self, engine: Engine, queue_size: int, share: float = 1.0) -> None:
+        self.engine = engine
+        self.queue_size = queue_size
+        self.share = share
+        self.draining = False
+        self.tickets: set[Ticket] = set()
+        self._by_client: Counter[str] = Counter()
+
+    @property
+    def length(self) -> int:
+        """Trajectories that wait or run."""
+        return sum(ticket.trajectories for ticket in self.tickets)
+
+    def admit(self, ticket: Ticket, loads: Sequence[Load]) -> Forecast:
+        """Takes a request in, until ``release``.
+
+        Raises:
+            Draining: the server is shutting down.
+            QueueFull: there is no room; retry after the predicted time until there is.
+            QuotaExceeded: this client holds its share.
+            DeadlineUnreachable: the prediction ends after the ticket's deadline.
+        """
+        if self.draining:
+            raise Draining("this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS)
+        prediction = self.predict(loads)
+        self._check_room(ticket, len(loads))
+        if ticket.deadline is not None and prediction.measured:
+            left = ticket.deadline - time.monotonic()
+            if prediction.finish > left:
+                raise DeadlineUnreachable(
+                    f"the result would take about {prediction.finish:.1f} s and the deadline is in {left:.1f} s; "
+                    "allow more time, or ask for fewer steps or images",
+                    max(MIN_RETRY_SECONDS, prediction.start),
+                )
+        ticket.trajectories = len(loads)
+        ticket.planned = Counter(loads)
+        self.tickets.add(ticket)
+        self._by_client[ticket.client] += ticket.trajectories
+        return prediction
+
+    def release(self, ticket: Ticket) -> None:
+        """Gives the request's places back. Harmless when it was never admitted."""
+        if ticket in self.tickets:
+            self.tickets.discard(ticket)
+            self._by_client[ticket.client] -= ticket.trajectories
+            if not self._by_client[ticket.client]:
+                del self._by_client[ticket.client]
+
+    def predict(self, loads: Sequence[Load]) -> Forecast:
+        """When such a request would start and finish if it came now."""
+        return forecast(self._outstanding(), loads, self.engine.cost, self._rows_for)
+
+    def _check_room(self, ticket: Ticket, count: int) -> None:
+        held = self._by_client[ticket.client]
+        if self.length + count > self.queue_size:
+            raise QueueFull(
+                f"{self.length} of {self.queue_size} places are taken and this request needs {count}; retry later",
+                self._retry_after(),
+            )
+        if ticket.client and held + count > max(1, int(self.share * self.queue_size)):
+            raise QuotaExceeded(
+                f"client {ticket.client!r} holds {held} places and may hold {int(self.share * self.queue_size)}; "
+                "wait for your own requests to finish",
+                self._retry_after(),
+            )
+
+    def _retry_after(self) -> float:
+        """Until the queue is about half empty."""
+        everything = forecast([], self._outstanding(), self.engine.cost, self._rows_for)
+        return max(MIN_RETRY_SECONDS, everything.finish / 2)
+
+    def _outstanding(self) -> list[Load]:
+        """What runs and what admitted requests will still submit."""
+        loads = []
+        for run in self.engine.active:
+            trajectory = run.trajectory
+            loads.append(Load(trajectory.lane, trajectory.rows, max(1, trajectory.step_count - trajectory.step)))
+        for ticket in self.tickets:
+            loads.extend(ticket.planned.elements())
+        return loads
+
+    def _rows_for(self, lane: LaneKey) -> int:
+        if self.engine.exclusive:
+            return 1
+        return self.engine.networks[lane.network].rows_for(Lane(lane).area)

@@ -1,0 +1,206 @@
+"""The one thread that owns the device: pick a lane, form a batch, call the network, advance each trajectory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import torch
+
+from kandinsky_server.engine.batch import Batch
+from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.engine.forecast import Load
+from kandinsky_server.engine.lane import Lane
+from kandinsky_server.engine.network import DeviceNetwork
+from kandinsky_server.engine.report import Observer, StepReport
+from kandinsky_server.engine.run import Run, Update
+from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.engine.trajectory import LaneKey, Trajectory
+from kandinsky_server.errors import InternalFailure, ServingError
+
+T = TypeVar("T")
+Delivery = tuple[Callable[..., None], tuple[Any, ...]]
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Steps trajectories. ``submit`` and ``stop`` belong to the event loop, everything with an underscore to the thread.
+
+    ``exclusive`` gives every trajectory its own network call, so that no result depends on its neighbours, bit for bit.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, DeviceNetwork],
+        cost: CostModel,
+        observers: Sequence[Observer] = (),
+        exclusive: bool = False,
+    ) -> None:
+        self.networks = networks
+        self.cost = cost
+        self.observers = observers
+        self.exclusive = exclusive
+        self.active: set[Run[Any]] = set()
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._inbox: queue.SimpleQueue[Run[Any] | None] = queue.SimpleQueue()
+        self._outbox: list[Delivery] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread; results are delivered on the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def submit(self, trajectory: Trajectory[T], ticket: Ticket, preview_interval: int = 0) -> Run[T]:
+        """Puts a trajectory into its lane; it joins the batch at the next step."""
+        run = Run(trajectory, ticket, preview_interval)
+        ticket.planned -= Counter([Load(trajectory.lane, trajectory.rows, trajectory.step_count)])
+        self.active.add(run)
+        self._inbox.put(run)
+        return run
+
+    async def stop(self) -> None:
+        """Ends the thread after the present step; whatever has not finished is failed."""
+        self._inbox.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # ------------------------------------------------------------------------------------------ the thread
+
+    @torch.inference_mode()
+    def _work(self) -> None:
+        while self._take_in():
+            now = time.monotonic()
+            self._sweep(now)
+            if self._lanes:
+                self._step(self._pick(now))
+            self._deliver()
+        for lane in self._lanes.values():
+            for run in lane.members:
+                self._end(run.post_failure, run, InternalFailure("the server stopped"))
+        self._deliver()
+
+    def _take_in(self) -> bool:
+        """Moves new runs into their lanes; waits for one when there is nothing else to do. False: stop."""
+        block = not self._lanes
+        while True:
+            try:
+                run = self._inbox.get(block=block)
+            except queue.Empty:
+                return True
+            if run is None:
+                return False
+            block = False
+            key = run.trajectory.lane
+            self._lanes.setdefault(key, Lane(key)).members.append(run)
+
+    def _sweep(self, now: float) -> None:
+        """Frees the places of requests that were cancelled or whose deadline has passed."""
+        for lane in list(self._lanes.values()):
+            for run in list(lane.members):
+                if failure := run.ticket.verdict(now):
+                    self._fail(run, failure)
+
+    def _pick(self, now: float) -> Lane:
+        """The lane with the most urgent member; among equals the one that has waited longest."""
+        return min(self._lanes.values(), key=lambda lane: (-lane.urgency(now), lane.last_served))
+
+    def _step(self, lane: Lane) -> None:
+        started = time.monotonic()
+        network = self.networks[lane.key.network]
+        max_rows = 1 if self.exclusive else network.rows_for(lane.area)
+        runs = [run for run in lane.form(started, max_rows) if self._begin(run, started)]
+        lane.last_served = started
+        if not runs:
+            return
+        network_seconds, rows = 0.0, 0
+        for batch in Batch(network, runs, self.observers).execute():
+            network_seconds += batch.seconds
+            rows += batch.rows
+            for run, outputs in batch.shares:
+                self._advance(run, outputs)
+        riders = tuple((run.ticket, run.trajectory.step) for run in runs)
+        seconds = time.monotonic() - started
+        self.cost.observe(lane.key, rows, seconds)
+        report = StepReport(
+            lane.key, network.stage, network.backend, rows, network_seconds, seconds, riders
+        )
+        for observer in self.observers:
+            observer.on_step(report)
+
+    def _begin(self, run: Run[Any], now: float) -> bool:
+        run.last_served = now
+        if run.started is None:
+            run.started = now
+            return self._guard(run, run.trajectory.start)
+        return True
+
+    def _advance(self, run: Run[Any], outputs: tuple[torch.Tensor, ...] | ServingError) -> None:
+        if isinstance(outputs, ServingError):
+            self._fail(run, outputs)
+            return
+        trajectory = run.trajectory
+        if not self._guard(run, lambda: trajectory.advance(outputs)):
+            return
+        if trajectory.step >= trajectory.step_count:
+            self._guard(run, lambda: self._finish(run, trajectory.result()))
+            return
+        due = run.preview_interval and trajectory.step % run.preview_interval == 0
+        update = Update(trajectory.step, trajectory.step_count, trajectory.snapshot() if due else None)
+        self._outbox.append((run.post_update, (update,)))
+
+    def _guard(self, run: Run[Any], action: Callable[[], None]) -> bool:
+        """Runs one trajectory's own code; its fault fails its request and no other."""
+        try:
+            action()
+        except ServingError as error:
+            self._fail(run, error)
+            return False
+        except Exception:
+            log.exception("trajectory failed", extra={"request_id": run.ticket.request_id})
+            self._fail(run, InternalFailure("the server failed on this request; its log has the details"))
+            return False
+        return True
+
+    def _finish(self, run: Run[Any], value: object) -> None:
+        step_count = run.trajectory.step_count
+        self._outbox.append((run.post_update, (Update(step_count, step_count),)))
+        self._end(run.post_result, run, value)
+
+    def _fail(self, run: Run[Any], failure: ServingError) -> None:
+        """A request is whole or failed: the other trajectories of the same ticket leave at the next sweep."""
+        run.ticket.cancel(failure)
+        self._end(run.post_failure, run, failure)
+
+    def _end(self, post: Callable[..., None], run: Run[Any], value: object) -> None:
+        run.finished = time.monotonic()
+        lane = self._lanes.get(run.trajectory.lane)
+        if lane and run in lane.members:
+            lane.members.remove(run)
+            if not lane.members:
+                del self._lanes[lane.key]
+        self._outbox.append((self.active.discard, (run,)))
+        self._outbox.append((post, (value,)))
+
+    def _deliver(self) -> None:
+        """Hands everything that happened in this step to the event loop in one call."""
+        if not self._outbox:
+            return
+        deliveries, self._outbox = self._outbox, []
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(_run_all, deliveries)
+        except RuntimeError:
+            log.warning("the event loop is closed; %d deliveries dropped", len(deliveries))
+
+
+def _run_all(deliveries: list[Delivery]) -> None:
+    for function, arguments in deliveries:
+        function(*arguments)

@@ -1,0 +1,55 @@
+"""The trajectories that may share a network call, and who of them goes next."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from kandinsky_server.engine.run import Run
+from kandinsky_server.engine.trajectory import LaneKey
+
+AGING_SECONDS = 5.0
+"""A trajectory that was not served for this long counts as one priority class higher, and so on: nothing starves."""
+
+
+@dataclass
+class Lane:
+    """Members in any order; ``form`` sorts. ``last_served`` makes lanes take turns."""
+
+    key: LaneKey
+    members: list[Run[Any]] = field(default_factory=list)
+    last_served: float = field(default_factory=time.monotonic)
+
+    @property
+    def area(self) -> int:
+        """Pixels of one row, in latent space."""
+        return math.prod(self.key.shape) if len(self.key.shape) > 1 else 1
+
+    def urgency(self, now: float) -> int:
+        """The highest effective priority class among the members."""
+        return max(effective_priority(run, now) for run in self.members)
+
+    def form(self, now: float, max_rows: int) -> list[Run[Any]]:
+        """Seats members in order while rows last: priority class, earliest deadline, arrival. Never empty."""
+        batch: list[Run[Any]] = []
+        rows = 0
+        for run in sorted(self.members, key=lambda member: seat_order(member, now)):
+            if batch and rows + run.trajectory.rows > max_rows:
+                break
+            batch.append(run)
+            rows += run.trajectory.rows
+        return batch
+
+
+def effective_priority(run: Run[Any], now: float) -> int:
+    """The priority class, raised by one for every ``AGING_SECONDS`` since the run was last served."""
+    return run.ticket.priority + int((now - run.last_served) / AGING_SECONDS)
+
+
+def seat_order(run: Run[Any], now: float) -> tuple[int, float, float, float]:
+    """Sorts who gets a seat first."""
+    ticket = run.ticket
+    deadline = math.inf if ticket.deadline is None else ticket.deadline
+    return (-effective_priority(run, now), deadline, ticket.arrival, run.submitted)

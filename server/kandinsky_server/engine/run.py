@@ -1,0 +1,89 @@
+"""A submitted trajectory: what the asyncio side holds while the engine steps it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from torch import Tensor
+
+from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.engine.trajectory import Trajectory
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Update:
+    """How far a trajectory is; ``snapshot`` holds its latents when a preview is due."""
+
+    step: int
+    step_count: int
+    snapshot: Tensor | None = None
+
+
+class Run(Generic[T]):
+    """One trajectory on its way through the engine. Created on the event loop, stepped on the engine's thread.
+
+    Times are ``time.monotonic()`` seconds. ``preview_interval`` is in steps, 0 for none.
+    """
+
+    def __init__(self, trajectory: Trajectory[T], ticket: Ticket, preview_interval: int = 0) -> None:
+        self.trajectory = trajectory
+        self.ticket = ticket
+        self.preview_interval = preview_interval
+        self.submitted = time.monotonic()
+        self.last_served = self.submitted
+        self.started: float | None = None
+        self.finished: float | None = None
+        self.loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[T] = self.loop.create_future()
+        self._latest: Update | None = None
+        self._news = asyncio.Event()
+
+    async def updates(self) -> AsyncIterator[Update]:
+        """Yields where the run is, newest first and only the newest, until it ends.
+
+        A reader that is slow misses updates; it never delays the engine.
+        """
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self._latest is not None:
+                update, self._latest = self._latest, None
+                yield update
+            if self._done.done():
+                return
+
+    async def result(self) -> T:
+        """Waits for the end.
+
+        Raises:
+            ServingError: what ended the run other than success.
+        """
+        return await self._done
+
+    # The engine's side. These run on the event loop, called through `Engine._deliver`.
+
+    def post_update(self, update: Update) -> None:
+        """Replaces the unread update; an unread snapshot outlives updates without one."""
+        if update.snapshot is None and self._latest is not None and self._latest.snapshot is not None:
+            return
+        self._latest = update
+        self._news.set()
+
+    def post_result(self, value: T) -> None:
+        """Ends the run with success."""
+        if not self._done.done():
+            self._done.set_result(value)
+        self._news.set()
+
+    def post_failure(self, failure: BaseException) -> None:
+        """Ends the run with an error; an error nobody asks for is not reported as unretrieved."""
+        if not self._done.done():
+            self._done.set_exception(failure)
+            self._done.exception()
+        self._news.set()

@@ -1,0 +1,40 @@
+"""One request as the engine sees it: who, how urgent, and whether it still matters."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from kandinsky_server.engine.forecast import Load
+from kandinsky_server.errors import DeadlineExceeded, RequestCancelled, ServingError
+
+LOW, NORMAL, HIGH = 0, 1, 2
+
+
+@dataclass(eq=False)
+class Ticket:
+    """Shared by all trajectories of one request. Times are ``time.monotonic()`` seconds.
+
+    ``trajectories`` counts what the request occupies of the queue; ``planned`` is the part of it not yet submitted.
+    """
+
+    request_id: str = ""
+    rpc: str = ""
+    client: str = ""
+    priority: int = NORMAL
+    deadline: float | None = None
+    trajectories: int = 0
+    planned: Counter[Load] = field(default_factory=Counter)
+    arrival: float = field(default_factory=time.monotonic)
+    failure: ServingError | None = None
+
+    def cancel(self, failure: ServingError | None = None) -> None:
+        """Ends the request: its trajectories leave their lanes before the next step. Safe from any thread."""
+        self.failure = self.failure or failure or RequestCancelled("the client went away")
+
+    def verdict(self, now: float) -> ServingError | None:
+        """Why the request should not go on, or None."""
+        if self.failure is None and self.deadline is not None and now >= self.deadline:
+            self.failure = DeadlineExceeded("the deadline passed before the result was ready")
+        return self.failure

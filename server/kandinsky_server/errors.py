@@ -1,0 +1,161 @@
+"""Everything that can go wrong with a request, as one tree.
+
+::
+
+    ServingError
+    ├── InvalidRequest            the client must change the request
+    │   ├── InvalidField
+    │   ├── InvalidImage
+    │   └── InvalidEmbedding
+    ├── FailedPrecondition        this server cannot serve it, another might
+    │   ├── FingerprintMismatch
+    │   └── StageNotLoaded
+    ├── Overloaded                try again later; carries when
+    │   ├── QueueFull
+    │   ├── QuotaExceeded
+    │   └── DeadlineUnreachable
+    ├── Draining                  try another replica; carries when
+    ├── DeadlineExceeded
+    ├── RequestCancelled
+    ├── Unauthenticated
+    ├── PermissionDenied
+    └── InternalFailure           not the client's fault
+        ├── NonFinite
+        └── BackendFailed
+
+``rpc/status.py`` maps each class to its gRPC status, in one table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Names a request field, such as ``sampling.width_px``, and says what to change."""
+
+    field: str
+    description: str
+
+
+class ServingError(Exception):
+    """A request's end other than success. ``reason`` is machine-readable, the message is for people."""
+
+    reason: ClassVar[str] = ""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidRequest(ServingError):
+    """The request itself is wrong; ``violations`` names the fields."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+        self.violations = tuple(violations)
+
+
+class InvalidField(InvalidRequest):
+    """A field is out of range, empty or contradicts another."""
+
+    reason = "INVALID_FIELD"
+
+
+class InvalidImage(InvalidRequest):
+    """Image bytes are no image, cut short, animated or too large."""
+
+    reason = "INVALID_IMAGE"
+
+
+class InvalidEmbedding(InvalidRequest):
+    """An embedding has the wrong width or dtype, or holds NaN or infinity."""
+
+    reason = "INVALID_EMBEDDING"
+
+
+class FailedPrecondition(ServingError):
+    """This server cannot serve the request, however often it is sent."""
+
+
+class FingerprintMismatch(FailedPrecondition):
+    """An embedding was made by another prior."""
+
+    reason = "FINGERPRINT_MISMATCH"
+
+
+class StageNotLoaded(FailedPrecondition):
+    """The request needs a stage that this server does not have."""
+
+    reason = "STAGE_NOT_LOADED"
+
+
+class RetryLater(ServingError):
+    """The request is fine, the moment is not. ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Overloaded(RetryLater):
+    """The server has too much to do."""
+
+
+class QueueFull(Overloaded):
+    """No more trajectories are taken."""
+
+    reason = "QUEUE_FULL"
+
+
+class QuotaExceeded(Overloaded):
+    """The client holds its whole share of the queue."""
+
+    reason = "QUOTA"
+
+
+class DeadlineUnreachable(Overloaded):
+    """The result could not be ready before the client's deadline."""
+
+    reason = "DEADLINE_UNREACHABLE"
+
+
+class Draining(RetryLater):
+    """The server is shutting down and takes no new work."""
+
+    reason = "DRAINING"
+
+
+class DeadlineExceeded(ServingError):
+    """The client's deadline passed while the request waited or ran."""
+
+
+class RequestCancelled(ServingError):
+    """The client went away."""
+
+
+class Unauthenticated(ServingError):
+    """There is no token, or it is not known."""
+
+
+class PermissionDenied(ServingError):
+    """The token is known, but not for this."""
+
+
+class InternalFailure(ServingError):
+    """The server failed; the log has the details."""
+
+
+class NonFinite(InternalFailure):
+    """The network made NaN or infinity."""
+
+    reason = "NON_FINITE"
+
+
+class BackendFailed(InternalFailure):
+    """The network raised, with every backend there is."""
+
+    reason = "BACKEND_FAILED"

@@ -1,0 +1,1 @@
+"""What each RPC does, without protobuf: requests become trajectories, their results become events."""

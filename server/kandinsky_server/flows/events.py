@@ -1,0 +1,109 @@
+"""What a flow tells as it goes; ``rpc/`` turns each into a response message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kandinsky_server.flows.requests import Embeddings
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds."""
+
+    queued: float
+    denoising: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What made a result; see ``Receipt`` in types.proto. Sizes in pixels, 0 for embeddings."""
+
+    rpc: str
+    seed: int
+    step_count: int
+    guidance_scale: float
+    stage: str
+    fingerprint: str
+    scheduler: str
+    backend: str
+    dtype: str
+    timings: Timings
+    strength: float | None = None
+    width: int = 0
+    height: int = 0
+    prompt: str = ""
+    negative_prompt: str = ""
+    paste_original: bool = False
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Seconds from now; ``position`` counts trajectories."""
+
+    position: int
+    predicted_start: float
+    predicted_finish: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One trajectory, at a step."""
+
+    stage: str
+    index: int
+    step: int
+    step_count: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What image ``index`` looks like after ``step``: pixels in [0, 1], [H, W, 3]."""
+
+    index: int
+    step: int
+    step_count: int
+    pixels: Floats
+
+
+@dataclass(frozen=True)
+class EmbeddingReady:
+    """A finished pair. ``truncated`` maps request fields to the text that was cut."""
+
+    index: int
+    source_index: int
+    embeddings: Embeddings
+    receipt: Receipt
+    truncated: dict[str, str] = field(default_factory=dict)
+    cached: bool = False
+
+
+@dataclass(frozen=True)
+class ImageReady:
+    """A finished image: pixels in [0, 1], [H, W, 3]."""
+
+    index: int
+    source_index: int
+    pixels: Floats
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The end of a stream that succeeded."""
+
+    embedding_count: int
+    image_count: int
+    step_count: int
+    seed: int
+    timings: Timings
+
+
+Event = Queued | Progress | Preview | EmbeddingReady | ImageReady | Completed

@@ -1,0 +1,37 @@
+"""Generate: prompts to pixels, each image starting as soon as its own embedding is finished."""
+
+from __future__ import annotations
+
+import asyncio
+
+from kandinsky_server.engine.forecast import Load
+from kandinsky_server.flows.concurrency import gather
+from kandinsky_server.flows.image import Material, image_loads, post_image, prepare
+from kandinsky_server.flows.prior import post_prior_result, prior_loads
+from kandinsky_server.flows.requests import GenerateRequest
+from kandinsky_server.flows.session import Runtime, Session
+
+
+def generate_loads(runtime: Runtime, request: GenerateRequest) -> list[Load]:
+    """The work of both halves."""
+    prior = request.prior
+    count = len(prior.prompts) * prior.image_count
+    negative = prior.negative_prompt is not None
+    return prior_loads(runtime, prior.sampling, negative, count) + image_loads(runtime, request.image, count)
+
+
+async def serve_generate(session: Session, request: GenerateRequest) -> None:
+    """Posts each embedding, then its image, which has the same index and the same seed."""
+    material = asyncio.ensure_future(prepare(session, request.image))
+    try:
+        count = len(request.prior.prompts) * request.prior.image_count
+        await gather(_one(session, request, material, index) for index in range(count))
+    finally:
+        material.cancel()
+
+
+async def _one(
+    session: Session, request: GenerateRequest, material: asyncio.Future[Material], index: int
+) -> None:
+    pair = await post_prior_result(session, request.prior, index, "Generate")
+    await post_image(session, request.image, await asyncio.shield(material), pair, index)

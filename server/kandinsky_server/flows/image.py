@@ -1,0 +1,113 @@
+"""Decode, Img2Img, Inpaint and ControlNet: embeddings to pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from kandinsky_server.diffusion import pixels
+from kandinsky_server.diffusion.checkpoint import DecoderStage
+from kandinsky_server.diffusion.decoder import Conditions, DecoderTrajectory, decoder_lane
+from kandinsky_server.engine.forecast import Load
+from kandinsky_server.flows.concurrency import gather
+from kandinsky_server.flows.events import ImageReady, Receipt, Timings
+from kandinsky_server.flows.requests import Embeddings, Floats, ImageRequest, image_seeded
+from kandinsky_server.flows.session import Runtime, Session, to_device
+
+
+@dataclass(frozen=True)
+class Material:
+    """What all images of a request share: their conditions but for the embeddings, and the mask in pixels."""
+
+    stage: DecoderStage
+    conditions: Conditions
+    repaint: NDArray[np.bool_] | None
+
+
+def image_loads(runtime: Runtime, request: ImageRequest, count: int) -> list[Load]:
+    """The work of ``count`` images."""
+    stage = runtime.model.decoders[request.stage]
+    sampling = request.sampling
+    steps = runtime.model.step_counters[request.stage](sampling.step_count, sampling.strength)
+    return [Load(decoder_lane(stage, sampling), sampling.rows, steps)] * count
+
+
+async def serve_image(session: Session, request: ImageRequest) -> None:
+    """Posts an image for each embedding pair and count as soon as it is finished."""
+    material = await prepare(session, request)
+    count = len(request.embeddings) * request.image_count
+    pairs = [request.embeddings[index // request.image_count] for index in range(count)]
+    await gather(post_image(session, request, material, pair, index) for index, pair in enumerate(pairs))
+
+
+async def prepare(session: Session, request: ImageRequest) -> Material:
+    """Encodes the request's images; every image of the request uses the same latents, mask and hint."""
+    stage = session.runtime.model.decoders[request.stage]
+    width, height = request.sampling.width, request.sampling.height
+    nothing = torch.empty(0)
+    conditions, repaint = Conditions(nothing), None
+    if request.image is not None:
+        latents = await session.latents(stage, request.image, width, height)
+        if request.mask is None:
+            conditions = replace(conditions, start=latents)
+        else:
+            repaint = await session.work(pixels.repaint_mask, request.mask, width, height)
+            keep = to_device(pixels.keep_mask(repaint, stage.factor), stage)
+            conditions = replace(conditions, kept=latents, keep_mask=keep)
+    if request.hint is not None:
+        hint = await _hint(session, request, request.hint)
+        conditions = replace(conditions, hint=to_device(hint, stage))
+    return Material(stage, conditions, repaint)
+
+
+async def _hint(session: Session, request: ImageRequest, image: Image.Image) -> Floats:
+    width, height = request.sampling.width, request.sampling.height
+    if request.hint_is_source:
+        return await session.depth_hint(image, width, height)
+    return await session.work(pixels.hint_pixels, image, width, height)
+
+
+async def post_image(
+    session: Session, request: ImageRequest, material: Material, pair: Embeddings, index: int
+) -> None:
+    """Makes and posts image ``index``."""
+    stage, sampling = material.stage, image_seeded(request.sampling, index)
+    conditions = replace(
+        material.conditions,
+        positive=to_device(pair.positive, stage),
+        negative=None if pair.negative is None else to_device(pair.negative, stage),
+    )
+    steps = session.runtime.model.step_counters[stage.name](sampling.step_count, sampling.strength)
+    trajectory = DecoderTrajectory(stage, conditions, sampling, steps)
+    latents, run = await session.denoise(trajectory, stage, index)
+    made = await session.decode(stage, latents)
+    if request.paste_original and request.image is not None and material.repaint is not None:
+        made = await session.work(pixels.paste_kept, made, request.image, material.repaint)
+    receipt = _receipt(session, request, stage, sampling.seed, session.timings(run))
+    session.mailbox.put(ImageReady(index, index // request.image_count, made, receipt))
+
+
+def _receipt(
+    session: Session, request: ImageRequest, stage: DecoderStage, seed: int, timings: Timings
+) -> Receipt:
+    sampling = request.sampling
+    return Receipt(
+        rpc=request.rpc,
+        seed=seed,
+        step_count=sampling.step_count,
+        guidance_scale=sampling.guidance_scale,
+        strength=sampling.strength,
+        width=sampling.width,
+        height=sampling.height,
+        stage=stage.name,
+        fingerprint=stage.fingerprint,
+        scheduler=type(stage.scheduler).__name__,
+        backend=session.runtime.model.networks[stage.name].backend,
+        dtype=session.runtime.dtype_name,
+        timings=timings,
+        paste_original=request.paste_original,
+    )

@@ -1,0 +1,85 @@
+"""Interpolate: weighted sums of what Prior returns for each condition."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from kandinsky_server.engine.forecast import Load
+from kandinsky_server.flows.concurrency import gather
+from kandinsky_server.flows.events import EmbeddingReady
+from kandinsky_server.flows.prior import prior_loads, prior_receipt, prior_result, tokenized
+from kandinsky_server.flows.requests import Embeddings, Floats, InterpolateRequest, seeded
+from kandinsky_server.flows.session import Runtime, Session, to_floats
+
+
+def interpolate_loads(runtime: Runtime, request: InterpolateRequest) -> list[Load]:
+    """The work of the text conditions and of the negative prompt."""
+    texts = sum(isinstance(condition, str) for condition in request.conditions) + _needs_negative_run(request)
+    negative = request.negative_prior_prompt is not None
+    return prior_loads(runtime, request.sampling, negative, texts * request.image_count)
+
+
+async def serve_interpolate(session: Session, request: InterpolateRequest) -> None:
+    """Posts an embedding for each weight vector and count, in order.
+
+    Equals ``interpolate`` of diffusers' KandinskyV22PriorPipeline with a fresh generator for every condition.
+    """
+    columns = await gather(_column(session, request, count) for count in range(request.image_count))
+    removed = await _removed(session, request)
+    for frame, weights in enumerate(request.weights):
+        for count, (conditions, negative) in enumerate(columns):
+            # Weighted in float32 and added in order, as diffusers does.
+            mixed = np.sum([row * np.float32(w) for row, w in zip(conditions, weights, strict=True)], axis=0)
+            sampling = seeded(request.sampling, count)
+            receipt = prior_receipt(session, "Interpolate", sampling, session.timings(), weights=weights)
+            pair = Embeddings(mixed.astype(np.float32), negative)
+            index = frame * request.image_count + count
+            session.mailbox.put(EmbeddingReady(index, frame, pair, receipt, removed))
+
+
+async def _column(session: Session, request: InterpolateRequest, count: int) -> tuple[list[Floats], Floats]:
+    """Each condition's embedding and the negative one, all from the seed of result ``count``."""
+    conditions = gather(
+        _condition(session, request, condition, place, count) for place, condition in enumerate(request.conditions)
+    )
+    # The negative prompt's run is shown after those of the conditions.
+    return await conditions, await _negative(session, request, count)
+
+
+async def _condition(
+    session: Session, request: InterpolateRequest, condition: str | Image.Image | Floats, place: int, count: int
+) -> Floats:
+    if isinstance(condition, str):
+        return (await _run(session, request, condition, place, count)).positive
+    if isinstance(condition, Image.Image):
+        return to_floats(await session.encode_image(condition))
+    return condition
+
+
+async def _negative(session: Session, request: InterpolateRequest, count: int) -> Floats:
+    if not _needs_negative_run(request):
+        return await session.zero_embedding()
+    pair = await _run(session, request, request.negative_prompt, len(request.conditions), count)
+    chosen = pair.positive if request.negative_prompt else pair.negative
+    assert chosen is not None
+    return chosen
+
+
+def _needs_negative_run(request: InterpolateRequest) -> bool:
+    """Without any negative prompt the negative embedding is a black image's, and the run could not change it."""
+    return bool(request.negative_prompt) or request.negative_prior_prompt is not None
+
+
+async def _run(session: Session, request: InterpolateRequest, text: str, place: int, count: int) -> Embeddings:
+    prompt = await tokenized(session, text, request.negative_prior_prompt)
+    index = place * request.image_count + count
+    return (await prior_result(session, prompt, seeded(request.sampling, count), index)).embeddings
+
+
+async def _removed(session: Session, request: InterpolateRequest) -> dict[str, str]:
+    texts = {f"conditions[{k}].text": text for k, text in enumerate(request.conditions) if isinstance(text, str)}
+    texts["negative_prompt"] = request.negative_prompt
+    texts["negative_prior_prompt"] = request.negative_prior_prompt or ""
+    cut = {name: (await session.tokens(text)).removed for name, text in texts.items()}
+    return {name: removed for name, removed in cut.items() if removed}

@@ -1,0 +1,79 @@
+"""Every RPC's course: admit, tell where it stands, work, complete; whatever happens, give the places back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from kandinsky_server.engine.forecast import Forecast, Load
+from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.flows.events import Completed, EmbeddingReady, Event, ImageReady, Queued
+from kandinsky_server.flows.generate import generate_loads, serve_generate
+from kandinsky_server.flows.image import image_loads, serve_image
+from kandinsky_server.flows.interpolate import interpolate_loads, serve_interpolate
+from kandinsky_server.flows.prior import prior_loads, serve_prior
+from kandinsky_server.flows.requests import GenerateRequest, ImageRequest, InterpolateRequest, PriorRequest, Watch
+from kandinsky_server.flows.session import Runtime, Session
+
+Request = PriorRequest | InterpolateRequest | ImageRequest | GenerateRequest
+
+
+def loads_of(runtime: Runtime, request: Request) -> list[Load]:
+    """The trajectories a request becomes, in the order they are submitted."""
+    match request:
+        case PriorRequest():
+            count = len(request.prompts) * request.image_count
+            return prior_loads(runtime, request.sampling, request.negative_prompt is not None, count)
+        case InterpolateRequest():
+            return interpolate_loads(runtime, request)
+        case ImageRequest():
+            return image_loads(runtime, request, len(request.embeddings) * request.image_count)
+        case GenerateRequest():
+            return generate_loads(runtime, request)
+
+
+def estimate(runtime: Runtime, request: Request) -> tuple[Forecast, list[Load]]:
+    """When the request would start and finish if it came now, and its work."""
+    loads = loads_of(runtime, request)
+    return runtime.admission.predict(loads), loads
+
+
+async def serve(runtime: Runtime, request: Request, ticket: Ticket) -> AsyncIterator[Event]:
+    """Runs a request and yields its events; closing the iterator cancels it.
+
+    Raises:
+        ServingError: what ended it other than success.
+    """
+    prediction = runtime.admission.admit(ticket, loads_of(runtime, request))
+    session = Session(runtime, ticket, _watch(request))
+    embeddings = images = 0
+    try:
+        yield Queued(prediction.position, prediction.start, prediction.finish)
+        async for event in session.mailbox.stream(_work(session, request)):
+            embeddings += isinstance(event, EmbeddingReady)
+            images += isinstance(event, ImageReady)
+            yield event
+        yield Completed(embeddings, images, session.steps, _seed(request), session.timings())
+    finally:
+        ticket.cancel()
+        runtime.admission.release(ticket)
+
+
+def _work(session: Session, request: Request) -> Callable[[], Awaitable[None]]:
+    match request:
+        case PriorRequest():
+            return lambda: serve_prior(session, request)
+        case InterpolateRequest():
+            return lambda: serve_interpolate(session, request)
+        case ImageRequest():
+            return lambda: serve_image(session, request)
+        case GenerateRequest():
+            return lambda: serve_generate(session, request)
+
+
+def _watch(request: Request) -> Watch:
+    return request.prior.watch if isinstance(request, GenerateRequest) else request.watch
+
+
+def _seed(request: Request) -> int:
+    sampling = request.prior.sampling if isinstance(request, GenerateRequest) else request.sampling
+    return sampling.seed

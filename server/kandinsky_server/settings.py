@@ -1,0 +1,90 @@
+"""Every setting of the server, defined once: flag > environment KANDINSKY_* > TOML file > default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PortNumber = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The settings of `kandinsky serve`, frozen."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KANDINSKY_",
+        frozen=True,
+        extra="forbid",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_prog_name="kandinsky serve",
+        cli_hide_none_type=True,
+        protected_namespaces=(),
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: PortNumber = Field(50051, description="gRPC port; 0 takes a free one.")
+    metrics_port: PortNumber | None = Field(
+        9464, description="Port of Prometheus' /metrics; 0 takes a free one, 'null' serves none."
+    )
+
+    model: str | None = Field(
+        None, description="A preset (kandinsky-2.2), a directory of stage folders, or 'embedded' (default)."
+    )
+    prior: str | None = Field(None, description="Directory or hub id of the prior.")
+    decoder: str | None = Field(None, description="Directory or hub id of the decoder.")
+    inpaint: str | None = Field(None, description="Directory or hub id of the inpaint decoder.")
+    controlnet: str | None = Field(None, description="Directory or hub id of the ControlNet decoder.")
+    depth_model: str | None = Field(None, description="Directory or hub id of a depth-estimation model.")
+    cache_dir: Path = Field(Path("~/.cache/kandinsky-grpc"), description="Where built and compiled files are kept.")
+
+    device: str = Field("auto", description="torch device; auto is cuda when there is one, else cpu.")
+    dtype: Literal["fp32", "fp16", "bf16"] = Field("fp32", description="Number type of the networks.")
+    backend: str = Field("auto", description="Backend of the networks; `kandinsky backends list` shows them.")
+    strict_backend: bool = Field(False, description="Refuse to start rather than fall back to eager.")
+    deterministic: bool = Field(
+        False, description="Same bits for the same request whoever else is served: eager, math attention, no sharing."
+    )
+    attention: Literal["sdpa", "math"] = Field("sdpa", description="Attention of the eager backend.")
+    threads: PositiveInt | None = Field(None, description="CPU threads of the networks; default the usable cores.")
+
+    max_batch_rows: PositiveInt | None = Field(None, description="Rows of one network call; default measured.")
+    max_batch_pixels: PositiveInt | None = Field(None, description="Latent pixels of one network call.")
+    queue_size: PositiveInt = Field(256, description="Trajectories that may wait or run, over all clients.")
+    prior_cache_size: int = Field(1024, ge=0, description="Embeddings kept for equal prior requests.")
+    drain_seconds: float = Field(30.0, ge=0, description="How long running work may take to finish on SIGTERM.")
+
+    max_message_bytes: PositiveInt = Field(32 * 1024 * 1024, description="Bytes of one request message.")
+    max_images: PositiveInt = Field(16, description="Results of one request.")
+    max_steps: PositiveInt = Field(1000, description="Denoising steps of one request.")
+    max_pixels: PositiveInt = Field(2048 * 2048, description="Pixels of one output image.")
+    max_input_pixels: PositiveInt = Field(4096 * 4096, description="Pixels of one input image.")
+    max_prompts: PositiveInt = Field(16, description="Prompts, conditions or embedding pairs of one request.")
+    max_prompt_length: PositiveInt = Field(2000, description="Characters of one prompt.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto is console on a terminal.")
+    log_prompts: bool = Field(False, description="Log prompt texts too.")
+    config: Path | None = Field(None, description="TOML file with any of these settings.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags come as initial values, before the environment; the file comes last."""
+        file = init_settings().get("config") or env_settings().get("config")
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=file)
+        return init_settings, env_settings, toml
