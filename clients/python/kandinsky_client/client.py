@@ -1,0 +1,139 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Self, Unpack
+
+import grpc
+from google.protobuf.message import Message
+
+from kandinsky_client.assembly import embedding_set, image_set
+from kandinsky_client.connection import CHANNEL_OPTIONS, DEFAULT_TARGET, ClientOptions, Connection
+from kandinsky_client.errors import DeadlineExceededError, UnavailableError, from_grpc
+from kandinsky_client.event_streams import EventStream
+from kandinsky_client.exchange import Exchange
+from kandinsky_client.methods import Methods, View
+from kandinsky_client.options import CallOptions
+from kandinsky_client.result_sets import EmbeddingSet, ImageSet
+from kandinsky_client.retry import Retry
+from kandinsky_client.rpcs import (
+    ESTIMATE,
+    HEALTH,
+    INFO,
+    INFO_REQUEST,
+    STREAMS,
+    EmbeddingRequest,
+    ImageRequest,
+    Request,
+    Rpc,
+    estimate_request,
+    health_request,
+    serialize,
+)
+from kandinsky_client.server_state import READY_INTERVAL_SECONDS, Estimate, Health, ServerInfo, health_of
+
+
+class Kandinsky(Methods[EmbeddingSet, ImageSet]):
+    """Calls a Kandinsky 2.2 server. May be shared by threads.
+
+    `close` it, or use it as a context manager.
+
+    Args:
+        target: The server's address, such as "localhost:50051" or "dns:///kandinsky.prod:443".
+        options: See `ClientOptions`.
+
+    Attributes:
+        stream: The same calls as streams of events: `for event in client.stream.decode(...)`.
+        estimate: The same calls as questions what they would cost: `client.estimate.decode(...)`.
+
+    Raises:
+        OSError: A TLS file can not be read.
+    """
+
+    stream: View[EventStream]
+    estimate: View[Estimate]
+
+    def __init__(self, target: str = DEFAULT_TARGET, **options: Unpack[ClientOptions]) -> None:
+        self._connection = Connection(target, **options)
+        credentials = self._connection.credentials()
+        self._channel = (
+            grpc.secure_channel(target, credentials, CHANNEL_OPTIONS)
+            if credentials
+            else grpc.insecure_channel(target, CHANNEL_OPTIONS)
+        )
+        self.stream = View(self._open)
+        self.estimate = View(self._estimate)
+
+    def info(self, **options: Unpack[CallOptions]) -> ServerInfo:
+        """Returns the server's stages, limits, defaults and backends, as the contract's message."""
+        info: ServerInfo = self._ask(INFO, INFO_REQUEST, self._connection.retry(options), options)
+        return info
+
+    def health(self, service: str = "", *, timeout: float | None = 5.0) -> Health:
+        """Returns the health of the server, or of one service such as "kandinsky_api.v1.ImageService".
+
+        Raises:
+            UnavailableError: Nobody answered; there is no second try.
+            ServerError: NOT_FOUND: no such service.
+        """
+        status = self._ask(HEALTH, health_request(service), Retry(timeout, retries=0), {})
+        return health_of(status.value)
+
+    def ready(self, *, timeout: float = 0.0) -> bool:
+        """Waits up to `timeout` seconds for the server to be serving; returns whether it is."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                if self.health() == "serving":
+                    return True
+            except (UnavailableError, DeadlineExceededError):
+                pass
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(READY_INTERVAL_SECONDS)
+
+    def close(self) -> None:
+        """Cancels what still runs and closes the channel."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _embeddings(self, request: EmbeddingRequest, options: CallOptions) -> EmbeddingSet:
+        self._connection.fill(request, progress_interval_steps=0)
+        with self._open(request, options) as events:
+            return embedding_set(list(events))
+
+    def _images(self, request: ImageRequest, options: CallOptions) -> ImageSet:
+        self._connection.fill(request, progress_interval_steps=0)
+        with self._open(request, options) as events:
+            return image_set(list(events))
+
+    def _open(self, request: Request, options: CallOptions) -> EventStream:
+        self._connection.fill(request)
+        rpc = STREAMS[type(request)]
+        method = self._channel.unary_stream(rpc.path, serialize, rpc.parse)
+        metadata = self._connection.call_metadata(options)
+        return EventStream(
+            Exchange(self._connection.retry(options)),
+            lambda timeout: method(request, timeout=timeout, metadata=metadata),
+        )
+
+    def _estimate(self, request: Request, options: CallOptions) -> Estimate:
+        self._connection.fill(request)
+        retry = self._connection.retry(options)
+        return Estimate.from_message(self._ask(ESTIMATE, estimate_request(request), retry, options))
+
+    def _ask(self, rpc: Rpc, request: Message, retry: Retry, options: CallOptions) -> Any:
+        method = self._channel.unary_unary(rpc.path, serialize, rpc.parse)
+        metadata = self._connection.call_metadata(options)
+        while True:
+            try:
+                return method(request, timeout=retry.timeout(), metadata=metadata)
+            except grpc.RpcError as error:
+                delay = retry.delay_after(from_grpc(error))
+            time.sleep(delay)

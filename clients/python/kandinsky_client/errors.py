@@ -1,0 +1,208 @@
+"""What a call can raise.
+
+::
+
+    KandinskyError
+    ├── RpcError                     the server, or the way to it, answered with a status other than OK
+    │   ├── InvalidRequestError      INVALID_ARGUMENT: change the request; see `field_violations`
+    │   ├── PreconditionError        FAILED_PRECONDITION: this server can not do that
+    │   │   ├── FingerprintMismatchError   an embedding of another prior
+    │   │   └── StageNotLoadedError        the server was started without that stage
+    │   ├── OverloadedError          RESOURCE_EXHAUSTED: queue full or over quota; see `retry_delay`
+    │   │   └── DeadlineUnreachableError   it could not finish within `timeout`
+    │   ├── UnavailableError         UNAVAILABLE: nobody answered, or the server is draining
+    │   ├── DeadlineExceededError    DEADLINE_EXCEEDED: `timeout` passed
+    │   ├── CallCancelledError       CANCELLED: the call was closed from elsewhere
+    │   ├── AuthenticationError      UNAUTHENTICATED: no token, or a wrong one
+    │   ├── AuthorizationError       PERMISSION_DENIED: the token does not allow it
+    │   └── ServerError              every other code, such as INTERNAL
+    ├── IncompleteStreamError        the answer ended early, or an image misses bytes
+    └── EmbeddingFileError           a file that holds no embeddings
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from grpc_status import rpc_status
+
+DOMAIN = "kandinsky"
+REQUEST_ID_KEY = "x-request-id"
+
+
+class KandinskyError(Exception):
+    """The root of everything this package raises on purpose."""
+
+
+class IncompleteStreamError(KandinskyError):
+    """The stream ended without `completed`, or what it carried does not add up."""
+
+
+class EmbeddingFileError(KandinskyError, ValueError):
+    """A file that is no `.safetensors` file of embeddings."""
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """One field of the request that broke its range.
+
+    Args:
+        field: Its path, such as "sampling.step_count".
+        description: What to change.
+    """
+
+    field: str
+    description: str
+
+
+class RpcError(KandinskyError):
+    """A status other than OK.
+
+    Args:
+        code: The canonical code.
+        message: The server's sentence.
+        reason: The machine-readable reason, such as "QUEUE_FULL"; empty when the server gave none.
+        field_violations: The fields to change, for INVALID_ARGUMENT.
+        retry_delay: Seconds to wait before another try, as the server advises; None when it does not.
+        request_id: What the server's log knows the request by; empty when the request never got there.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        *,
+        reason: str = "",
+        field_violations: tuple[FieldViolation, ...] = (),
+        retry_delay: float | None = None,
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.reason = reason
+        self.field_violations = field_violations
+        self.retry_delay = retry_delay
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        parts = [f"{self.code.name}{f' ({self.reason})' if self.reason else ''}: {self.message}"]
+        parts += [
+            f"{v.field}: {v.description}" for v in self.field_violations if v.description != self.message
+        ]
+        if self.request_id:
+            parts.append(f"request {self.request_id}")
+        return " | ".join(parts)
+
+
+class InvalidRequestError(RpcError):
+    """INVALID_ARGUMENT: reasons INVALID_FIELD, INVALID_IMAGE, INVALID_EMBEDDING."""
+
+
+class PreconditionError(RpcError):
+    """FAILED_PRECONDITION: the request is sound, but not for this server."""
+
+
+class FingerprintMismatchError(PreconditionError):
+    """The embedding was made by another prior than the decoder's."""
+
+
+class StageNotLoadedError(PreconditionError):
+    """The server was started without the stage, or depth model, that the call needs."""
+
+
+class OverloadedError(RpcError):
+    """RESOURCE_EXHAUSTED: reasons QUEUE_FULL, QUOTA; or a message over the size limit."""
+
+
+class DeadlineUnreachableError(OverloadedError):
+    """The server knew on arrival that it could not finish within `timeout`."""
+
+
+class UnavailableError(RpcError):
+    """UNAVAILABLE: the server can not be reached, went away, or is draining."""
+
+
+class DeadlineExceededError(RpcError):
+    """DEADLINE_EXCEEDED: `timeout` passed before the last result."""
+
+
+class CallCancelledError(RpcError):
+    """CANCELLED: the call was closed by another thread, or by the server."""
+
+
+class AuthenticationError(RpcError):
+    """UNAUTHENTICATED: the token is missing or wrong."""
+
+
+class AuthorizationError(RpcError):
+    """PERMISSION_DENIED: the token is known, but not for this."""
+
+
+class ServerError(RpcError):
+    """Any other code: INTERNAL (reasons NON_FINITE, BACKEND_FAILED), UNIMPLEMENTED, ..."""
+
+
+_BY_CODE: dict[grpc.StatusCode, type[RpcError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
+    grpc.StatusCode.FAILED_PRECONDITION: PreconditionError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
+    grpc.StatusCode.CANCELLED: CallCancelledError,
+    grpc.StatusCode.UNAUTHENTICATED: AuthenticationError,
+    grpc.StatusCode.PERMISSION_DENIED: AuthorizationError,
+}
+
+_BY_REASON: dict[str, type[RpcError]] = {
+    "FINGERPRINT_MISMATCH": FingerprintMismatchError,
+    "STAGE_NOT_LOADED": StageNotLoadedError,
+    "DEADLINE_UNREACHABLE": DeadlineUnreachableError,
+}
+
+
+def from_grpc(error: grpc.RpcError) -> RpcError:
+    """Translates what grpc or grpc.aio raised, with the details that the server attached."""
+    call = cast(grpc.Call, error)  # what either flavour raises is one too; the types do not say so
+    code = call.code()
+    reason, violations, retry_delay = "", [], None
+    for detail in _details(call):
+        if isinstance(detail, error_details_pb2.ErrorInfo) and detail.domain == DOMAIN:
+            reason = detail.reason
+        elif isinstance(detail, error_details_pb2.BadRequest):
+            violations += [FieldViolation(v.field, v.description) for v in detail.field_violations]
+        elif isinstance(detail, error_details_pb2.RetryInfo):
+            retry_delay = detail.retry_delay.ToTimedelta().total_seconds()
+    kind = _BY_REASON.get(reason) or _BY_CODE.get(code, ServerError)
+    return kind(
+        code,
+        call.details() or "no message",
+        reason=reason,
+        field_violations=tuple(violations),
+        retry_delay=retry_delay,
+        request_id=_request_id(call),
+    )
+
+
+def _details(call: grpc.Call) -> Iterator[Message]:
+    try:
+        status: status_pb2.Status | None = rpc_status.from_call(call)
+    except ValueError:  # details that contradict the status, which a proxy may have rewritten
+        return
+    for packed in status.details if status else ():
+        for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo):
+            detail = kind()
+            if packed.Unpack(detail):
+                yield detail
+
+
+def _request_id(call: grpc.Call) -> str:
+    for key, value in call.trailing_metadata() or ():
+        if key == REQUEST_ID_KEY:
+            return value if isinstance(value, str) else value.decode(errors="replace")
+    return ""

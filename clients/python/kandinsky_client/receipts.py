@@ -1,0 +1,131 @@
+"""What made a result, so that it can be made again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict, Parse, ParseError
+from kandinsky_api.v1 import types_pb2
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where the time of a result went, in seconds.
+
+    Args:
+        queued_seconds: From arrival to the first step.
+        denoising_seconds: From the first step to the last.
+        total_seconds: From arrival to the result.
+    """
+
+    queued_seconds: float = 0.0
+    denoising_seconds: float = 0.0
+    total_seconds: float = 0.0
+
+    @classmethod
+    def from_message(cls, message: types_pb2.Timings) -> Timings:
+        """Reads the wire's form."""
+        return cls(seconds(message.queued), seconds(message.denoising), seconds(message.total))
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The receipt of one result; fields as in the message of that name.
+
+    Args:
+        rpc: The RPC, such as "Decode".
+        seed: The seed of this very result: asking for one result with this seed gives it again.
+        step_count: The denoising steps asked for.
+        guidance_scale: The guidance scale.
+        strength: The strength; None for results that did not start from an image.
+        width_px: The width; 0 for embeddings.
+        height_px: The height; 0 for embeddings.
+        prompt: The prompt, empty for results made without one.
+        negative_prompt: The negative prompt, likewise.
+        scheduler: The diffusers scheduler class.
+        stage: The stage that made it.
+        fingerprint: The fingerprint of that stage.
+        backend: The backend that ran the network.
+        dtype: "fp32", "fp16" or "bf16".
+        versions: Versions of the server, torch and diffusers.
+        timings: How long it took.
+        paste_original: Whether the kept pixels were pasted back, for Inpaint.
+        weights: The weights of the conditions, for Interpolate.
+    """
+
+    rpc: str = ""
+    seed: int = 0
+    step_count: int = 0
+    guidance_scale: float = 0.0
+    strength: float | None = None
+    width_px: int = 0
+    height_px: int = 0
+    prompt: str = ""
+    negative_prompt: str = ""
+    scheduler: str = ""
+    stage: str = ""
+    fingerprint: str = ""
+    backend: str = ""
+    dtype: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    timings: Timings = Timings()
+    paste_original: bool = False
+    weights: tuple[float, ...] = ()
+
+    @classmethod
+    def from_message(cls, message: types_pb2.Receipt) -> Receipt:
+        """Reads the wire's form."""
+        converted: dict[str, Any] = {
+            "strength": message.strength if message.HasField("strength") else None,
+            "versions": dict(message.versions),
+            "timings": Timings.from_message(message.timings),
+            "weights": tuple(message.weights),
+        }
+        plain = {f.name: getattr(message, f.name) for f in fields(cls) if f.name not in converted}
+        return cls(**plain, **converted)
+
+    @classmethod
+    def from_json(cls, text: str) -> Receipt:
+        """Reads protobuf's JSON form, as PNGs and embedding files carry it; unknown fields are ignored.
+
+        Raises:
+            ValueError: `text` is not that.
+        """
+        try:
+            return cls.from_message(Parse(text, types_pb2.Receipt(), ignore_unknown_fields=True))
+        except ParseError as error:
+            raise ValueError(f"not a receipt: {error}") from error
+
+    def to_message(self) -> types_pb2.Receipt:
+        """Returns the wire's form."""
+        converted: dict[str, Any] = {
+            "timings": types_pb2.Timings(
+                queued=_duration(self.timings.queued_seconds),
+                denoising=_duration(self.timings.denoising_seconds),
+                total=_duration(self.timings.total_seconds),
+            )
+        }
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in converted}
+        return types_pb2.Receipt(**plain, **converted)
+
+    def to_json(self) -> str:
+        """Returns protobuf's JSON form, with the field names of the contract."""
+        return json.dumps(self.to_dict())
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns protobuf's JSON form as plain objects."""
+        return MessageToDict(self.to_message(), preserving_proto_field_name=True)
+
+
+def seconds(duration: Duration) -> float:
+    """Returns a Duration in seconds."""
+    return duration.seconds + duration.nanos / 1e9
+
+
+def _duration(value: float) -> Duration:
+    whole = int(value)
+    return Duration(seconds=whole, nanos=round((value - whole) * 1e9))
