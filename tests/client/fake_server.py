@@ -1,4 +1,4 @@
-"""A small real server that speaks the contract, made of nothing but the contract; it can be told to misbehave."""
+"""A small real server that speaks the contract, and can be told to misbehave."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from kandinsky_api.v1 import (
 WIDTH = 8
 DRAWN_SEED = 4242
 REQUEST_ID = "request-1"
+TRAILING = (("x-request-id", REQUEST_ID),)
 CHUNK_BYTES = 64 * 1024
 
 
@@ -45,7 +46,7 @@ class Failure:
     violations: tuple[tuple[str, str], ...] = ()
 
     def abort(self, context: grpc.ServicerContext) -> None:
-        context.set_trailing_metadata((("x-request-id", REQUEST_ID),))
+        context.set_trailing_metadata(TRAILING)
         details = []
         if self.reason:
             details.append(error_details_pb2.ErrorInfo(reason=self.reason, domain="kandinsky"))
@@ -65,7 +66,9 @@ class Failure:
             packed.append(PackedAny())
             packed[-1].Pack(detail)
         status = status_pb2.Status(code=self.code.value[0], message=self.message, details=packed)
-        context.abort_with_status(rpc_status.to_status(status))
+        rich: Any = rpc_status.to_status(status)
+        # abort_with_status replaces what was set as trailing metadata before.
+        context.abort_with_status(rich._replace(trailing_metadata=(*rich.trailing_metadata, *TRAILING)))
 
 
 class FakeServer(
@@ -176,14 +179,11 @@ class FakeServer(
         finished = threading.Event()
         context.add_callback(lambda: finished.is_set() or self.cancelled.set())
         yield response(queued=types_pb2.Queued(position=2, predicted_start=Duration(seconds=1)))
-        interval = (
-            request.options.progress_interval_steps
-            if request.options.HasField("progress_interval_steps")
-            else 1
-        )
+        options = request.options
+        silent = options.HasField("progress_interval_steps") and not options.progress_interval_steps
         while self.endless and context.is_active():
             yield response(progress=types_pb2.Progress(stage="prior", step=1, step_count=2))
-        for step in range(1, 5) if interval else ():
+        for step in () if silent else range(1, 5):
             yield response(progress=types_pb2.Progress(stage="decoder", step=step, step_count=4))
         seed = sampling.seed if sampling.HasField("seed") else DRAWN_SEED
         count = sampling.image_count if sampling.HasField("image_count") else 1

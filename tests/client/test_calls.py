@@ -57,7 +57,7 @@ def test_unset_stays_unset_and_set_arrives(client: Kandinsky, server: FakeServer
     request = server.requests[-1]
     assert request.sampling == image_pb2.Sampling(step_count=3, guidance_scale=0.0, width_px=32)
     assert request.output == types_pb2.OutputOptions(format=types_pb2.IMAGE_FORMAT_JPEG, quality=5)
-    assert request.options.priority == types_pb2.PRIORITY_UNSPECIFIED
+    assert request.options.priority == types_pb2.PRIORITY_LOW
 
 
 def test_misspelt_and_unknown_values_are_refused_here(client: Kandinsky, server: FakeServer) -> None:

@@ -122,6 +122,10 @@ class AsyncEventStream(AsyncIterator[Event]):
         self._closed = True
         self._call.cancel()
 
+    def __del__(self) -> None:
+        if hasattr(self, "_call"):  # grpc.aio keeps a running call alive by itself
+            self._call.cancel()
+
     async def __aenter__(self) -> Self:
         return self
 
