@@ -1,0 +1,69 @@
+"""Train the embedded Kandinsky 2.2, one stage a command; each goes on from where it was stopped.
+
+The order is movq, clip, gallery, prior, decoder, inpaint, controlnet, depth, export; `all` runs them in turn.
+Interrupt at any time and run the same command again. The seeds are fixed; the budgets are running time.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from training import clip, decoder, depth, export, gallery, loop, movq, prior
+
+HERE = Path(__file__).parent
+SEED = 22
+SHARDS = 20
+MINUTES = {
+    "movq": 20.0,
+    "clip": 16.0,
+    "prior": 10.0,
+    "decoder": 50.0,
+    "inpaint": 18.0,
+    "controlnet": 18.0,
+    "depth": 5.0,
+}
+
+
+def make(stage: str, cache: Path) -> loop.Stage:
+    if stage == "movq":
+        return movq.MovqStage(SEED)
+    if stage == "clip":
+        return clip.ClipStage(SEED, cache)
+    if stage == "prior":
+        return prior.PriorStage(SEED, cache)
+    if stage == "depth":
+        return depth.DepthStage(SEED)
+    return decoder.DecoderStage(stage, SEED, cache, prior.load_clip(cache, SEED))
+
+
+def run(stage: str, cache: Path, target: Path, minutes: float | None) -> None:
+    if stage == "gallery":
+        gallery.build(cache, SEED, SHARDS, export.load_movq(cache, SEED))
+    elif stage == "export":
+        export.export(cache, SEED, target)
+    else:
+        loop.train(make(stage, cache), cache, minutes or MINUTES[stage])
+
+
+def main() -> None:
+    stages = ["movq", "clip", "gallery", "prior", "decoder", "inpaint", "controlnet", "depth", "export"]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stage", choices=[*stages, "all"])
+    parser.add_argument(
+        "--minutes", type=float, help="running time of the whole stage, earlier runs included"
+    )
+    parser.add_argument("--cache", type=Path, default=HERE.parent / ".cache" / "train")
+    parser.add_argument("--target", type=Path, default=HERE / "kandinsky-2.2-embedded")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    for stage in stages if options.stage == "all" else [options.stage]:
+        run(stage, options.cache, options.target, options.minutes)
+
+
+if __name__ == "__main__":
+    main()

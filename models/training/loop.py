@@ -1,0 +1,108 @@
+"""The training loop all stages share: a budget in minutes, an averaged copy, and a checkpoint to go on from."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+import zlib
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+SAVE_EVERY_SECONDS = 100.0
+LONGEST_STEP_SECONDS = 20.0  # a longer one was a pause (SIGSTOP, a sleeping laptop) and is not counted
+
+
+class Stage(Protocol):
+    """One thing to train: its modules, and a loss for step n that depends on nothing but n and the weights."""
+
+    name: str
+    modules: nn.ModuleDict
+    learning_rate: float
+    ema_decay: float
+
+    def loss(self, step: int, done: float) -> tuple[torch.Tensor, dict[str, float]]:
+        """The loss of one step, and figures for the log; `done` is the share of the budget already spent."""
+
+
+def learning_rate(peak: float, step: int, done: float) -> float:
+    """A warm-up of 50 steps, then half a cosine over the time budget down to 2% of the peak."""
+    return peak * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+
+@torch.no_grad()
+def average(ema: nn.Module, live: nn.Module, decay: float, step: int) -> None:
+    """Exponential moving average of all weights, with a shorter memory in the first steps."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for kept, new in zip(ema.state_dict().values(), live.state_dict().values(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write so that a kill at any moment leaves the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(".half")
+    torch.save(state, half)
+    half.replace(path)
+
+
+def load(cache: Path, name: str) -> dict[str, Any]:
+    """A stage's checkpoint; FileNotFoundError if it was never trained."""
+    state: dict[str, Any] = torch.load(cache / f"{name}.pt", map_location="cpu", weights_only=True)
+    return state
+
+
+def train(stage: Stage, cache: Path, minutes: float) -> nn.ModuleDict:
+    """Train (or go on training) a stage for `minutes` of running time in all; returns the averaged modules."""
+    live, ema = stage.modules, copy.deepcopy(stage.modules).eval().requires_grad_(False)
+    weights = [p for p in live.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=stage.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    step, spent, path = 0, 0.0, cache / f"{stage.name}.pt"
+    if path.exists():
+        state = load(cache, stage.name)
+        live.load_state_dict(state["live"])
+        ema.load_state_dict(state["ema"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, spent = state["step"], state["spent"]
+    saved_at, mean = spent, None
+    with tqdm(
+        total=round(minutes * 60), initial=round(spent), unit="s", desc=stage.name, mininterval=5
+    ) as bar:
+        while spent < minutes * 60:
+            started, done = time.monotonic(), spent / (minutes * 60)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(stage.learning_rate, step, done)
+            torch.manual_seed(zlib.crc32(f"{stage.name}/{step}".encode()))
+            loss, figures = stage.loss(step, done)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            average(ema, live, stage.ema_decay, step)
+            step += 1
+            spent += min(time.monotonic() - started, LONGEST_STEP_SECONDS)
+            mean = loss.item() if mean is None else 0.97 * mean + 0.03 * loss.item()
+            if step % 50 == 0:
+                with open(path.with_suffix(".jsonl"), "a") as log:
+                    log.write(
+                        json.dumps({"step": step, "seconds": round(spent, 1), "loss": mean} | figures) + "\n"
+                    )
+            if spent - saved_at > SAVE_EVERY_SECONDS or spent >= minutes * 60:
+                state = {
+                    "live": live.state_dict(),
+                    "ema": ema.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                }
+                save(path, state | {"step": step, "spent": spent})
+                saved_at = spent
+            bar.set_postfix(step=step, loss=f"{mean:.4f}", refresh=False)
+            bar.update(round(spent) - bar.n)
+    return ema

@@ -1,0 +1,93 @@
+"""The prior: a transformer that turns a caption into a CLIP image embedding (Ramesh et al. 2022, section 2.2)."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import scenes
+import torch
+import torch.nn.functional as F
+from diffusers import PriorTransformer, UnCLIPScheduler
+from torch import nn
+
+from training import clip, loop
+
+BATCH = 128
+NO_CAPTION_SHARE = 0.1
+PICTURES = 24_000
+
+
+def build() -> PriorTransformer:
+    return PriorTransformer(
+        num_attention_heads=4,
+        attention_head_dim=32,
+        num_layers=3,
+        embedding_dim=clip.WIDTH,
+        num_embeddings=clip.WINDOW,
+    )
+
+
+def scheduler() -> UnCLIPScheduler:
+    """As kandinsky-community/kandinsky-2-2-prior has it."""
+    return UnCLIPScheduler(variance_type="fixed_small_log", clip_sample_range=5.0, prediction_type="sample")
+
+
+def load_clip(cache: Path, seed: int) -> clip.ClipStage:
+    """The trained towers, averaged weights, frozen."""
+    stage = clip.ClipStage(seed, cache)
+    stage.modules.load_state_dict(loop.load(cache, "clip")["ema"])
+    stage.modules.eval().requires_grad_(False)
+    return stage
+
+
+class PriorStage:
+    name = "prior"
+    learning_rate = 1e-3
+    ema_decay = 0.998
+
+    def __init__(self, seed: int, cache: Path) -> None:
+        self.seed = seed
+        self.clip = load_clip(cache, seed)
+        rng = random.Random(f"{seed}/prior")
+        self.scenes = [scenes.random_scene(rng) for _ in range(PICTURES)]
+        self.embeds = self.look(rng)
+        torch.manual_seed(seed)
+        self.model = build()
+        with torch.no_grad():
+            self.model.clip_mean.copy_(self.embeds.mean(0, keepdim=True))
+            self.model.clip_std.copy_(self.embeds.std(0, keepdim=True))
+        self.model.clip_mean.requires_grad_(False)
+        self.model.clip_std.requires_grad_(False)
+        self.noise = scheduler()
+        self.modules = nn.ModuleDict({"prior": self.model})
+
+    @torch.no_grad()
+    def look(self, rng: random.Random) -> torch.Tensor:
+        """The vision tower's embeddings of all training scenes, (PICTURES, WIDTH)."""
+        embeds = []
+        for start in range(0, PICTURES, 200):
+            drawing = scenes.lay_out(self.scenes[start : start + 200], rng)
+            pictures = scenes.paint(drawing, scenes.masks(drawing, clip.EYE))
+            embeds.append(self.clip.vision(clip.pixel_values(pictures)).image_embeds)
+        return torch.cat(embeds)
+
+    def loss(self, step: int, done: float) -> tuple[torch.Tensor, dict[str, float]]:
+        """Squared error of the predicted clean embedding, in units of the embeddings' spread."""
+        rng = random.Random(f"{self.seed}/{step}")
+        rows = [rng.randrange(PICTURES) for _ in range(BATCH)]
+        captions = [
+            ""
+            if rng.random() < NO_CAPTION_SHARE
+            else scenes.caption(self.scenes[i], scenes.random_named(rng), rng)
+            for i in rows
+        ]
+        ids, mask = clip.tokens(self.clip.tokenizer, captions)
+        with torch.no_grad():
+            text = self.clip.text(ids)
+        clean = (self.embeds[rows] - self.model.clip_mean) / self.model.clip_std
+        times = torch.randint(0, self.noise.config.num_train_timesteps, (BATCH,))
+        noisy = self.noise.add_noise(clean, torch.randn_like(clean), times)
+        guess = self.model(noisy, times, text.text_embeds, text.last_hidden_state, mask.bool())
+        loss = F.mse_loss(guess.predicted_image_embedding, clean)
+        return loss, {}
