@@ -15,6 +15,7 @@
     │   ├── QuotaExceeded
     │   └── DeadlineUnreachable
     ├── Draining                  try another replica; carries when
+    ├── Starting                  try again when it has loaded; carries when
     ├── DeadlineExceeded
     ├── RequestCancelled
     ├── Unauthenticated
@@ -127,6 +128,12 @@ class Draining(RetryLater):
     """The server is shutting down and takes no new work."""
 
     reason = "DRAINING"
+
+
+class Starting(RetryLater):
+    """The server is still loading its model."""
+
+    reason = "STARTING"
 
 
 class DeadlineExceeded(ServingError):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from tomllib import TOMLDecodeError
+from typing import Annotated, Literal, NoReturn
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    CliApp,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -84,7 +91,39 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags come as initial values, before the environment; the file comes last."""
-        file = init_settings().get("config") or env_settings().get("config")
-        toml = TomlConfigSettingsSource(settings_cls, toml_file=file)
-        return init_settings, env_settings, toml
+        """Flags come before all of these; the file that ``toml_file`` names comes last."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(arguments: Sequence[str]) -> Settings:
+    """The settings that command-line ``arguments``, the environment and the config file make together.
+
+    Prints help for ``--help``. Exits with code 2, naming every bad setting at once.
+    """
+    file = _config_file(arguments)
+    if file is not None and not file.is_file():
+        _refuse([f"config: there is no file {str(file)!r}"])
+
+    class FileSettings(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return CliApp.run(FileSettings, cli_args=list(arguments))
+    except ValidationError as error:
+        _refuse([f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()])
+    except (SettingsError, TOMLDecodeError) as error:
+        _refuse([str(error)])
+
+
+def _config_file(arguments: Sequence[str]) -> Path | None:
+    """Known before the rest, since the file is one of the sources."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", default=os.environ.get("KANDINSKY_CONFIG"))
+    known, _ = parser.parse_known_args(list(arguments))
+    return Path(known.config) if known.config else None
+
+
+def _refuse(problems: list[str]) -> NoReturn:
+    for problem in problems:
+        print(f"kandinsky serve: {problem}", file=sys.stderr)
+    sys.exit(2)

@@ -26,20 +26,29 @@ class DepthEstimator:
         self._pipeline: Any = None
         self._lock = threading.Lock()
 
-    def load(self) -> None:
-        """Loads the model unless that has happened. Slow, and safe from any thread.
+    def check(self) -> str:
+        """The depth model's source.
 
         Raises:
-            StageNotLoaded: when there is no depth model, or it cannot be loaded.
+            StageNotLoaded: when there is none.
         """
         if not self.source:
             raise StageNotLoaded(
                 "depth_from needs a depth model and this server has none: start it with --depth-model, or send the "
                 "hint itself"
             )
+        return self.source
+
+    def load(self) -> None:
+        """Loads the model unless that has happened. Slow, and safe from any thread.
+
+        Raises:
+            StageNotLoaded: when there is no depth model, or it cannot be loaded.
+        """
+        source = self.check()
         with self._lock:
             if self._pipeline is None:
-                self._pipeline = self._create(self.source)
+                self._pipeline = self._create(source)
 
     def _create(self, source: str) -> Any:
         from transformers import pipeline

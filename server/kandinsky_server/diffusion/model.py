@@ -163,7 +163,7 @@ class ModelLoader:
             self._measure(part, network)
         return prepared
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _measure(self, part: _Part, network: DeviceNetwork) -> None:
         """Times growing batches, to seed the cost model and to find where more rows stop paying."""
         best, rows, most = float("inf"), 1, 1

@@ -74,7 +74,7 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------ the thread
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _work(self) -> None:
         while self._take_in():
             now = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from kandinsky_server.engine.forecast import Forecast, Load
 from kandinsky_server.engine.ticket import Ticket
@@ -37,7 +37,7 @@ def estimate(runtime: Runtime, request: Request) -> tuple[Forecast, list[Load]]:
     return runtime.admission.predict(loads), loads
 
 
-async def serve(runtime: Runtime, request: Request, ticket: Ticket) -> AsyncIterator[Event]:
+async def serve(runtime: Runtime, request: Request, ticket: Ticket) -> AsyncGenerator[Event]:
     """Runs a request and yields its events; closing the iterator cancels it.
 
     Raises:

@@ -73,12 +73,15 @@ class GetServerInfoResponse(_message.Message):
     DEPTH_MODEL_FIELD_NUMBER: _builtins.int
     UPTIME_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """The device, such as "cpu" or "cuda:0"."""
     depth_model: _builtins.str
     """The depth-estimation model that serves `depth_from`, empty when there is none."""
     model: _builtins.str
     """The checkpoint as it was asked for: a preset, a directory or a hub id; "embedded" for the built-in one."""
+    status: _builtins.str
+    """What the server is doing while it starts, such as "preparing decoder for openvino". Empty once all is loaded."""
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageInfo]:
         """Every stage the server knows, loaded or not, in the order prior, decoder, inpaint, controlnet."""
@@ -115,10 +118,11 @@ class GetServerInfoResponse(_message.Message):
         depth_model: _builtins.str = ...,
         uptime: _duration_pb2.Duration | None = ...,
         model: _builtins.str = ...,
+        status: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["defaults", b"defaults", "limits", b"limits", "uptime", b"uptime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "defaults", b"defaults", "depth_model", b"depth_model", "device", b"device", "limits", b"limits", "model", b"model", "stages", b"stages", "uptime", b"uptime", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "defaults", b"defaults", "depth_model", b"depth_model", "device", b"device", "limits", b"limits", "model", b"model", "stages", b"stages", "status", b"status", "uptime", b"uptime", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

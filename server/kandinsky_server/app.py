@@ -1,0 +1,196 @@
+"""One server process: its parts put together, started, drained and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import torch
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from kandinsky_api.v1 import (
+    image_pb2,
+    image_pb2_grpc,
+    prior_pb2,
+    prior_pb2_grpc,
+    server_pb2,
+    server_pb2_grpc,
+)
+from kandinsky_backends.options import Attention, BackendOptions
+from kandinsky_backends.registry import available_backends, get_backend
+from kandinsky_backends.threads import set_threads
+from prometheus_client import start_http_server
+
+from kandinsky_server.diffusion.depth import DepthEstimator
+from kandinsky_server.diffusion.model import Model, ModelLoader, ModelOptions
+from kandinsky_server.diffusion.source import STAGES, Sources, resolve
+from kandinsky_server.engine.admission import Admission
+from kandinsky_server.engine.cache import SingleFlightCache
+from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.engine.engine import Engine
+from kandinsky_server.flows.session import Runtime
+from kandinsky_server.metrics import Metrics
+from kandinsky_server.rpc.convert import Converter
+from kandinsky_server.rpc.info import InfoSource
+from kandinsky_server.rpc.interceptor import RequestInterceptor
+from kandinsky_server.rpc.limits import Limits
+from kandinsky_server.rpc.respond import versions
+from kandinsky_server.rpc.services import Face, ImageService, PriorService, ServerService
+from kandinsky_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+PRIOR_SERVICE = prior_pb2.DESCRIPTOR.services_by_name["PriorService"].full_name
+IMAGE_SERVICE = image_pb2.DESCRIPTOR.services_by_name["ImageService"].full_name
+SERVER_SERVICE = server_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name
+
+SEND_BYTES = 4 * 1024 * 1024
+"""Most of one response message: chunks are 1 MiB, previews and embeddings are far less."""
+
+KEEPALIVE_MS = 30_000
+
+
+class App:
+    """The server. ``start`` binds and answers health and info; ``load`` makes it serve; ``drain`` and ``stop`` end it."""
+
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        self.settings = settings
+        self.metrics = metrics or Metrics()
+        self.threads = set_threads(settings.threads)
+        self.device = pick_device(settings.device)
+        cache_dir = settings.cache_dir.expanduser()
+        self.backend_options = BackendOptions(
+            threads=self.threads,
+            attention=Attention(settings.attention),
+            deterministic=settings.deterministic,
+            cache_dir=cache_dir / "backends",
+        )
+        sources = resolve(settings.model, _overrides(settings), cache_dir)
+        self.model = Model(sources, DepthEstimator(sources.depth, self.device), CostModel(), status="starting")
+        self.pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="images")
+        self.engine = Engine(
+            self.model.networks, self.model.cost, observers=[self.metrics], exclusive=settings.deterministic
+        )
+        self.admission = Admission(self.engine, settings.queue_size)
+        self.limits = Limits.of(settings)
+        self.face = Face(self._info())
+        self.health = health.aio.HealthServicer()
+        self.port = 0
+        self.metrics_port: int | None = None
+
+    def _info(self) -> InfoSource:
+        return InfoSource(
+            model=self.model,
+            name=self.settings.model or ("" if _overrides(self.settings).given() else "embedded"),
+            limits=self.limits,
+            backends=available_backends(self.backend_options, self.device),
+            device=str(self.device),
+            dtype=self.settings.dtype,
+        )
+
+    async def start(self) -> None:
+        """Binds the ports. Health says NOT_SERVING, and RPCs are answered with STARTING, until `load` ends."""
+        settings = self.settings
+        self.server = grpc.aio.server(
+            interceptors=[RequestInterceptor(self.metrics)],
+            options=[
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", SEND_BYTES),
+                ("grpc.so_reuseport", 0),
+                ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 3),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ],
+        )
+        prior_pb2_grpc.add_PriorServiceServicer_to_server(PriorService(self.face), self.server)
+        image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(self.face), self.server)
+        server_pb2_grpc.add_ServerServiceServicer_to_server(ServerService(self.face), self.server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
+        names = (PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self.server)
+        for name in ("", PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, *STAGES):
+            await self._set_health(name, serving=False)
+        self.port = self.server.add_insecure_port(f"{settings.host}:{settings.port}")
+        await self.server.start()
+        await self._set_health(SERVER_SERVICE, serving=True)
+        if settings.metrics_port is not None:
+            http, _ = start_http_server(settings.metrics_port, settings.host, self.metrics.registry)
+            self.metrics_port = http.server_port
+
+    async def load(self) -> None:
+        """Loads the model in a thread, starts the engine and turns health to SERVING.
+
+        Raises:
+            CheckpointError: a checkpoint cannot be loaded.
+            BackendUnavailable: the backend cannot be used, or in strict mode cannot run a network.
+        """
+        await asyncio.to_thread(self._load)
+        self.engine.start()
+        cache = SingleFlightCache[object](self.settings.prior_cache_size)
+        self.face.runtime = Runtime(
+            self.model, self.engine, self.admission, self.pool, cache, self.settings.dtype  # type: ignore[arg-type]
+        )
+        self.face.converter = Converter(self.model, self.limits, self.pool)
+        self._publish()
+        loaded = {stage.name for stage in self.model.stages}
+        for name in loaded:
+            await self._set_health(name, serving=True)
+        await self._set_health(PRIOR_SERVICE, serving="prior" in loaded)
+        await self._set_health(IMAGE_SERVICE, serving=bool(self.model.decoders))
+        await self._set_health("", serving=True)
+
+    def _load(self) -> None:
+        settings = self.settings
+        options = ModelOptions(
+            device=self.device,
+            dtype=DTYPES[settings.dtype],
+            backend=get_backend(settings.backend, self.backend_options, self.device),
+            strict=settings.strict_backend,
+            max_batch_rows=settings.max_batch_rows,
+            max_batch_pixels=settings.max_batch_pixels,
+        )
+        ModelLoader(options, self.model).load()
+
+    def _publish(self) -> None:
+        """What is known once the model is loaded."""
+        self.metrics.watch_queue(lambda: self.admission.length)
+        self.metrics.build.info({"device": str(self.device), "dtype": self.settings.dtype, **versions()})
+        for name, report in self.model.reports.items():
+            self.metrics.load_seconds.labels(name).set(report.load_seconds)
+            difference = report.prepared.parity_difference
+            if difference is not None:
+                self.metrics.parity.labels(name, report.prepared.backend_name).set(difference)
+
+    async def _set_health(self, name: str, serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse
+        await self.health.set(name, status.SERVING if serving else status.NOT_SERVING)
+
+    async def drain(self) -> None:
+        """Turns health to NOT_SERVING and new work away; returns when running work has ended, or time is up."""
+        self.admission.draining = True
+        await self.health.enter_graceful_shutdown()
+        await self.server.stop(self.settings.drain_seconds)
+
+    async def stop(self) -> None:
+        """Ends everything at once."""
+        await self.server.stop(0)
+        if self.face.runtime is not None:
+            await self.engine.stop()
+        self.pool.shutdown(cancel_futures=True)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that ``name`` means; ``auto`` is CUDA when torch has one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _overrides(settings: Settings) -> Sources:
+    return Sources(
+        settings.prior, settings.decoder, settings.inpaint, settings.controlnet, settings.depth_model
+    )

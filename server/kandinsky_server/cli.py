@@ -1,0 +1,68 @@
+"""`kandinsky serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import click
+
+from kandinsky_server.settings import Settings, load_settings
+
+EXIT_FAILED = 1
+EXIT_BAD_SETTINGS = 2
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def serve(arguments: Sequence[str]) -> None:
+    """Serve Kandinsky 2.2 over gRPC (`kandinsky serve --help` lists every setting)."""
+    sys.exit(main(load_settings(list(arguments))))
+
+
+def main(settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code."""
+    # libgomp reads this when torch is imported: spinning threads starve each other on shared cores.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    from kandinsky_server import logs
+
+    logs.configure(settings)
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    from kandinsky_backends.base import BackendUnavailable
+
+    from kandinsky_server.app import App
+    from kandinsky_server.diffusion.source import CheckpointError
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        app = App(settings)
+        await app.start()
+    except (CheckpointError, RuntimeError, OSError) as error:
+        return _fail(str(error))
+    print(f"listening on {settings.host}:{app.port}", flush=True)
+    try:
+        await app.load()
+    except (CheckpointError, BackendUnavailable) as error:
+        await app.stop()
+        return _fail(str(error))
+    print(f"serving on {settings.host}:{app.port}, metrics on port {app.metrics_port}", flush=True)
+    await stopping.wait()
+    await app.drain()
+    await app.stop()
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"kandinsky serve: {message}", file=sys.stderr)
+    return EXIT_FAILED

@@ -1,0 +1,1 @@
+"""The face: protobuf to requests, events to protobuf, errors to status."""

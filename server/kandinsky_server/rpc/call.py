@@ -1,0 +1,33 @@
+"""The call being served: made by the interceptor, read by handlers, logged at the end."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from kandinsky_server.engine.ticket import Ticket
+
+REQUEST_ID_KEY = "x-request-id"
+"""Metadata that carries the request id: the client's own is kept, and the id always comes back as trailing metadata."""
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+current: ContextVar[Call] = ContextVar("current_call")
+
+
+@dataclass
+class Call:
+    """One RPC under way. ``images`` and ``embeddings`` count what has been sent."""
+
+    rpc: str
+    ticket: Ticket
+    first_event: float | None = None
+    images: int = 0
+    embeddings: int = 0
+
+
+def request_id(given: str | None) -> str:
+    """The client's id when it is short and plain, else a new one: ids end up in logs and headers."""
+    return given if given and _SAFE_ID.fullmatch(given) else secrets.token_hex(8)

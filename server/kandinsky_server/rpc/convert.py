@@ -1,0 +1,253 @@
+"""Protobuf requests to domain requests: every default filled in, every range checked."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+from kandinsky_api.v1 import image_pb2, prior_pb2
+from PIL import Image
+
+from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
+from kandinsky_server.diffusion.model import Model
+from kandinsky_server.diffusion.prior import PriorSampling
+from kandinsky_server.errors import StageNotLoaded
+from kandinsky_server.flows.requests import Floats, GenerateRequest, ImageRequest, InterpolateRequest, PriorRequest
+from kandinsky_server.rpc import fields
+from kandinsky_server.rpc.embeddings import read_embedding, read_pair
+from kandinsky_server.rpc.limits import Defaults, Limits
+from kandinsky_server.rpc.options import read_output, read_watch
+from kandinsky_server.rpc.pictures import read_image
+from kandinsky_server.rpc.violations import Violations
+
+ImageRpc = (
+    image_pb2.DecodeRequest | image_pb2.Img2ImgRequest | image_pb2.InpaintRequest | image_pb2.ControlNetRequest
+)
+IMAGE_FIELDS = ("image", "mask", "hint", "depth_from")
+
+
+@dataclass(frozen=True)
+class Converter:
+    """Knows what is loaded and what is allowed. Images are decoded in ``pool``.
+
+    Every method raises StageNotLoaded when the request needs a stage that is not there, and InvalidRequest with all
+    the fields that are wrong.
+    """
+
+    model: Model
+    limits: Limits
+    pool: Executor
+
+    async def prior(self, message: prior_pb2.PriorRequest) -> PriorRequest:
+        """Checks a Prior request."""
+        self.prior_stage()
+        found = Violations()
+        fields.read_prompts(found, message.prompts, self.limits)
+        fields.read_prompt(found, "negative_prompt", message.negative_prompt, self.limits)
+        count = fields.read_count(found, "", message, len(message.prompts), self.limits)
+        seed = fields.read_seed(found, "", message, len(message.prompts) * count)
+        sampling = self._prior_sampling(found, message, seed)
+        watch = read_watch(found, message.options, shows_images=False)
+        found.check()
+        image = await self._picture(message, "image")
+        return PriorRequest(tuple(message.prompts), _negative(message), count, sampling, image, watch)
+
+    async def interpolate(self, message: prior_pb2.InterpolateRequest) -> InterpolateRequest:
+        """Checks an Interpolate request."""
+        self.prior_stage()
+        found = Violations()
+        self._check_conditions(found, message)
+        for name in ("negative_prior_prompt", "negative_prompt"):
+            fields.read_prompt(found, name, getattr(message, name), self.limits)
+        count = fields.read_count(found, "", message, len(message.weights), self.limits)
+        sampling = self._prior_sampling(found, message, fields.read_seed(found, "", message, count))
+        watch = read_watch(found, message.options, shows_images=False)
+        found.check()
+        has_negative = message.HasField("negative_prior_prompt")
+        return InterpolateRequest(
+            tuple([await self._condition(c, f"conditions[{k}]") for k, c in enumerate(message.conditions)]),
+            tuple(tuple(weights.values) for weights in message.weights),
+            message.negative_prior_prompt if has_negative else None,
+            message.negative_prompt,
+            count,
+            sampling,
+            watch,
+        )
+
+    async def decode(self, message: image_pb2.DecodeRequest) -> ImageRequest:
+        """Checks a Decode request."""
+        return await self._image_request("Decode", "decoder", message, Violations())
+
+    async def img2img(self, message: image_pb2.Img2ImgRequest) -> ImageRequest:
+        """Checks an Img2Img request."""
+        found = Violations()
+        if not message.HasField("image"):
+            found.add("image", "must be set")
+        return await self._image_request("Img2Img", "decoder", message, found, message)
+
+    async def inpaint(self, message: image_pb2.InpaintRequest) -> ImageRequest:
+        """Checks an Inpaint request."""
+        found = Violations()
+        if not message.HasField("image"):
+            found.add("image", "must be set")
+        if not message.HasField("mask"):
+            found.add("mask", "must be set")
+        return await self._image_request("Inpaint", "inpaint", message, found)
+
+    async def controlnet(self, message: image_pb2.ControlNetRequest) -> ImageRequest:
+        """Checks a ControlNet request."""
+        found = Violations()
+        if message.WhichOneof("hint_source") is None:
+            found.add("hint", "hint or depth_from must be set")
+        if message.HasField("depth_from"):
+            self.model.depth.check()
+        if not message.HasField("image") and message.HasField("strength"):
+            found.add("strength", "needs image")
+        strong = message if message.HasField("image") else None
+        return await self._image_request("ControlNet", "controlnet", message, found, strong)
+
+    async def generate(self, message: image_pb2.GenerateRequest) -> GenerateRequest:
+        """Checks a Generate request: the prior's half and the image's."""
+        self.prior_stage()
+        stage = self.decoder_stage("inpaint" if message.HasField("mask") else "decoder")
+        found = Violations()
+        fields.read_prompts(found, message.prompts, self.limits)
+        fields.read_prompt(found, "negative_prompt", message.negative_prompt, self.limits)
+        count = fields.read_count(found, "sampling.", message.sampling, len(message.prompts), self.limits)
+        results = len(message.prompts) * count
+        strong = self._generate_strength(found, message)
+        sampling = fields.read_sampling(found, message.sampling, stage, results, strong, self.limits)
+        prior_sampling = PriorSampling(
+            sampling.seed,
+            fields.read_steps(found, "prior_step_count", message, Defaults.prior_step_count, self.limits),
+            fields.read_guidance(found, "prior_guidance_scale", message, Defaults.prior_guidance_scale),
+        )
+        watch = read_watch(found, message.options, shows_images=True)
+        read_output(found, message.output)
+        found.check()
+        return GenerateRequest(
+            PriorRequest(tuple(message.prompts), _negative(message), count, prior_sampling, watch=watch),
+            ImageRequest(
+                "Generate",
+                stage.name,
+                count,
+                sampling,
+                image=await self._picture(message, "image"),
+                mask=await self._picture(message, "mask"),
+                paste_original=message.paste_original,
+                watch=watch,
+            ),
+        )
+
+    def prior_stage(self) -> PriorStage:
+        """The loaded prior."""
+        if self.model.prior is None:
+            raise StageNotLoaded("this server has no prior stage; GetServerInfo lists the stages it has")
+        return self.model.prior
+
+    def decoder_stage(self, name: str) -> DecoderStage:
+        """The loaded decoder stage ``name``."""
+        stage = self.model.decoders.get(name)
+        if stage is None:
+            raise StageNotLoaded(f"this server has no {name} stage; GetServerInfo lists the stages it has")
+        return stage
+
+    # ------------------------------------------------------------------------------------------ parts
+
+    def _prior_sampling(
+        self, found: Violations, message: prior_pb2.PriorRequest | prior_pb2.InterpolateRequest, seed: int
+    ) -> PriorSampling:
+        steps = fields.read_steps(found, "step_count", message, Defaults.prior_step_count, self.limits)
+        guidance = fields.read_guidance(found, "guidance_scale", message, Defaults.prior_guidance_scale)
+        strength = None
+        if isinstance(message, prior_pb2.PriorRequest):
+            if message.HasField("image"):
+                strength = fields.read_strength(found, message, steps)
+            elif message.HasField("strength"):
+                found.add("strength", "needs image")
+        return PriorSampling(seed, steps, guidance, strength)
+
+    def _check_conditions(self, found: Violations, message: prior_pb2.InterpolateRequest) -> None:
+        count = len(message.conditions)
+        found.integer("conditions", count, 1, self.limits.prompt_count)
+        for place, condition in enumerate(message.conditions):
+            if condition.WhichOneof("kind") is None:
+                found.add(f"conditions[{place}]", "must be a text, an image or an embedding")
+            fields.read_prompt(found, f"conditions[{place}].text", condition.text, self.limits)
+        if not message.weights:
+            found.add("weights", "must hold at least one weight vector")
+        for place, weights in enumerate(message.weights):
+            if len(weights.values) != count:
+                found.add(f"weights[{place}]", f"must hold {count} weights, one a condition")
+            if not all(math.isfinite(value) for value in weights.values):
+                found.add(f"weights[{place}]", "must be finite")
+
+    async def _condition(self, condition: prior_pb2.Condition, field: str) -> str | Image.Image | Floats:
+        stage = self.prior_stage()
+        if condition.HasField("embedding"):
+            return read_embedding(
+                condition.embedding, f"{field}.embedding", stage.embedding_width, stage.fingerprint
+            )
+        if condition.HasField("image"):
+            return await read_image(
+                condition.image, f"{field}.image", self.limits.input_pixel_count, self.pool
+            )
+        return condition.text
+
+    async def _image_request(
+        self, rpc: str, stage_name: str, message: ImageRpc, found: Violations, strong: fields.Strong | None = None
+    ) -> ImageRequest:
+        stage = self.decoder_stage(stage_name)
+        pairs = len(message.embeddings)
+        found.integer("embeddings", pairs, 1, self.limits.prompt_count)
+        count = fields.read_count(found, "sampling.", message.sampling, pairs, self.limits)
+        sampling = fields.read_sampling(found, message.sampling, stage, pairs * count, strong, self.limits)
+        watch = read_watch(found, message.options, shows_images=True)
+        read_output(found, message.output)
+        found.check()
+        fingerprint = self.model.prior.fingerprint if self.model.prior else None
+        embeddings = tuple(
+            read_pair(pair, f"embeddings[{k}]", stage.embedding_width, fingerprint, sampling.guided)
+            for k, pair in enumerate(message.embeddings)
+        )
+        pictures = {name: await self._picture(message, name) for name in IMAGE_FIELDS}
+        return ImageRequest(
+            rpc,
+            stage_name,
+            count,
+            sampling,
+            embeddings,
+            image=pictures["image"],
+            mask=pictures["mask"],
+            paste_original=isinstance(message, image_pb2.InpaintRequest) and message.paste_original,
+            hint=pictures["hint"] or pictures["depth_from"],
+            hint_is_source=pictures["depth_from"] is not None,
+            watch=watch,
+        )
+
+    async def _picture(self, message: Message, name: str) -> Image.Image | None:
+        """The image in field ``name``; None when it is unset, or the message has no such field."""
+        if name not in message.DESCRIPTOR.fields_by_name or not message.HasField(name):
+            return None
+        return await read_image(getattr(message, name), name, self.limits.input_pixel_count, self.pool)
+
+    def _generate_strength(
+        self, found: Violations, message: image_pb2.GenerateRequest
+    ) -> image_pb2.GenerateRequest | None:
+        """The message when its second half is Img2Img; notes parts that contradict each other."""
+        has_image, has_mask = message.HasField("image"), message.HasField("mask")
+        if has_mask and not has_image:
+            found.add("mask", "needs image")
+        if message.paste_original and not has_mask:
+            found.add("paste_original", "needs mask")
+        if has_image and not has_mask:
+            return message
+        if message.HasField("strength"):
+            found.add("strength", "needs image, and no mask")
+        return None
+
+
+def _negative(message: prior_pb2.PriorRequest | image_pb2.GenerateRequest) -> str | None:
+    return message.negative_prompt if message.HasField("negative_prompt") else None

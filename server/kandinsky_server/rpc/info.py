@@ -1,0 +1,90 @@
+"""GetServerInfo: the server as clients need to know it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kandinsky_api.v1 import server_pb2
+from kandinsky_backends.registry import BackendStatus
+
+from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
+from kandinsky_server.diffusion.model import Model
+from kandinsky_server.diffusion.source import STAGES
+from kandinsky_server.rpc.limits import Defaults, Limits
+from kandinsky_server.rpc.respond import duration, versions
+
+
+@dataclass(frozen=True)
+class InfoSource:
+    """Where the answer comes from; ``model`` fills up while it loads."""
+
+    model: Model
+    name: str
+    limits: Limits
+    backends: Sequence[BackendStatus]
+    device: str
+    dtype: str
+    started: float = field(default_factory=time.monotonic)
+
+    def response(self) -> server_pb2.GetServerInfoResponse:
+        """The server as it is now."""
+        loaded = {stage.name: stage for stage in self.model.stages}
+        limits, defaults = self.limits, Defaults()
+        return server_pb2.GetServerInfoResponse(
+            stages=[self._stage(name, loaded.get(name)) for name in STAGES],
+            limits=server_pb2.Limits(
+                message_bytes=limits.message_bytes,
+                image_count=limits.image_count,
+                step_count=limits.step_count,
+                pixel_count=limits.pixel_count,
+                prompt_length=limits.prompt_length,
+                input_pixel_count=limits.input_pixel_count,
+                prompt_count=limits.prompt_count,
+                queue_size=limits.queue_size,
+            ),
+            defaults=server_pb2.Defaults(
+                prior_step_count=defaults.prior_step_count,
+                prior_guidance_scale=defaults.prior_guidance_scale,
+                step_count=defaults.step_count,
+                guidance_scale=defaults.guidance_scale,
+                strength=defaults.strength,
+                quality=defaults.quality,
+            ),
+            backends=[
+                server_pb2.BackendInfo(name=b.name, available=b.available, reason=b.reason, hint=b.hint)
+                for b in self.backends
+            ],
+            versions=versions(),
+            device=self.device,
+            depth_model=self.model.depth.source or "",
+            uptime=duration(time.monotonic() - self.started),
+            model=self.name,
+            status=self.model.status,
+        )
+
+    def _stage(self, name: str, stage: PriorStage | DecoderStage | None) -> server_pb2.StageInfo:
+        if stage is None:
+            return server_pb2.StageInfo(name=name)
+        report = self.model.reports[name]
+        info = server_pb2.StageInfo(
+            name=name,
+            loaded=True,
+            fingerprint=stage.fingerprint,
+            source=stage.source,
+            backend=self.model.networks[name].backend,
+            dtype=self.dtype,
+            scheduler=type(stage.scheduler).__name__,
+            embedding_width=stage.embedding_width,
+            parity_difference=report.prepared.parity_difference,
+            max_batch_rows=self.model.networks[name].max_rows,
+            load_time=duration(report.load_seconds),
+            parameter_count=report.parameter_count,
+        )
+        if isinstance(stage, PriorStage):
+            info.token_count = stage.token_count
+        else:
+            info.native_size_px = stage.native_size
+            info.size_step_px = stage.size_step
+        return info

@@ -1,0 +1,145 @@
+"""What every RPC gets, written once: request id, metrics, one log line, errors as status."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+from grpc import StatusCode
+from grpc_status import rpc_status
+
+from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.errors import DeadlineExceeded, InternalFailure, ServingError
+from kandinsky_server.metrics import Metrics
+from kandinsky_server.rpc import call as calls
+from kandinsky_server.rpc.call import Call
+from kandinsky_server.rpc.status import code_of, status_of
+
+PREFIX = "/kandinsky_api.v1."
+
+log = structlog.get_logger("kandinsky")
+
+
+class RequestInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps the handlers of this package's services; health and reflection are left alone."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Puts `_serve` around the handler of a known method."""
+        handler = await continuation(handler_call_details)
+        method: str = handler_call_details.method
+        if handler is None or not method.startswith(PREFIX):
+            return handler
+        rpc = method.rpartition("/")[2]
+        wrap = grpc.unary_unary_rpc_method_handler
+        behavior = handler.unary_unary
+        if handler.response_streaming:
+            wrap = grpc.unary_stream_rpc_method_handler
+            behavior = functools.partial(self._stream, handler.unary_stream)
+
+        async def serve(request: Message, context: Any) -> Any:
+            return await self._serve(rpc, behavior, request, context)
+
+        return wrap(serve, handler.request_deserializer, handler.response_serializer)
+
+    async def _stream(
+        self, behavior: Callable[[Any, Any], AsyncGenerator[Any]], request: Message, context: Any
+    ) -> None:
+        """Sends what a streaming handler yields; closes it at once when the call ends in any way."""
+        call = calls.current.get()
+        async with aclosing(behavior(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+                self._count(call, response)
+
+    async def _serve(
+        self, rpc: str, behavior: Callable[[Any, Any], Awaitable[Any]], request: Message, context: Any
+    ) -> Any:
+        metadata = dict(context.invocation_metadata() or ())
+        left = context.time_remaining()
+        ticket = Ticket(
+            request_id=calls.request_id(metadata.get(calls.REQUEST_ID_KEY)),
+            rpc=rpc,
+            deadline=None if left is None else time.monotonic() + left,
+        )
+        call = Call(rpc, ticket)
+        calls.current.set(call)
+        # The transport knows first that a client is gone; a handler may be busy elsewhere.
+        context.add_done_callback(lambda _: ticket.cancel())
+        trailer = ((calls.REQUEST_ID_KEY, ticket.request_id),)
+        context.set_trailing_metadata(trailer)
+        self.metrics.in_flight.labels(rpc).inc()
+        code, reason = StatusCode.OK, ""
+        try:
+            return await behavior(request, context)
+        except asyncio.CancelledError:
+            expired = isinstance(ticket.verdict(time.monotonic()), DeadlineExceeded)
+            code = StatusCode.DEADLINE_EXCEEDED if expired else StatusCode.CANCELLED
+            raise
+        except Exception as error:
+            failure = self._failure(error, call)
+            code, reason = code_of(failure), failure.reason
+            status = rpc_status.to_status(status_of(failure))
+            await context.abort(status.code, status.details, (*status.trailing_metadata, *trailer))
+        finally:
+            self._account(call, code, reason)
+
+    def _count(self, call: Call, response: Any) -> None:
+        """Takes note of what was sent."""
+        metrics = self.metrics
+        if call.first_event is None:
+            call.first_event = time.monotonic()
+            metrics.first_event_seconds.labels(call.rpc).observe(call.first_event - call.ticket.arrival)
+        match response.WhichOneof("event"):
+            case "image":
+                call.images += 1
+                metrics.images.labels(call.rpc).inc()
+                metrics.pixels.labels(call.rpc).inc(response.image.width_px * response.image.height_px)
+            case "embedding":
+                call.embeddings += 1
+                metrics.embeddings.labels(call.rpc).inc()
+                metrics.cache.labels("hit" if response.embedding.cached else "miss").inc()
+            case "completed":
+                queued = response.completed.timings.queued.ToNanoseconds() / 1e9
+                metrics.queue_wait_seconds.labels(call.rpc).observe(queued)
+
+    def _failure(self, error: Exception, call: Call) -> ServingError:
+        """What the client is told; anything that is not a ServingError stays in the log."""
+        if isinstance(error, ServingError):
+            return error
+        log.error("request failed", request_id=call.ticket.request_id, rpc=call.rpc, exc_info=error)
+        return InternalFailure(f"the server failed; its log has the details under {call.ticket.request_id}")
+
+    def _account(self, call: Call, code: StatusCode, reason: str) -> None:
+        metrics, rpc = self.metrics, call.rpc
+        seconds = time.monotonic() - call.ticket.arrival
+        metrics.in_flight.labels(rpc).dec()
+        metrics.requests.labels(rpc, code.name).inc()
+        metrics.request_seconds.labels(rpc).observe(seconds)
+        if code in (StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED):
+            metrics.cancellations.labels(code.name).inc()
+        elif code not in (StatusCode.OK, StatusCode.INTERNAL):
+            metrics.rejections.labels(reason or code.name).inc()
+        log.info(
+            "request",
+            request_id=call.ticket.request_id,
+            rpc=rpc,
+            code=code.name,
+            reason=reason or None,
+            seconds=round(seconds, 4),
+            images=call.images,
+            embeddings=call.embeddings,
+        )

@@ -1,0 +1,48 @@
+"""What requests may ask for, and what they get when they do not say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kandinsky_server.settings import Settings
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most a request may ask for; see ``Limits`` in server.proto."""
+
+    message_bytes: int
+    image_count: int
+    step_count: int
+    pixel_count: int
+    prompt_length: int
+    input_pixel_count: int
+    prompt_count: int
+    queue_size: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The limits that the settings set."""
+        return cls(
+            message_bytes=settings.max_message_bytes,
+            image_count=settings.max_images,
+            step_count=settings.max_steps,
+            pixel_count=settings.max_pixels,
+            prompt_length=settings.max_prompt_length,
+            input_pixel_count=settings.max_input_pixels,
+            prompt_count=settings.max_prompts,
+            queue_size=settings.queue_size,
+        )
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What unset fields mean: diffusers' own defaults."""
+
+    prior_step_count: int = 25
+    prior_guidance_scale: float = 4.0
+    step_count: int = 100
+    guidance_scale: float = 4.0
+    strength: float = 0.3
+    quality: int = 90
+    preview_max_px: int = 256

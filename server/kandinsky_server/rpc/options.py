@@ -1,0 +1,79 @@
+"""RequestOptions and OutputOptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kandinsky_api.v1 import types_pb2 as pb
+
+from kandinsky_server.engine import ticket
+from kandinsky_server.flows.requests import Watch
+from kandinsky_server.rpc.limits import Defaults
+from kandinsky_server.rpc.violations import Violations
+
+PRIORITIES = {
+    pb.PRIORITY_UNSPECIFIED: ticket.NORMAL,
+    pb.PRIORITY_LOW: ticket.LOW,
+    pb.PRIORITY_NORMAL: ticket.NORMAL,
+    pb.PRIORITY_HIGH: ticket.HIGH,
+}
+OUTPUT_FORMATS = {
+    pb.IMAGE_FORMAT_UNSPECIFIED: "PNG",
+    pb.IMAGE_FORMAT_PNG: "PNG",
+    pb.IMAGE_FORMAT_JPEG: "JPEG",
+    pb.IMAGE_FORMAT_WEBP: "WEBP",
+    pb.IMAGE_FORMAT_RAW_RGB8: "RAW_RGB8",
+    pb.IMAGE_FORMAT_RAW_RGB_F32: "RAW_RGB_F32",
+}
+PREVIEW_FORMATS = {
+    pb.IMAGE_FORMAT_UNSPECIFIED: "JPEG",
+    pb.IMAGE_FORMAT_JPEG: "JPEG",
+    pb.IMAGE_FORMAT_WEBP: "WEBP",
+}
+MAX_INTERVAL = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Output:
+    """How images are encoded; ``kind`` as in `OUTPUT_FORMATS`."""
+
+    kind: str = "PNG"
+    quality: int = Defaults.quality
+    embed_receipt: bool = False
+
+
+def read_watch(found: Violations, message: pb.RequestOptions, shows_images: bool) -> Watch:
+    """What the client wants to see on the way. Also checks the priority, which `read_priority` reads."""
+    progress = message.progress_interval_steps if message.HasField("progress_interval_steps") else 1
+    found.integer("options.progress_interval_steps", progress, 0, MAX_INTERVAL)
+    most = MAX_INTERVAL if shows_images else 0
+    found.integer("options.preview_interval_steps", message.preview_interval_steps, 0, most)
+    side = message.preview_max_px if message.HasField("preview_max_px") else Defaults.preview_max_px
+    found.integer("options.preview_max_px", side, 16, 1024)
+    if message.preview_format not in PREVIEW_FORMATS:
+        found.add("options.preview_format", "must be JPEG or WEBP")
+    if message.priority not in PRIORITIES:
+        found.add("options.priority", f"must be one of {', '.join(pb.Priority.keys())}")
+    return Watch(
+        progress_interval=progress,
+        preview_interval=message.preview_interval_steps,
+        preview_format=PREVIEW_FORMATS.get(message.preview_format, "JPEG"),
+        preview_max_px=side,
+    )
+
+
+def read_priority(message: pb.RequestOptions) -> int:
+    """The ticket's priority; unknown values are `read_watch`'s to refuse."""
+    return PRIORITIES.get(message.priority, ticket.NORMAL)
+
+
+def read_output(found: Violations, message: pb.OutputOptions) -> Output:
+    """How images are to be encoded."""
+    quality = message.quality if message.HasField("quality") else Defaults.quality
+    found.integer("output.quality", quality, 1, 100)
+    kind = OUTPUT_FORMATS.get(message.format)
+    if kind is None:
+        found.add("output.format", f"must be one of {', '.join(OUTPUT_FORMATS.values())}")
+    elif message.embed_receipt and kind != "PNG":
+        found.add("output.embed_receipt", f"needs PNG; {kind} carries no text")
+    return Output(kind or "PNG", quality, message.embed_receipt)

@@ -1,0 +1,45 @@
+"""InputImage messages to pictures."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+
+from kandinsky_api.v1 import types_pb2 as pb
+from PIL import Image
+
+from kandinsky_server.diffusion import codecs
+from kandinsky_server.errors import InvalidImage, Violation
+
+EXPECTED = {
+    pb.IMAGE_FORMAT_UNSPECIFIED: None,
+    pb.IMAGE_FORMAT_PNG: "PNG",
+    pb.IMAGE_FORMAT_JPEG: "JPEG",
+    pb.IMAGE_FORMAT_WEBP: "WEBP",
+}
+
+
+async def read_image(message: pb.InputImage, field: str, max_pixels: int, pool: Executor) -> Image.Image:
+    """The picture as RGB, decoded in ``pool``.
+
+    Raises:
+        InvalidImage: the bytes are no image of the format named, cut short, animated or too large.
+    """
+    try:
+        return await asyncio.get_running_loop().run_in_executor(pool, _decode, message, max_pixels)
+    except codecs.ImageError as error:
+        raise InvalidImage([Violation(field, str(error))]) from error
+
+
+def _decode(message: pb.InputImage, max_pixels: int) -> Image.Image:
+    if message.format == pb.IMAGE_FORMAT_RAW_RGB8:
+        return codecs.raw_image(message.data, message.width_px, message.height_px, max_pixels)
+    if message.format not in EXPECTED:
+        raise codecs.ImageError("format must be PNG, JPEG, WEBP, RAW_RGB8 or unset")
+    image = codecs.decode_image(message.data, EXPECTED[message.format], max_pixels)
+    if (message.width_px or image.width, message.height_px or image.height) != image.size:
+        raise codecs.ImageError(
+            f"width_px and height_px say {message.width_px}x{message.height_px} and the image is "
+            f"{image.width}x{image.height}; leave them unset or send the image's own"
+        )
+    return image

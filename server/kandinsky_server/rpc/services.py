@@ -1,0 +1,153 @@
+"""One short method an RPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+from google.protobuf.message import Message
+from kandinsky_api.v1 import (
+    image_pb2,
+    image_pb2_grpc,
+    prior_pb2,
+    prior_pb2_grpc,
+    server_pb2,
+    server_pb2_grpc,
+)
+from kandinsky_api.v1 import types_pb2 as pb
+
+from kandinsky_server.errors import InvalidField, Starting, Violation
+from kandinsky_server.flows.requests import GenerateRequest
+from kandinsky_server.flows.serve import Request, estimate, serve
+from kandinsky_server.flows.session import Runtime
+from kandinsky_server.rpc import call as calls
+from kandinsky_server.rpc.convert import Converter
+from kandinsky_server.rpc.info import InfoSource
+from kandinsky_server.rpc.options import read_output, read_priority
+from kandinsky_server.rpc.respond import Responder, Response, duration
+from kandinsky_server.rpc.violations import Violations
+
+STARTING_RETRY_SECONDS = 1.0
+
+
+class Face:
+    """What the services share. ``runtime`` and ``converter`` are None until the model is loaded."""
+
+    def __init__(self, info: InfoSource) -> None:
+        self.info = info
+        self.runtime: Runtime | None = None
+        self.converter: Converter | None = None
+
+    def ready(self) -> tuple[Runtime, Converter]:
+        """The loaded runtime.
+
+        Raises:
+            Starting: while it loads.
+        """
+        if self.runtime is None or self.converter is None:
+            raise Starting(
+                f"the server is still starting ({self.info.model.status or 'loading'})", STARTING_RETRY_SECONDS
+            )
+        return self.runtime, self.converter
+
+    async def stream(self, message: Any, kind: type[Response]) -> AsyncIterator[Response]:
+        """Serves one streaming RPC: check, run, answer each event."""
+        runtime, converter = self.ready()
+        ticket = calls.current.get().ticket
+        ticket.priority = read_priority(message.options)
+        request = await convert(converter, message)
+        watch = request.prior.watch if isinstance(request, GenerateRequest) else request.watch
+        output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
+        responder = Responder(kind, output, watch, runtime.pool)
+        async with aclosing(serve(runtime, request, ticket)) as events:
+            async for event in events:
+                async for response in responder.messages(event):
+                    yield response
+
+
+async def convert(converter: Converter, message: Message) -> Request:
+    """The domain request of any request message."""
+    methods: dict[type[Message], Callable[[Any], Awaitable[Request]]] = {
+        prior_pb2.PriorRequest: converter.prior,
+        prior_pb2.InterpolateRequest: converter.interpolate,
+        image_pb2.DecodeRequest: converter.decode,
+        image_pb2.Img2ImgRequest: converter.img2img,
+        image_pb2.InpaintRequest: converter.inpaint,
+        image_pb2.ControlNetRequest: converter.controlnet,
+        image_pb2.GenerateRequest: converter.generate,
+    }
+    return await methods[type(message)](message)
+
+
+class PriorService(prior_pb2_grpc.PriorServiceServicer):
+    """Text and images to embeddings."""
+
+    def __init__(self, face: Face) -> None:
+        self.face = face
+
+    def Prior(self, request: prior_pb2.PriorRequest, context: Any) -> AsyncIterator[prior_pb2.PriorResponse]:  # noqa: N802
+        """See prior.proto."""
+        return self.face.stream(request, prior_pb2.PriorResponse)
+
+    def Interpolate(self, request: prior_pb2.InterpolateRequest, context: Any) -> AsyncIterator[prior_pb2.InterpolateResponse]:  # noqa: N802
+        """See prior.proto."""
+        return self.face.stream(request, prior_pb2.InterpolateResponse)
+
+
+class ImageService(image_pb2_grpc.ImageServiceServicer):
+    """Embeddings, or prompts, to pixels."""
+
+    def __init__(self, face: Face) -> None:
+        self.face = face
+
+    def Decode(self, request: image_pb2.DecodeRequest, context: Any) -> AsyncIterator[image_pb2.DecodeResponse]:  # noqa: N802
+        """See image.proto."""
+        return self.face.stream(request, image_pb2.DecodeResponse)
+
+    def Img2Img(self, request: image_pb2.Img2ImgRequest, context: Any) -> AsyncIterator[image_pb2.Img2ImgResponse]:  # noqa: N802
+        """See image.proto."""
+        return self.face.stream(request, image_pb2.Img2ImgResponse)
+
+    def Inpaint(self, request: image_pb2.InpaintRequest, context: Any) -> AsyncIterator[image_pb2.InpaintResponse]:  # noqa: N802
+        """See image.proto."""
+        return self.face.stream(request, image_pb2.InpaintResponse)
+
+    def ControlNet(self, request: image_pb2.ControlNetRequest, context: Any) -> AsyncIterator[image_pb2.ControlNetResponse]:  # noqa: N802
+        """See image.proto."""
+        return self.face.stream(request, image_pb2.ControlNetResponse)
+
+    def Generate(self, request: image_pb2.GenerateRequest, context: Any) -> AsyncIterator[image_pb2.GenerateResponse]:  # noqa: N802
+        """See image.proto."""
+        return self.face.stream(request, image_pb2.GenerateResponse)
+
+
+class ServerService(server_pb2_grpc.ServerServiceServicer):
+    """What this server is, and what a request would cost."""
+
+    def __init__(self, face: Face) -> None:
+        self.face = face
+
+    async def GetServerInfo(  # noqa: N802
+        self, request: server_pb2.GetServerInfoRequest, context: Any
+    ) -> server_pb2.GetServerInfoResponse:
+        """See server.proto. Answers while the model is loading, too."""
+        return self.face.info.response()
+
+    async def Estimate(  # noqa: N802
+        self, request: server_pb2.EstimateRequest, context: Any
+    ) -> server_pb2.EstimateResponse:
+        """See server.proto."""
+        runtime, converter = self.face.ready()
+        chosen = request.WhichOneof("request")
+        if chosen is None:
+            raise InvalidField([Violation("request", "one request must be set")])
+        prediction, loads = estimate(runtime, await convert(converter, getattr(request, chosen)))
+        return server_pb2.EstimateResponse(
+            queue_wait=duration(prediction.start),
+            run_time=duration(prediction.finish - prediction.start),
+            step_count=sum(load.steps for load in loads),
+            trajectory_count=len(loads),
+            queue_length=runtime.admission.length,
+            measured=prediction.measured,
+        )

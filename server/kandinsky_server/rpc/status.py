@@ -1,0 +1,51 @@
+"""Errors to gRPC status, in one table."""
+
+from __future__ import annotations
+
+from google.protobuf import any_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode
+
+from kandinsky_server import errors
+from kandinsky_server.rpc.respond import duration
+
+DOMAIN = "kandinsky"
+
+CODES: dict[type[errors.ServingError], StatusCode] = {
+    errors.InvalidRequest: StatusCode.INVALID_ARGUMENT,
+    errors.FailedPrecondition: StatusCode.FAILED_PRECONDITION,
+    errors.Overloaded: StatusCode.RESOURCE_EXHAUSTED,
+    errors.RetryLater: StatusCode.UNAVAILABLE,
+    errors.DeadlineExceeded: StatusCode.DEADLINE_EXCEEDED,
+    errors.RequestCancelled: StatusCode.CANCELLED,
+    errors.Unauthenticated: StatusCode.UNAUTHENTICATED,
+    errors.PermissionDenied: StatusCode.PERMISSION_DENIED,
+    errors.InternalFailure: StatusCode.INTERNAL,
+}
+
+
+def code_of(error: errors.ServingError) -> StatusCode:
+    """The code of the nearest ancestor in the table."""
+    return next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
+
+
+def status_of(error: errors.ServingError) -> status_pb2.Status:
+    """The rich status: message, ErrorInfo and, where they apply, BadRequest and RetryInfo."""
+    details: list[Message] = []
+    if error.reason:
+        details.append(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
+    if isinstance(error, errors.InvalidRequest):
+        bad = error_details_pb2.BadRequest()
+        for violation in error.violations:
+            bad.field_violations.add(field=violation.field, description=violation.description)
+        details.append(bad)
+    if isinstance(error, errors.RetryLater):
+        details.append(error_details_pb2.RetryInfo(retry_delay=duration(error.retry_after)))
+    number: int = code_of(error).value[0]
+    status = status_pb2.Status(code=number, message=error.message)
+    for detail in details:
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status

@@ -1,0 +1,37 @@
+"""Collects what is wrong with a request, so that the client hears of everything at once."""
+
+from __future__ import annotations
+
+import math
+
+from kandinsky_server.errors import InvalidField, Violation
+
+
+class Violations:
+    """Checks of single fields; ``check`` raises when any failed. Values pass through unchanged."""
+
+    def __init__(self) -> None:
+        self.found: list[Violation] = []
+
+    def add(self, field: str, description: str) -> None:
+        """Notes a violation."""
+        self.found.append(Violation(field, description))
+
+    def integer(self, field: str, value: int, low: int, high: int) -> int:
+        """Notes a violation unless ``low`` <= ``value`` <= ``high``; returns a value within the range."""
+        if low <= value <= high:
+            return value
+        self.add(field, f"must be {low} to {high}, not {value}")
+        return low
+
+    def number(self, field: str, value: float, low: float, high: float, above: bool = False) -> float:
+        """The same for finite floats; ``above`` excludes ``low`` itself."""
+        if math.isfinite(value) and low <= value <= high and not (above and value == low):
+            return value
+        self.add(field, f"must be {'above ' if above else ''}{low:g} to {high:g}, not {value:g}")
+        return high
+
+    def check(self) -> None:
+        """Raises InvalidField with everything found."""
+        if self.found:
+            raise InvalidField(self.found)
