@@ -49,10 +49,9 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_the_base_install_is_enough() -> None:
+    absent = "torch", "diffusers", "grpc_health", "grpc_tools", "kandinsky_server", "kandinsky_backends"
     code = (
-        "import sys, kandinsky_client.public, kandinsky_client.cli as cli; cli.app;"
-        "heavy = {'torch', 'diffusers', 'grpc_health', 'kandinsky_server', 'kandinsky_backends'};"
-        "print(sorted(heavy & set(sys.modules)))"
+        f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"  # None makes importing them fail
+        "import kandinsky_client.public, kandinsky_client.cli.run, kandinsky_client.cli.info"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    subprocess.run([sys.executable, "-c", code], check=True)

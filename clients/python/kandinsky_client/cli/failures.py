@@ -1,0 +1,23 @@
+"""Errors in one helpful sentence."""
+
+from __future__ import annotations
+
+from kandinsky_client.cli.plugins import MissingExtraError
+
+
+def sentence(error: Exception) -> str | None:
+    """Returns what to tell the user; None for what only a traceback can tell."""
+    if isinstance(error, MissingExtraError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    from kandinsky_client import errors  # imports grpc, which `--help` need not wait for
+
+    if isinstance(error, errors.UnavailableError) and not error.reason:
+        return (
+            f"no server answers ({error.message}). "
+            "Start one with `kandinsky serve`, or say where it is with --target or KANDINSKY_TARGET."
+        )
+    if isinstance(error, errors.AuthenticationError):
+        return f"{error.message}. Give the token with --token-file."
+    return str(error) if isinstance(error, errors.KandinskyError | ValueError) else None

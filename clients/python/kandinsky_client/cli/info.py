@@ -1,0 +1,50 @@
+"""What `kandinsky info` shows."""
+
+from __future__ import annotations
+
+import typer
+from google.protobuf.json_format import MessageToJson
+from rich.console import Console
+from rich.table import Table
+
+from kandinsky_client.cli.session import Session
+from kandinsky_client.server_state import ServerInfo
+
+
+def show_info(session: Session, *, as_json: bool) -> None:
+    """Prints the server's own description, as tables or as protobuf's JSON."""
+    with session.client() as client:
+        info = client.info()
+    if as_json:
+        typer.echo(MessageToJson(info, preserving_proto_field_name=True))
+        return
+    console = Console()
+    console.print(f"model {info.model} on {info.device}, depth model {info.depth_model or 'none'}")
+    console.print(_stages(info))
+    console.print(_backends(info))
+    console.print(f"limits: {_line(info.limits)}")
+    console.print(f"defaults: {_line(info.defaults)}")
+
+
+def _stages(info: ServerInfo) -> Table:
+    table = Table("stage", "backend", "dtype", "scheduler", "native px", "step px", "fingerprint")
+    for stage in info.stages:
+        if stage.loaded:
+            sizes = (str(stage.native_size_px or ""), str(stage.size_step_px or ""))
+            table.add_row(
+                stage.name, stage.backend, stage.dtype, stage.scheduler, *sizes, stage.fingerprint[:12]
+            )
+        else:
+            table.add_row(stage.name, "not loaded")
+    return table
+
+
+def _backends(info: ServerInfo) -> Table:
+    table = Table("backend", "available", "why not", "what to do")
+    for backend in info.backends:
+        table.add_row(backend.name, "yes" if backend.available else "no", backend.reason, backend.hint)
+    return table
+
+
+def _line(message: object) -> str:
+    return ", ".join(str(message).split("\n")).strip(", ")
