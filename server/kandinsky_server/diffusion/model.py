@@ -26,8 +26,10 @@ log = logging.getLogger(__name__)
 
 PARITY_ROWS = (1, 2, 4)
 MAX_ROWS = 32
-WORTH = 1.15
-"""A larger batch is allowed while a row of it costs at most this many times the cheapest row measured."""
+MIN_MEASURED_ROWS = 8
+WORTH = 1.25
+"""A larger batch is allowed while a row of it costs at most this many times the cheapest row measured; up to
+``MIN_MEASURED_ROWS`` always, since one disturbed measurement must not cost all sharing."""
 
 
 @dataclass(frozen=True)
@@ -175,12 +177,12 @@ class ModelLoader:
                 break
             most, rows = rows, rows * 2
         if self.options.max_batch_rows is None:
-            network.max_rows = max(most, 2)
+            network.max_rows = max(most, MIN_MEASURED_ROWS)
 
     def _time(self, part: _Part, network: DeviceNetwork, rows: int) -> float:
         inputs = part.shape(rows).random_inputs(self.options.device)
         times = []
-        for _ in range(2):
+        for _ in range(3):
             started = time.monotonic()
             output = network.call(*inputs)[0]
             if output.is_cuda:

@@ -1,8 +1,9 @@
-"""A tiny Kandinsky 2.2 with seeded random weights: the default until a trained one ships, and the tests' model.
+"""A tiny Kandinsky 2.2 of seeded random weights: the default until a trained one ships, and the tests' model.
 
-Every component is of the class, and configured in the way, that the official checkpoints have (UNet on projected
-image embeddings, f = 8 MoVQ with spatial norms, learned-range DDPM, UnCLIP prior), only narrow and shallow: one
-UNet call on two 64x64 rows takes some 20 ms on one CPU core. Its pictures are noise, but every input changes them.
+Every component is of the class, and configured in the way, that the official checkpoints have (UNet on
+projected image embeddings, f = 8 MoVQ with spatial norms, learned-range DDPM, UnCLIP prior), only narrow and
+shallow: one UNet call on two 64x64 rows takes some 20 ms on one CPU core. Its pictures are noise, but every
+input changes them.
 """
 
 import contextlib
@@ -38,8 +39,8 @@ GAINS = {
     "input_hint_block": 2.0,
 }
 """Other gains, by a part of the name, the first that fits. Smaller for noise predictions and pixels, so that
-neither runs away, and for MoVQ's spatial norms, as latents that no training has tamed grow to some 30; larger where
-the prior's latents and the hint come in, so that they are felt."""
+neither runs away, and for MoVQ's spatial norms, as latents that no training has tamed grow to some 30; larger
+where the prior's latents and the hint come in, so that they are felt."""
 
 WORDS = "a an the of in on and with cat dog red green blue big small circle square robot photo house sky"
 """Words that are one token each; all other text is spelled in bytes."""
@@ -114,8 +115,8 @@ DECODERS = {
     "inpaint": ("KandinskyV22InpaintPipeline", {"in_channels": 9, "addition_embed_type": "image"}),
     "controlnet": ("KandinskyV22ControlnetPipeline", {"in_channels": 8, "addition_embed_type": "image_hint"}),
 }
-"""Decoder stage -> its pipeline class and what sets its UNet apart: inpaint adds the masked latents (4) and the
-mask (1) to the input channels, controlnet the encoded hint (4)."""
+"""Decoder stage -> its pipeline class and what sets its UNet apart: inpaint adds the masked latents (4) and
+the mask (1) to the input channels, controlnet the encoded hint (4)."""
 
 
 def ensure(cache_dir: Path) -> Path:
@@ -181,8 +182,8 @@ def _write_decoder(directory: Path, seed: int, stage: str, scheduler: str) -> No
 
 
 def _decoder_scheduler(name: str) -> Any:
-    """Only DDPM can use the variance that the UNet predicts. In any other scheduler's config a `variance_type` would
-    keep the pipelines from cutting it off (see `learned_range` in diffusers' pipeline_kandinsky2_2.py)."""
+    """Only DDPM can use the variance that the UNet predicts. In another scheduler's config a `variance_type`
+    would keep the pipelines from cutting it off (see `learned_range` in their pipeline_kandinsky2_2.py)."""
     if name == "DDPMScheduler":
         return diffusers.DDPMScheduler(**DDPM, variance_type="learned_range")
     return getattr(diffusers, name)(**DDPM)
@@ -196,7 +197,7 @@ def _write_depth(directory: Path, seed: int) -> None:
 
 
 def _write_tokenizer(directory: Path) -> Any:
-    """A byte-level BPE in CLIP's layout: 256 bytes, the same as ends of words, `WORDS`, start and end of text."""
+    """A byte-level BPE in CLIP's layout: 256 bytes, the same as ends of words, `WORDS`, start and end."""
     alphabet = sorted(ByteLevel.alphabet())
     merges: dict[tuple[str, str], str] = {}
     for word in WORDS.split():
@@ -223,7 +224,7 @@ def _filled(network: Any, seed: int) -> Any:
     """`network` in eval mode with every parameter drawn anew, also those that libraries start at zero.
 
     Weights are normal with variance GAIN^2 / fan_in, so signals keep their size through any depth; norms and
-    biases vary a little around one and zero. Depends on `seed` and the class alone: equal networks, equal weights.
+    biases vary a little around one and zero. Only `seed` and the class count: equal networks, equal weights.
     """
     generator = torch.Generator().manual_seed(seed + zlib.crc32(type(network).__name__.encode()))
     for name, parameter in network.named_parameters():
