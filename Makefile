@@ -50,4 +50,4 @@ proto-check: proto
 		  echo "The committed stubs differ from the protos: run 'make proto' and commit the result."; exit 1; }
 
 clean:
-	rm -rf $(VENV) demo/out .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) demo/images demo/contact-sheet.png .mypy_cache .ruff_cache .pytest_cache

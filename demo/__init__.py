@@ -1,0 +1,1 @@
+"""`make demo`: a running server, every RPC once, and a picture of it all."""
