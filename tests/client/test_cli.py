@@ -73,6 +73,7 @@ def test_json_is_all_that_stdout_has(run: Run) -> None:
     assert said["seed"] == DRAWN_SEED
     said = json.loads(run("decode", "prior.safetensors", "--json", "--step-count", "7"))
     assert [Path(result["path"]).exists() for result in said["results"]] == [True, True]
+    assert [result["seed"] for result in said["results"]] == [DRAWN_SEED, DRAWN_SEED + 1]
     assert said["results"][1]["receipt"]["rpc"] == "Fake"
     assert json.loads(run("info", "--json"))["device"] == "cpu"
 

@@ -93,7 +93,7 @@ class RpcError(KandinskyError):
     def __str__(self) -> str:
         parts = [f"{self.code.name}{f' ({self.reason})' if self.reason else ''}: {self.message}"]
         parts += [
-            f"{v.field}: {v.description}" for v in self.field_violations if v.description != self.message
+            f"{v.field}: {v.description}" for v in self.field_violations if v.description not in self.message
         ]
         if self.request_id:
             parts.append(f"request {self.request_id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import rich.box
 import typer
 from google.protobuf.json_format import MessageToJson
 from rich.console import Console
@@ -18,33 +19,37 @@ def show_info(session: Session, *, as_json: bool) -> None:
     if as_json:
         typer.echo(MessageToJson(info, preserving_proto_field_name=True))
         return
-    console = Console()
-    console.print(f"model {info.model} on {info.device}, depth model {info.depth_model or 'none'}")
-    console.print(_stages(info))
-    console.print(_backends(info))
-    console.print(f"limits: {_line(info.limits)}")
-    console.print(f"defaults: {_line(info.defaults)}")
+    typer.echo(f"model {info.model} on {info.device}; depth model: {info.depth_model or 'none'}")
+    typer.echo(f"limits: {_line(info.limits)}")
+    typer.echo(f"defaults: {_line(info.defaults)}")
+    Console().print(_stages(info), _backends(info))
 
 
 def _stages(info: ServerInfo) -> Table:
-    table = Table("stage", "backend", "dtype", "scheduler", "native px", "step px", "fingerprint")
+    table = _table("stage", "backend", "dtype", "scheduler", "native px", "step px", "fingerprint")
     for stage in info.stages:
         if stage.loaded:
             sizes = (str(stage.native_size_px or ""), str(stage.size_step_px or ""))
-            table.add_row(
-                stage.name, stage.backend, stage.dtype, stage.scheduler, *sizes, stage.fingerprint[:12]
-            )
+            facts = (stage.backend, stage.dtype, stage.scheduler, *sizes, stage.fingerprint[:12])
+            table.add_row(stage.name, *facts)
         else:
             table.add_row(stage.name, "not loaded")
     return table
 
 
 def _backends(info: ServerInfo) -> Table:
-    table = Table("backend", "available", "why not", "what to do")
+    table = _table("backend", "available", "why not", "what to do")
     for backend in info.backends:
         table.add_row(backend.name, "yes" if backend.available else "no", backend.reason, backend.hint)
     return table
 
 
+def _table(*titles: str) -> Table:
+    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1))
+    for title in titles:
+        table.add_column(title, overflow="fold")  # the default, an ellipsis, would lose what it hides
+    return table
+
+
 def _line(message: object) -> str:
-    return ", ".join(str(message).split("\n")).strip(", ")
+    return ", ".join(str(message).strip().split("\n"))

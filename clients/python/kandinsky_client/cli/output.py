@@ -13,7 +13,7 @@ import typer
 from kandinsky_client.cli.flags import Encoding
 from kandinsky_client.formats import SUFFIX_FORMATS
 from kandinsky_client.result_sets import EmbeddingSet, ImageSet
-from kandinsky_client.results import EmbeddingResult
+from kandinsky_client.results import EmbeddingResult, ImageResult
 
 SUFFIXES = {Encoding.png: ".png", Encoding.jpeg: ".jpg", Encoding.webp: ".webp"}
 
@@ -41,7 +41,7 @@ def save_images(images: ImageSet, output: Path, stem: str, encoding: Encoding, *
     for result in images:
         numbered = one_file.with_stem(f"{one_file.stem}-{result.index}")
         path = numbered if len(images) > 1 else one_file
-        said.append(_saved(result.save, path) | {"index": result.index, "receipt": result.receipt.to_dict()})
+        said.append(_saved(result.save, path) | _facts(result))
     _warn_of_cuts(images.embeddings)
     _tell(said, images.seed, as_json=as_json)
 
@@ -50,7 +50,7 @@ def save_embeddings(embeddings: EmbeddingSet, output: Path, stem: str, *, as_jso
     """Writes all embeddings to one file; tells where, and what was replaced."""
     file = output / f"{stem}.safetensors" if _is_folder(output) else output
     saved = _saved(embeddings.save, file)
-    said = [saved | {"index": result.index, "receipt": result.receipt.to_dict()} for result in embeddings]
+    said = [saved | _facts(result) for result in embeddings]
     _warn_of_cuts(embeddings)
     _tell(said, embeddings.seed, as_json=as_json)
 
@@ -72,6 +72,10 @@ def _saved(save: Callable[[Path], None], path: Path) -> dict[str, Any]:
     replaced = path.exists()
     save(path)
     return {"path": str(path), "replaced": replaced}
+
+
+def _facts(result: EmbeddingResult | ImageResult) -> dict[str, Any]:
+    return {"index": result.index, "seed": result.seed, "receipt": result.receipt.to_dict()}
 
 
 def _tell(said: list[dict[str, Any]], seed: int, *, as_json: bool) -> None:
