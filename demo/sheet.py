@@ -33,4 +33,6 @@ def _draw_row(sheet: Image.Image, row: Row, top: int) -> None:
         shown = image.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS)
         sheet.paste(shown, (left, top + TITLE))
         draw.rectangle((left - 1, top + TITLE - 1, left + TILE, top + TITLE + TILE), outline=FRAME)
-        draw.multiline_text((left, top + TITLE + TILE + 3), textwrap.fill(label, 28), INK, font=small, spacing=1)
+        draw.multiline_text(
+            (left, top + TITLE + TILE + 3), textwrap.fill(label, 28), INK, font=small, spacing=1
+        )

@@ -35,7 +35,13 @@ class RunningServer:
 
     def __init__(self, model: Path, **settings: Any) -> None:
         defaults = dict(
-            port=0, metrics_port=0, model=str(model), backend="eager", threads=1, device="cpu", max_batch_rows=16
+            port=0,
+            metrics_port=0,
+            model=str(model),
+            backend="eager",
+            threads=1,
+            device="cpu",
+            max_batch_rows=16,
         )
         self.settings = Settings(**{**defaults, **settings})
         self.recorder = Recorder()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import grpc
 import torch
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from kandinsky_api.v1 import (
     image_pb2,
     image_pb2_grpc,
@@ -25,18 +24,22 @@ from kandinsky_backends.threads import set_threads
 from prometheus_client import start_http_server
 
 from kandinsky_server.diffusion.depth import DepthEstimator
-from kandinsky_server.diffusion.model import Model, ModelLoader, ModelOptions
+from kandinsky_server.diffusion.loading import LoadOptions, ModelLoader
+from kandinsky_server.diffusion.model import Model
+from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.source import STAGES, Sources, resolve
-from kandinsky_server.engine.admission import Admission
+from kandinsky_server.engine.admission import DRAINING_RETRY_SECONDS, Admission
 from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
+from kandinsky_server.errors import Draining
 from kandinsky_server.flows.session import Runtime
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc.convert import Converter
 from kandinsky_server.rpc.info import InfoSource
 from kandinsky_server.rpc.interceptor import RequestInterceptor
 from kandinsky_server.rpc.limits import Limits
+from kandinsky_server.rpc.reflection import add_reflection
 from kandinsky_server.rpc.respond import versions
 from kandinsky_server.rpc.services import Face, ImageService, PriorService, ServerService
 from kandinsky_server.settings import Settings
@@ -53,6 +56,11 @@ SEND_BYTES = 4 * 1024 * 1024
 
 KEEPALIVE_MS = 30_000
 
+DRAIN_POLL_SECONDS = 0.05
+
+LAST_WORDS_SECONDS = 1.0
+"""For final statuses to be sent; health watches and other streams without end are cut after it."""
+
 
 class App:
     """The server. ``start`` binds and answers health and info; ``load`` makes it serve; ``drain`` and ``stop`` end it."""
@@ -67,13 +75,20 @@ class App:
             threads=self.threads,
             attention=Attention(settings.attention),
             deterministic=settings.deterministic,
-            cache_dir=cache_dir / "backends",
+            cache_dir=settings.backend_cache_dir,
         )
         sources = resolve(settings.model, _overrides(settings), cache_dir)
-        self.model = Model(sources, DepthEstimator(sources.depth, self.device), CostModel(), status="starting")
+        self.model = Model(
+            sources, DepthEstimator(sources.depth, self.device), CostModel(), status="starting"
+        )
         self.pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="images")
+        self.residency = Residency(self.device) if settings.offload == "model" else None
         self.engine = Engine(
-            self.model.networks, self.model.cost, observers=[self.metrics], exclusive=settings.deterministic
+            self.model.networks,
+            self.model.cost,
+            observers=[self.metrics],
+            exclusive=settings.deterministic,
+            residency=self.residency,
         )
         self.admission = Admission(self.engine, settings.queue_size)
         self.limits = Limits.of(settings)
@@ -110,8 +125,7 @@ class App:
         image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(self.face), self.server)
         server_pb2_grpc.add_ServerServiceServicer_to_server(ServerService(self.face), self.server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
-        names = (PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self.server)
+        add_reflection((PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, health.SERVICE_NAME), self.server)
         for name in ("", PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, *STAGES):
             await self._set_health(name, serving=False)
         self.port = self.server.add_insecure_port(f"{settings.host}:{settings.port}")
@@ -132,7 +146,12 @@ class App:
         self.engine.start()
         cache = SingleFlightCache[object](self.settings.prior_cache_size)
         self.face.runtime = Runtime(
-            self.model, self.engine, self.admission, self.pool, cache, self.settings.dtype  # type: ignore[arg-type]
+            self.model,
+            self.engine,
+            self.admission,
+            self.pool,
+            cache,
+            self.settings.dtype,  # type: ignore[arg-type]
         )
         self.face.converter = Converter(self.model, self.limits, self.pool)
         self._publish()
@@ -145,15 +164,16 @@ class App:
 
     def _load(self) -> None:
         settings = self.settings
-        options = ModelOptions(
+        options = LoadOptions(
             device=self.device,
             dtype=DTYPES[settings.dtype],
             backend=get_backend(settings.backend, self.backend_options, self.device),
             strict=settings.strict_backend,
             max_batch_rows=settings.max_batch_rows,
             max_batch_pixels=settings.max_batch_pixels,
+            residency=self.residency,
         )
-        ModelLoader(options, self.model).load()
+        ModelLoader(options, self.model, self.engine.observers).load()
 
     def _publish(self) -> None:
         """What is known once the model is loaded."""
@@ -170,10 +190,21 @@ class App:
         await self.health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
     async def drain(self) -> None:
-        """Turns health to NOT_SERVING and new work away; returns when running work has ended, or time is up."""
-        self.admission.draining = True
+        """Turns health to NOT_SERVING, then new work away; ends when running work has.
+
+        What still runs after ``drain_seconds`` is answered with DRAINING. The port stays open until the end: it is the
+        answer DRAINING that tells clients to go elsewhere.
+        """
         await self.health.enter_graceful_shutdown()
-        await self.server.stop(self.settings.drain_seconds)
+        self.admission.draining = True
+        limit = time.monotonic() + self.settings.drain_seconds
+        while self.admission.tickets and time.monotonic() < limit:
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
+        for ticket in self.admission.tickets:
+            ticket.cancel(
+                Draining("this server shut down before it was done; try again", DRAINING_RETRY_SECONDS)
+            )
+        await self.server.stop(LAST_WORDS_SECONDS)
 
     async def stop(self) -> None:
         """Ends everything at once."""

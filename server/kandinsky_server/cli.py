@@ -13,7 +13,6 @@ import click
 from kandinsky_server.settings import Settings, load_settings
 
 EXIT_FAILED = 1
-EXIT_BAD_SETTINGS = 2
 
 
 @click.command(
@@ -29,6 +28,8 @@ def main(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code."""
     # libgomp reads this when torch is imported: spinning threads starve each other on shared cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # grpc would log a line at every fork; what is forked here never calls it.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from kandinsky_server import logs
 
     logs.configure(settings)
@@ -51,8 +52,14 @@ async def _run(settings: Settings) -> int:
     except (CheckpointError, RuntimeError, OSError) as error:
         return _fail(str(error))
     print(f"listening on {settings.host}:{app.port}", flush=True)
+    loading, stop = asyncio.create_task(app.load()), asyncio.create_task(stopping.wait())
+    await asyncio.wait({loading, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if not loading.done():
+        # The thread that loads cannot be interrupted, and nobody waits for what it would bring.
+        await app.stop()
+        os._exit(0)
     try:
-        await app.load()
+        await loading
     except (CheckpointError, BackendUnavailable) as error:
         await app.stop()
         return _fail(str(error))

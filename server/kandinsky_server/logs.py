@@ -38,3 +38,14 @@ def configure(settings: Settings) -> None:
     root.setLevel(logging.WARNING)
     for name in ("kandinsky", "kandinsky_server", "kandinsky_backends"):
         logging.getLogger(name).setLevel(settings.log_level.upper())
+    _quiet_libraries()
+
+
+def _quiet_libraries() -> None:
+    """Keeps progress bars and advice to developers out of a server's log."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()

@@ -20,12 +20,18 @@ class Metrics:
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         self.requests = counter("requests", "Requests ended.", "rpc", "code")
         self.request_seconds = histogram("request_seconds", "From arrival to end.", SECONDS, "rpc")
-        self.first_event_seconds = histogram("first_event_seconds", "From arrival to the first event.", SECONDS, "rpc")
+        self.first_event_seconds = histogram(
+            "first_event_seconds", "From arrival to the first event.", SECONDS, "rpc"
+        )
         self.in_flight = gauge("requests_in_flight", "Requests being served.", "rpc")
         self.queue_length = gauge("queue_length", "Trajectories that wait or run.")
-        self.queue_wait_seconds = histogram("queue_wait_seconds", "From arrival to the first step.", SECONDS, "rpc")
+        self.queue_wait_seconds = histogram(
+            "queue_wait_seconds", "From arrival to the first step.", SECONDS, "rpc"
+        )
         self.batch_rows = histogram("batch_rows", "Rows of a network call.", ROWS, "stage")
-        self.batch_requests = histogram("batch_requests", "Requests that share a network call.", ROWS, "stage")
+        self.batch_requests = histogram(
+            "batch_requests", "Requests that share a network call.", ROWS, "stage"
+        )
         self.step_seconds = histogram("step_seconds", "One network call.", SECONDS, "stage")
         self.steps = counter("steps", "Trajectory steps taken.", "stage")
         self.network_seconds = counter("network_seconds", "Time inside networks.", "stage", "backend")
@@ -36,7 +42,9 @@ class Metrics:
         self.cache = counter("prior_cache_lookups", "Prior cache lookups.", "result")
         self.cancellations = counter("cancellations", "Requests that ended early.", "reason")
         self.rejections = counter("rejections", "Requests refused.", "reason")
-        self.fallbacks = counter("backend_fallback", "Networks that eager took over.", "stage", "backend", "reason")
+        self.fallbacks = counter(
+            "backend_fallback", "Networks that eager took over.", "stage", "backend", "reason"
+        )
         self.out_of_memory = counter("out_of_memory", "Batches the device had no room for.", "stage")
         self.parity = gauge("backend_parity_difference", "Max abs difference to eager.", "stage", "backend")
         self.load_seconds = gauge("model_load_seconds", "Loading and preparing a stage.", "stage")

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn, Self
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -51,23 +51,37 @@ class Settings(BaseSettings):
     inpaint: str | None = Field(None, description="Directory or hub id of the inpaint decoder.")
     controlnet: str | None = Field(None, description="Directory or hub id of the ControlNet decoder.")
     depth_model: str | None = Field(None, description="Directory or hub id of a depth-estimation model.")
-    cache_dir: Path = Field(Path("~/.cache/kandinsky-grpc"), description="Where built and compiled files are kept.")
+    cache_dir: Path = Field(Path("~/.cache/kandinsky-grpc"), description="Where built checkpoints are kept.")
+    backend_cache_dir: Path | None = Field(
+        None, description="Where backends keep compiled networks for the next start; default: nowhere."
+    )
 
     device: str = Field("auto", description="torch device; auto is cuda when there is one, else cpu.")
     dtype: Literal["fp32", "fp16", "bf16"] = Field("fp32", description="Number type of the networks.")
     backend: str = Field("auto", description="Backend of the networks; `kandinsky backends list` shows them.")
     strict_backend: bool = Field(False, description="Refuse to start rather than fall back to eager.")
+    offload: Literal["none", "model"] = Field(
+        "none",
+        description="model: only the network being called is on the device, the others in main memory.",
+    )
     deterministic: bool = Field(
-        False, description="Same bits for the same request whoever else is served: eager, math attention, no sharing."
+        False,
+        description="Same bits for the same request whoever else is served: eager, math attention, no sharing.",
     )
     attention: Literal["sdpa", "math"] = Field("sdpa", description="Attention of the eager backend.")
-    threads: PositiveInt | None = Field(None, description="CPU threads of the networks; default the usable cores.")
+    threads: PositiveInt | None = Field(
+        None, description="CPU threads of the networks; default the usable cores."
+    )
 
-    max_batch_rows: PositiveInt | None = Field(None, description="Rows of one network call; default measured.")
+    max_batch_rows: PositiveInt | None = Field(
+        None, description="Rows of one network call; default measured."
+    )
     max_batch_pixels: PositiveInt | None = Field(None, description="Latent pixels of one network call.")
     queue_size: PositiveInt = Field(256, description="Trajectories that may wait or run, over all clients.")
     prior_cache_size: int = Field(1024, ge=0, description="Embeddings kept for equal prior requests.")
-    drain_seconds: float = Field(30.0, ge=0, description="How long running work may take to finish on SIGTERM.")
+    drain_seconds: float = Field(
+        30.0, ge=0, description="How long running work may take to finish on SIGTERM."
+    )
 
     max_message_bytes: PositiveInt = Field(32 * 1024 * 1024, description="Bytes of one request message.")
     max_images: PositiveInt = Field(16, description="Results of one request.")
@@ -78,9 +92,24 @@ class Settings(BaseSettings):
     max_prompt_length: PositiveInt = Field(2000, description="Characters of one prompt.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
-    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto is console on a terminal.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto is console on a terminal."
+    )
     log_prompts: bool = Field(False, description="Log prompt texts too.")
     config: Path | None = Field(None, description="TOML file with any of these settings.")
+
+    @model_validator(mode="after")
+    def _offload_can_work(self) -> Self:
+        if self.offload == "model":
+            if self.device == "cpu":
+                raise ValueError(
+                    "offload=model moves weights off an accelerator; it does nothing on device=cpu"
+                )
+            if self.backend not in ("eager", "xformers"):
+                raise ValueError(
+                    "offload=model needs backend=eager or xformers: compiled networks do not move"
+                )
+        return self
 
     @classmethod
     def settings_customise_sources(

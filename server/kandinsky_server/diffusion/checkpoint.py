@@ -92,10 +92,14 @@ class DecoderStage(Stage):
 
 @dataclass
 class Checkpoints:
-    """Loads stages one after another and holds equal MoVQs once."""
+    """Loads stages one after another and holds equal MoVQs once.
+
+    ``device`` is where they run; ``weights_device`` where their weights are put, if that is another.
+    """
 
     device: torch.device
     dtype: torch.dtype
+    weights_device: torch.device | None = None
     _movqs: dict[str, Any] = field(default_factory=dict)
 
     def load(self, name: str, source: str) -> PriorStage | DecoderStage:
@@ -106,7 +110,9 @@ class Checkpoints:
         """
         try:
             directory = local_directory(source)
-            return self._prior(source, directory) if name == "prior" else self._decoder(name, source, directory)
+            return (
+                self._prior(source, directory) if name == "prior" else self._decoder(name, source, directory)
+            )
         except CheckpointError as error:
             raise CheckpointError(f"stage {name}: {error}") from error
         except Exception as error:
@@ -122,7 +128,9 @@ class Checkpoints:
             device=self.device,
             prior=self._module(diffusers.PriorTransformer, directory / "prior"),
             text_encoder=self._module(transformers.CLIPTextModelWithProjection, directory / "text_encoder"),
-            image_encoder=self._module(transformers.CLIPVisionModelWithProjection, directory / "image_encoder"),
+            image_encoder=self._module(
+                transformers.CLIPVisionModelWithProjection, directory / "image_encoder"
+            ),
             tokenizer=transformers.CLIPTokenizer.from_pretrained(directory / "tokenizer"),
             image_processor=transformers.CLIPImageProcessor.from_pretrained(directory / "image_processor"),
         )
@@ -147,7 +155,9 @@ class Checkpoints:
         has_weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
         if not has_weights:
             if not self._movqs:
-                raise CheckpointError(f"{folder} holds no weights and no decoder stage is loaded to borrow them from")
+                raise CheckpointError(
+                    f"{folder} holds no weights and no decoder stage is loaded to borrow them from"
+                )
             return next(iter(self._movqs.items()))
         key = fingerprint(folder)
         if key not in self._movqs:
@@ -157,7 +167,7 @@ class Checkpoints:
     def _module(self, kind: Any, directory: Path) -> Any:
         argument = "dtype" if issubclass(kind, transformers.PreTrainedModel) else "torch_dtype"
         module = kind.from_pretrained(directory, **{argument: self.dtype})
-        return module.to(self.device).eval().requires_grad_(False)
+        return module.to(self.weights_device or self.device).eval().requires_grad_(False)
 
 
 def scheduler(directory: Path) -> Any:
@@ -166,5 +176,7 @@ def scheduler(directory: Path) -> Any:
     config = json.loads((folder / "scheduler_config.json").read_text())
     kind = getattr(diffusers, config.get("_class_name", ""), None)
     if kind is None:
-        raise CheckpointError(f"diffusers {diffusers.__version__} has no scheduler {config.get('_class_name')!r}")
+        raise CheckpointError(
+            f"diffusers {diffusers.__version__} has no scheduler {config.get('_class_name')!r}"
+        )
     return kind.from_pretrained(folder)

@@ -62,7 +62,9 @@ def raw_image(data: bytes, width: int, height: int, max_pixels: int) -> Image.Im
     if width < 1 or height < 1:
         raise ImageError("RAW_RGB8 needs width_px and height_px, both at least 1")
     if width * height > max_pixels:
-        raise ImageError(f"the image has {width * height} pixels and may have {max_pixels}; send a smaller one")
+        raise ImageError(
+            f"the image has {width * height} pixels and may have {max_pixels}; send a smaller one"
+        )
     if len(data) != width * height * 3:
         raise ImageError(f"RAW_RGB8 of {width}x{height} takes {width * height * 3} bytes, not {len(data)}")
     return Image.frombytes("RGB", (width, height), data)

@@ -157,7 +157,9 @@ class DecoderTrajectory:
             NonFinite: when they hold NaN or infinity.
         """
         if not torch.isfinite(self._latents).all():
-            raise NonFinite("the decoder made NaN or infinity; lower guidance_scale, or run the server in fp32")
+            raise NonFinite(
+                "the decoder made NaN or infinity; lower guidance_scale, or run the server in fp32"
+            )
         return self._latents
 
 

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 
-def copy_scheduler(template: Any, step_count: int, strength: float | None, device: torch.device) -> tuple[Any, Tensor]:
+def copy_scheduler(
+    template: Any, step_count: int, strength: float | None, device: torch.device
+) -> tuple[Any, Tensor]:
     """A scheduler of one's own, set to ``step_count`` steps, and the timesteps that ``strength`` leaves of them.
 
     ``strength`` None takes them all. Same arithmetic as ``get_timesteps`` in diffusers'

@@ -27,7 +27,10 @@ class SingleStep(Generic[T]):
     step_count = 1
 
     def __init__(
-        self, lane: LaneKey, inputs: Callable[[], tuple[Tensor, ...]], finish: Callable[[tuple[Tensor, ...]], T]
+        self,
+        lane: LaneKey,
+        inputs: Callable[[], tuple[Tensor, ...]],
+        finish: Callable[[tuple[Tensor, ...]], T],
     ) -> None:
         self.lane = lane
         self.step = 0

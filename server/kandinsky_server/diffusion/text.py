@@ -22,7 +22,9 @@ class Tokens:
 def tokenize(stage: PriorStage, prompt: str) -> Tokens:
     """Pads or cuts to the window. Same calls as ``_encode_prompt`` in diffusers' pipeline_kandinsky2_2_prior.py."""
     tokenizer, window = stage.tokenizer, stage.token_count
-    fitted = tokenizer([prompt], padding="max_length", max_length=window, truncation=True, return_tensors="np")
+    fitted = tokenizer(
+        [prompt], padding="max_length", max_length=window, truncation=True, return_tensors="np"
+    )
     whole = tokenizer([prompt], padding="longest", return_tensors="np", verbose=False).input_ids
     removed = tokenizer.batch_decode(whole[:, window - 1 : -1])[0] if whole.shape[1] > window else ""
     ids = np.asarray(fitted.input_ids[0], dtype=np.int64)

@@ -21,7 +21,7 @@ import transformers
 from diffusers import PriorTransformer, UnCLIPScheduler, UNet2DConditionModel, VQModel
 from tokenizers.pre_tokenizers import ByteLevel
 
-RECIPE = 1
+RECIPE = 2
 """Version of what `build` writes; raise it with every change, so that old caches are not used."""
 
 WIDTH = 64
@@ -35,12 +35,13 @@ GAINS = {
     "conv_out.weight": 0.5,
     "conv_y.weight": 0.02,
     "conv_b.weight": 0.02,
-    "proj_in.weight": 4.0,
+    "proj_to_clip_embeddings": 0.7,
+    "attn1.to_out": 4.0,
     "input_hint_block": 2.0,
 }
-"""Other gains, by a part of the name, the first that fits. Smaller for noise predictions and pixels, so that
-neither runs away, and for MoVQ's spatial norms, as latents that no training has tamed grow to some 30; larger
-where the prior's latents and the hint come in, so that they are felt."""
+"""Other gains, by a part of the name, the first that fits. Smaller for what leaves a network, so that neither
+pixels nor embeddings run away, and for MoVQ's spatial norms, as latents that no training has tamed grow to some 30;
+larger in the prior's attention, which takes in its latents, and for the hint, so that these are felt."""
 
 WORDS = "a an the of in on and with cat dog red green blue big small circle square robot photo house sky"
 """Words that are one token each; all other text is spelled in bytes."""
@@ -186,7 +187,7 @@ def _decoder_scheduler(name: str) -> Any:
     would keep the pipelines from cutting it off (see `learned_range` in their pipeline_kandinsky2_2.py)."""
     if name == "DDPMScheduler":
         return diffusers.DDPMScheduler(**DDPM, variance_type="learned_range")
-    return getattr(diffusers, name)(**DDPM)
+    return getattr(diffusers, name).from_config(DDPM)
 
 
 def _write_depth(directory: Path, seed: int) -> None:

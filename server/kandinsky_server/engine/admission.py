@@ -46,7 +46,9 @@ class Admission:
             DeadlineUnreachable: the prediction ends after the ticket's deadline.
         """
         if self.draining:
-            raise Draining("this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS)
+            raise Draining(
+                "this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS
+            )
         prediction = self.predict(loads)
         self._check_room(ticket, len(loads))
         if ticket.deadline is not None and prediction.measured:
@@ -99,7 +101,9 @@ class Admission:
         loads = []
         for run in self.engine.active:
             trajectory = run.trajectory
-            loads.append(Load(trajectory.lane, trajectory.rows, max(1, trajectory.step_count - trajectory.step)))
+            loads.append(
+                Load(trajectory.lane, trajectory.rows, max(1, trajectory.step_count - trajectory.step))
+            )
         for ticket in self.tickets:
             loads.extend(ticket.planned.elements())
         return loads

@@ -31,7 +31,9 @@ class Outcome:
 class Batch:
     """Runs that share a network call. Faults are met in order: less memory, another backend, fewer neighbours."""
 
-    def __init__(self, network: DeviceNetwork, runs: Sequence[Run[Any]], observers: Sequence[Observer]) -> None:
+    def __init__(
+        self, network: DeviceNetwork, runs: Sequence[Run[Any]], observers: Sequence[Observer]
+    ) -> None:
         self.network = network
         self.runs = runs
         self.observers = observers
@@ -76,7 +78,9 @@ class Batch:
                 yield from self._halves()
                 return
         elif network.fallback is not None:
-            log.error("backend %s failed in %s; eager takes over", network.backend, network.name, exc_info=error)
+            log.error(
+                "backend %s failed in %s; eager takes over", network.backend, network.name, exc_info=error
+            )
             for observer in self.observers:
                 observer.on_fallback(network.name, network.stage, network.backend, type(error).__name__)
             network.call, network.fallback, network.backend = network.fallback, None, "eager"
@@ -95,7 +99,9 @@ class Batch:
 
     def _failure(self, error: Exception) -> ServingError:
         if is_out_of_memory(error):
-            return BackendFailed("the device has no memory left for even one image of this size; ask for a smaller one")
+            return BackendFailed(
+                "the device has no memory left for even one image of this size; ask for a smaller one"
+            )
         return BackendFailed(f"the {self.network.stage} network failed; the server's log has the details")
 
 

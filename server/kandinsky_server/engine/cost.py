@@ -50,7 +50,9 @@ class CostModel:
         return _interpolate(by_rows, rows)
 
     def _borrow(self, lane: LaneKey) -> dict[int, float]:
-        relatives = [(key, rows) for key, rows in self._seconds.items() if key.network == lane.network and rows]
+        relatives = [
+            (key, rows) for key, rows in self._seconds.items() if key.network == lane.network and rows
+        ]
         if not relatives:
             return {}
         key, rows = min(relatives, key=lambda item: abs(_area(item[0]) - _area(lane)))

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -23,6 +23,20 @@ from kandinsky_server.engine.run import Run, Update
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import LaneKey, Trajectory
 from kandinsky_server.errors import InternalFailure, ServingError
+
+RESIDENT_SECONDS = 5.0
+"""With offloading, how long the network on the device may keep others waiting: moving weights costs about a second."""
+
+
+class Residency(Protocol):
+    """Moves weights when they do not all fit on the device; ``resident`` names the network that is there."""
+
+    resident: str | None
+
+    def ensure(self, name: str) -> None:
+        """Brings a network to the device."""
+        ...
+
 
 T = TypeVar("T")
 Delivery = tuple[Callable[..., None], tuple[Any, ...]]
@@ -42,11 +56,14 @@ class Engine:
         cost: CostModel,
         observers: Sequence[Observer] = (),
         exclusive: bool = False,
+        residency: Residency | None = None,
     ) -> None:
         self.networks = networks
         self.cost = cost
         self.observers = observers
         self.exclusive = exclusive
+        self.residency = residency
+        self._resident_since = 0.0
         self.active: set[Run[Any]] = set()
         self._lanes: dict[LaneKey, Lane] = {}
         self._inbox: queue.SimpleQueue[Run[Any] | None] = queue.SimpleQueue()
@@ -110,7 +127,16 @@ class Engine:
 
     def _pick(self, now: float) -> Lane:
         """The lane with the most urgent member; among equals the one that has waited longest."""
-        return min(self._lanes.values(), key=lambda lane: (-lane.urgency(now), lane.last_served))
+        lanes = list(self._lanes.values())
+        if self.residency and now - self._resident_since < RESIDENT_SECONDS:
+            lanes = [lane for lane in lanes if lane.key.network == self.residency.resident] or lanes
+        return min(lanes, key=lambda lane: (-lane.urgency(now), lane.last_served))
+
+    def _place(self, network: str, now: float) -> None:
+        """With offloading, brings the network's weights to the device."""
+        if self.residency and self.residency.resident != network:
+            self.residency.ensure(network)
+            self._resident_since = now
 
     def _step(self, lane: Lane) -> None:
         started = time.monotonic()
@@ -120,6 +146,7 @@ class Engine:
         lane.last_served = started
         if not runs:
             return
+        self._place(network.name, started)
         network_seconds, rows = 0.0, 0
         for batch in Batch(network, runs, self.observers).execute():
             network_seconds += batch.seconds
@@ -129,9 +156,7 @@ class Engine:
         riders = tuple((run.ticket, run.trajectory.step) for run in runs)
         seconds = time.monotonic() - started
         self.cost.observe(lane.key, rows, seconds)
-        report = StepReport(
-            lane.key, network.stage, network.backend, rows, network_seconds, seconds, riders
-        )
+        report = StepReport(lane.key, network.stage, network.backend, rows, network_seconds, seconds, riders)
         for observer in self.observers:
             observer.on_step(report)
 

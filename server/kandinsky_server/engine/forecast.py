@@ -61,7 +61,8 @@ def forecast(
             else:
                 position += 1
         turn = sum(
-            cost.step_seconds(key, sum(member.load.rows for member in members)) for key, members in seated.items()
+            cost.step_seconds(key, sum(member.load.rows for member in members))
+            for key, members in seated.items()
         )
         steps = min(member.left for members in seated.values() for member in members)
         clock += steps * turn

@@ -41,14 +41,19 @@ async def serve_interpolate(session: Session, request: InterpolateRequest) -> No
 async def _column(session: Session, request: InterpolateRequest, count: int) -> tuple[list[Floats], Floats]:
     """Each condition's embedding and the negative one, all from the seed of result ``count``."""
     conditions = gather(
-        _condition(session, request, condition, place, count) for place, condition in enumerate(request.conditions)
+        _condition(session, request, condition, place, count)
+        for place, condition in enumerate(request.conditions)
     )
     # The negative prompt's run is shown after those of the conditions.
     return await conditions, await _negative(session, request, count)
 
 
 async def _condition(
-    session: Session, request: InterpolateRequest, condition: str | Image.Image | Floats, place: int, count: int
+    session: Session,
+    request: InterpolateRequest,
+    condition: str | Image.Image | Floats,
+    place: int,
+    count: int,
 ) -> Floats:
     if isinstance(condition, str):
         return (await _run(session, request, condition, place, count)).positive
@@ -71,14 +76,18 @@ def _needs_negative_run(request: InterpolateRequest) -> bool:
     return bool(request.negative_prompt) or request.negative_prior_prompt is not None
 
 
-async def _run(session: Session, request: InterpolateRequest, text: str, place: int, count: int) -> Embeddings:
+async def _run(
+    session: Session, request: InterpolateRequest, text: str, place: int, count: int
+) -> Embeddings:
     prompt = await tokenized(session, text, request.negative_prior_prompt)
     index = place * request.image_count + count
     return (await prior_result(session, prompt, seeded(request.sampling, count), index)).embeddings
 
 
 async def _removed(session: Session, request: InterpolateRequest) -> dict[str, str]:
-    texts = {f"conditions[{k}].text": text for k, text in enumerate(request.conditions) if isinstance(text, str)}
+    texts = {
+        f"conditions[{k}].text": text for k, text in enumerate(request.conditions) if isinstance(text, str)
+    }
     texts["negative_prompt"] = request.negative_prompt
     texts["negative_prior_prompt"] = request.negative_prior_prompt or ""
     cut = {name: (await session.tokens(text)).removed for name, text in texts.items()}

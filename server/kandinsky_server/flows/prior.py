@@ -68,7 +68,12 @@ async def post_prior_result(session: Session, request: PriorRequest, index: int,
             source,
             result.embeddings,
             prior_receipt(
-                session, rpc, sampling, result.timings, prompt=prompt.text, negative_prompt=prompt.negative or ""
+                session,
+                rpc,
+                sampling,
+                result.timings,
+                prompt=prompt.text,
+                negative_prompt=prompt.negative or "",
             ),
             {field: removed for field, removed in texts.items() if removed},
             result.cached,
@@ -77,7 +82,9 @@ async def post_prior_result(session: Session, request: PriorRequest, index: int,
     return result.embeddings
 
 
-async def tokenized(session: Session, text: str, negative: str | None, image: Image.Image | None = None) -> Prompt:
+async def tokenized(
+    session: Session, text: str, negative: str | None, image: Image.Image | None = None
+) -> Prompt:
     """Tokenizes a prompt and its negative."""
     return Prompt(text, await session.tokens(text), negative, await session.tokens(negative or ""), image)
 

@@ -11,7 +11,13 @@ from kandinsky_server.flows.generate import generate_loads, serve_generate
 from kandinsky_server.flows.image import image_loads, serve_image
 from kandinsky_server.flows.interpolate import interpolate_loads, serve_interpolate
 from kandinsky_server.flows.prior import prior_loads, serve_prior
-from kandinsky_server.flows.requests import GenerateRequest, ImageRequest, InterpolateRequest, PriorRequest, Watch
+from kandinsky_server.flows.requests import (
+    GenerateRequest,
+    ImageRequest,
+    InterpolateRequest,
+    PriorRequest,
+    Watch,
+)
 from kandinsky_server.flows.session import Runtime, Session
 
 Request = PriorRequest | InterpolateRequest | ImageRequest | GenerateRequest

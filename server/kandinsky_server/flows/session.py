@@ -73,7 +73,9 @@ class Session:
         """Runs a trajectory of one step."""
         return await self.runtime.engine.submit(trajectory, self.ticket).result()
 
-    async def denoise(self, trajectory: Trajectory[T], stage: DecoderStage | PriorStage, index: int) -> tuple[T, Run[T]]:
+    async def denoise(
+        self, trajectory: Trajectory[T], stage: DecoderStage | PriorStage, index: int
+    ) -> tuple[T, Run[T]]:
         """Runs a trajectory of many steps and posts its progress and previews as result ``index``."""
         watch = self.watch
         run = self.runtime.engine.submit(trajectory, self.ticket, watch.preview_interval)
@@ -99,7 +101,9 @@ class Session:
         self.steps += trajectory.step_count
         return result, run
 
-    async def _preview(self, stage: DecoderStage, latents: Tensor, index: int, step: int, step_count: int) -> None:
+    async def _preview(
+        self, stage: DecoderStage, latents: Tensor, index: int, step: int, step_count: int
+    ) -> None:
         shown = await self.decode(stage, latents)
         self.mailbox.replace(("preview", index), Preview(index, step, step_count, shown))
 
@@ -139,7 +143,9 @@ class Session:
     async def depth_hint(self, image: Image.Image, width: int, height: int) -> Floats:
         """A depth hint [3, height, width] of an image resized to that size, as diffusers' docs resize it."""
         await self.work(self.runtime.model.depth.load)
-        resized = await self.work(lambda: np.array(image.convert("RGB").resize((width, height)), dtype=np.uint8))
+        resized = await self.work(
+            lambda: np.array(image.convert("RGB").resize((width, height)), dtype=np.uint8)
+        )
         return await self.run(single.depth_hint(resized))
 
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:

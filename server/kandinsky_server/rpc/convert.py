@@ -14,7 +14,13 @@ from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.prior import PriorSampling
 from kandinsky_server.errors import StageNotLoaded
-from kandinsky_server.flows.requests import Floats, GenerateRequest, ImageRequest, InterpolateRequest, PriorRequest
+from kandinsky_server.flows.requests import (
+    Floats,
+    GenerateRequest,
+    ImageRequest,
+    InterpolateRequest,
+    PriorRequest,
+)
 from kandinsky_server.rpc import fields
 from kandinsky_server.rpc.embeddings import read_embedding, read_pair
 from kandinsky_server.rpc.limits import Defaults, Limits
@@ -23,7 +29,10 @@ from kandinsky_server.rpc.pictures import read_image
 from kandinsky_server.rpc.violations import Violations
 
 ImageRpc = (
-    image_pb2.DecodeRequest | image_pb2.Img2ImgRequest | image_pb2.InpaintRequest | image_pb2.ControlNetRequest
+    image_pb2.DecodeRequest
+    | image_pb2.Img2ImgRequest
+    | image_pb2.InpaintRequest
+    | image_pb2.ControlNetRequest
 )
 IMAGE_FIELDS = ("image", "mask", "hint", "depth_from")
 
@@ -197,7 +206,12 @@ class Converter:
         return condition.text
 
     async def _image_request(
-        self, rpc: str, stage_name: str, message: ImageRpc, found: Violations, strong: fields.Strong | None = None
+        self,
+        rpc: str,
+        stage_name: str,
+        message: ImageRpc,
+        found: Violations,
+        strong: fields.Strong | None = None,
     ) -> ImageRequest:
         stage = self.decoder_stage(stage_name)
         pairs = len(message.embeddings)

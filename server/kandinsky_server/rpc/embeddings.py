@@ -26,7 +26,9 @@ def read_embedding(message: pb.Embedding, field: str, width: int, prior_fingerpr
         raise _invalid(f"{field}.shape", f"must be [{width}] or [1, {width}], not {list(message.shape)}")
     expected = width * SIZES[message.dtype]
     if len(message.data) != expected:
-        raise _invalid(f"{field}.data", f"must have {expected} bytes for its shape and dtype, not {len(message.data)}")
+        raise _invalid(
+            f"{field}.data", f"must have {expected} bytes for its shape and dtype, not {len(message.data)}"
+        )
     values = _to_float32(message)
     if not np.isfinite(values).all():
         raise _invalid(f"{field}.data", "holds NaN or infinity")
@@ -49,7 +51,9 @@ def read_pair(
         return Embeddings(positive, None)
     if not message.HasField("negative"):
         raise _invalid(f"{field}.negative", "must be set when guidance_scale is above 1")
-    return Embeddings(positive, read_embedding(message.negative, f"{field}.negative", width, prior_fingerprint))
+    return Embeddings(
+        positive, read_embedding(message.negative, f"{field}.negative", width, prior_fingerprint)
+    )
 
 
 def write_pair(pair: Embeddings, prior_fingerprint: str) -> pb.EmbeddingPair:

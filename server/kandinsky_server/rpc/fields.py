@@ -19,7 +19,10 @@ MAX_GUIDANCE = 100.0
 
 Seeded = prior_pb2.PriorRequest | prior_pb2.InterpolateRequest | image_pb2.Sampling
 Strong = (
-    prior_pb2.PriorRequest | image_pb2.Img2ImgRequest | image_pb2.ControlNetRequest | image_pb2.GenerateRequest
+    prior_pb2.PriorRequest
+    | image_pb2.Img2ImgRequest
+    | image_pb2.ControlNetRequest
+    | image_pb2.GenerateRequest
 )
 
 
@@ -72,7 +75,9 @@ def read_strength(found: Violations, message: Strong, step_count: int) -> float:
     known = len(found.found)
     found.number("strength", value, 0, 1, above=True)
     if len(found.found) == known and int(step_count * value) < 1:
-        found.add("strength", f"times {step_count} steps leaves none; raise it to at least {1 / step_count:.3g}")
+        found.add(
+            "strength", f"times {step_count} steps leaves none; raise it to at least {1 / step_count:.3g}"
+        )
     return value
 
 
@@ -106,5 +111,7 @@ def _side(found: Violations, name: str, message: Message, stage: DecoderStage) -
     if value >= step and value % step == 0:
         return value
     nearest = max(step, round(value / step) * step)
-    found.add(f"sampling.{name}", f"must be a positive multiple of {step}, not {value}; the nearest is {nearest}")
+    found.add(
+        f"sampling.{name}", f"must be a positive multiple of {step}, not {value}; the nearest is {nearest}"
+    )
     return step

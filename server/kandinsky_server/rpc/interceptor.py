@@ -11,12 +11,12 @@ from typing import Any
 
 import grpc
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from grpc_status import rpc_status
 
 from kandinsky_server.engine.ticket import Ticket
-from kandinsky_server.errors import DeadlineExceeded, InternalFailure, ServingError
+from kandinsky_server.errors import DeadlineExceeded, InternalFailure, InvalidField, ServingError, Violation
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.call import Call
@@ -49,14 +49,16 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         if handler.response_streaming:
             wrap = grpc.unary_stream_rpc_method_handler
             behavior = functools.partial(self._stream, handler.unary_stream)
+        parse = handler.request_deserializer
 
-        async def serve(request: Message, context: Any) -> Any:
-            return await self._serve(rpc, behavior, request, context)
+        async def serve(data: bytes, context: Any) -> Any:
+            return await self._serve(rpc, lambda: behavior(_parsed(parse, data), context), context)
 
-        return wrap(serve, handler.request_deserializer, handler.response_serializer)
+        # Bytes are parsed within `_serve`: grpc itself would answer UNKNOWN to those that are no message.
+        return wrap(serve, None, handler.response_serializer)
 
     async def _stream(
-        self, behavior: Callable[[Any, Any], AsyncGenerator[Any]], request: Message, context: Any
+        self, behavior: Callable[[Any, Any], AsyncGenerator[Any]], request: Any, context: Any
     ) -> None:
         """Sends what a streaming handler yields; closes it at once when the call ends in any way."""
         call = calls.current.get()
@@ -65,9 +67,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
                 await context.write(response)
                 self._count(call, response)
 
-    async def _serve(
-        self, rpc: str, behavior: Callable[[Any, Any], Awaitable[Any]], request: Message, context: Any
-    ) -> Any:
+    async def _serve(self, rpc: str, answer: Callable[[], Awaitable[Any]], context: Any) -> Any:
         metadata = dict(context.invocation_metadata() or ())
         left = context.time_remaining()
         ticket = Ticket(
@@ -84,7 +84,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         self.metrics.in_flight.labels(rpc).inc()
         code, reason = StatusCode.OK, ""
         try:
-            return await behavior(request, context)
+            return await answer()
         except asyncio.CancelledError:
             expired = isinstance(ticket.verdict(time.monotonic()), DeadlineExceeded)
             code = StatusCode.DEADLINE_EXCEEDED if expired else StatusCode.CANCELLED
@@ -143,3 +143,10 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             images=call.images,
             embeddings=call.embeddings,
         )
+
+
+def _parsed(parse: Callable[[bytes], Any], data: bytes) -> Any:
+    try:
+        return parse(data)
+    except DecodeError as error:
+        raise InvalidField([Violation("", f"the request is not what the contract says: {error}")]) from error

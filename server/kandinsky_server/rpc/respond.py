@@ -189,5 +189,13 @@ def duration(seconds: float) -> Duration:
 @cache
 def versions() -> dict[str, str]:
     """Versions of what takes part in a result."""
-    packages = {"server": "kandinsky-grpc", "torch": "torch", "diffusers": "diffusers", "transformers": "transformers"}
-    return {"python": platform.python_version(), **{name: version(package) for name, package in packages.items()}}
+    packages = {
+        "server": "kandinsky-grpc",
+        "torch": "torch",
+        "diffusers": "diffusers",
+        "transformers": "transformers",
+    }
+    return {
+        "python": platform.python_version(),
+        **{name: version(package) for name, package in packages.items()},
+    }

@@ -47,7 +47,8 @@ class Face:
         """
         if self.runtime is None or self.converter is None:
             raise Starting(
-                f"the server is still starting ({self.info.model.status or 'loading'})", STARTING_RETRY_SECONDS
+                f"the server is still starting ({self.info.model.status or 'loading'})",
+                STARTING_RETRY_SECONDS,
             )
         return self.runtime, self.converter
 
@@ -86,11 +87,13 @@ class PriorService(prior_pb2_grpc.PriorServiceServicer):
     def __init__(self, face: Face) -> None:
         self.face = face
 
-    def Prior(self, request: prior_pb2.PriorRequest, context: Any) -> AsyncIterator[prior_pb2.PriorResponse]:  # noqa: N802
+    def Prior(self, request: prior_pb2.PriorRequest, context: Any) -> AsyncIterator[prior_pb2.PriorResponse]:
         """See prior.proto."""
         return self.face.stream(request, prior_pb2.PriorResponse)
 
-    def Interpolate(self, request: prior_pb2.InterpolateRequest, context: Any) -> AsyncIterator[prior_pb2.InterpolateResponse]:  # noqa: N802
+    def Interpolate(
+        self, request: prior_pb2.InterpolateRequest, context: Any
+    ) -> AsyncIterator[prior_pb2.InterpolateResponse]:
         """See prior.proto."""
         return self.face.stream(request, prior_pb2.InterpolateResponse)
 
@@ -101,23 +104,33 @@ class ImageService(image_pb2_grpc.ImageServiceServicer):
     def __init__(self, face: Face) -> None:
         self.face = face
 
-    def Decode(self, request: image_pb2.DecodeRequest, context: Any) -> AsyncIterator[image_pb2.DecodeResponse]:  # noqa: N802
+    def Decode(
+        self, request: image_pb2.DecodeRequest, context: Any
+    ) -> AsyncIterator[image_pb2.DecodeResponse]:
         """See image.proto."""
         return self.face.stream(request, image_pb2.DecodeResponse)
 
-    def Img2Img(self, request: image_pb2.Img2ImgRequest, context: Any) -> AsyncIterator[image_pb2.Img2ImgResponse]:  # noqa: N802
+    def Img2Img(
+        self, request: image_pb2.Img2ImgRequest, context: Any
+    ) -> AsyncIterator[image_pb2.Img2ImgResponse]:
         """See image.proto."""
         return self.face.stream(request, image_pb2.Img2ImgResponse)
 
-    def Inpaint(self, request: image_pb2.InpaintRequest, context: Any) -> AsyncIterator[image_pb2.InpaintResponse]:  # noqa: N802
+    def Inpaint(
+        self, request: image_pb2.InpaintRequest, context: Any
+    ) -> AsyncIterator[image_pb2.InpaintResponse]:
         """See image.proto."""
         return self.face.stream(request, image_pb2.InpaintResponse)
 
-    def ControlNet(self, request: image_pb2.ControlNetRequest, context: Any) -> AsyncIterator[image_pb2.ControlNetResponse]:  # noqa: N802
+    def ControlNet(
+        self, request: image_pb2.ControlNetRequest, context: Any
+    ) -> AsyncIterator[image_pb2.ControlNetResponse]:
         """See image.proto."""
         return self.face.stream(request, image_pb2.ControlNetResponse)
 
-    def Generate(self, request: image_pb2.GenerateRequest, context: Any) -> AsyncIterator[image_pb2.GenerateResponse]:  # noqa: N802
+    def Generate(
+        self, request: image_pb2.GenerateRequest, context: Any
+    ) -> AsyncIterator[image_pb2.GenerateResponse]:
         """See image.proto."""
         return self.face.stream(request, image_pb2.GenerateResponse)
 
@@ -128,13 +141,13 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
     def __init__(self, face: Face) -> None:
         self.face = face
 
-    async def GetServerInfo(  # noqa: N802
+    async def GetServerInfo(
         self, request: server_pb2.GetServerInfoRequest, context: Any
     ) -> server_pb2.GetServerInfoResponse:
         """See server.proto. Answers while the model is loading, too."""
         return self.face.info.response()
 
-    async def Estimate(  # noqa: N802
+    async def Estimate(
         self, request: server_pb2.EstimateRequest, context: Any
     ) -> server_pb2.EstimateResponse:
         """See server.proto."""

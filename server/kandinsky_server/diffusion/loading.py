@@ -1,0 +1,145 @@
+"""Loads a model: every stage from its source, every network through the backend."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from kandinsky_backends.base import Backend
+from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.parity import PreparedNetwork, prepare_with_parity
+from torch import nn
+
+from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage, PriorStage
+from kandinsky_server.diffusion.model import Model, StageReport
+from kandinsky_server.diffusion.parts import Part, movq_parts, prior_parts, unet_part
+from kandinsky_server.diffusion.residency import Residency
+from kandinsky_server.diffusion.schedule import StepCounter
+from kandinsky_server.engine.network import DeviceNetwork
+from kandinsky_server.engine.report import Observer
+
+log = logging.getLogger(__name__)
+
+MAX_ROWS = 32
+MIN_MEASURED_ROWS = 8
+WORTH = 1.25
+"""A larger batch is allowed while a row of it costs at most this many times the cheapest row measured; up to
+``MIN_MEASURED_ROWS`` always, since one disturbed measurement must not cost all sharing."""
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """``max_batch_rows`` None measures where more rows stop paying; ``residency`` is for offloading, else None."""
+
+    device: torch.device
+    dtype: torch.dtype
+    backend: Backend
+    strict: bool = False
+    max_batch_rows: int | None = None
+    max_batch_pixels: int | None = None
+    residency: Residency | None = None
+
+
+class ModelLoader:
+    """Fills a `Model`, stage by stage. ``observers`` hear of backends that eager takes over from."""
+
+    def __init__(self, options: LoadOptions, model: Model, observers: Sequence[Observer] = ()) -> None:
+        self.options = options
+        self.model = model
+        self.observers = observers
+        offloaded = torch.device("cpu") if options.residency else None
+        self.checkpoints = Checkpoints(options.device, options.dtype, offloaded)
+
+    def load(self) -> None:
+        """Loads and prepares every stage that has a source.
+
+        Raises:
+            CheckpointError: when one cannot be loaded.
+            BackendUnavailable: when the backend cannot run one, in strict mode.
+        """
+        model = self.model
+        for name, source in model.sources.given().items():
+            started = time.monotonic()
+            model.status = f"loading {name}"
+            stage = self.checkpoints.load(name, source)
+            parts = self._parts(stage)
+            prepared = [self._prepare(part) for part in parts]
+            model.step_counters[name] = StepCounter(stage.scheduler)
+            if isinstance(stage, PriorStage):
+                model.prior = stage
+            else:
+                model.decoders[name] = stage
+            seconds = time.monotonic() - started
+            model.reports[name] = StageReport(prepared[0], seconds, _count(parts[0].module))
+            log.info("loaded %s from %s in %.1f s", name, source, seconds)
+        model.networks["depth"] = DeviceNetwork("depth", "depth", "eager", model.depth, max_rows=1)
+        model.status = ""
+
+    def _parts(self, stage: PriorStage | DecoderStage) -> list[Part]:
+        """The stage's own network first, then its encoders, less what another stage already prepared."""
+        if isinstance(stage, PriorStage):
+            return prior_parts(stage)
+        suffixes = self.model.movq_suffixes
+        if stage.movq_key in suffixes:
+            return [unet_part(stage)]
+        suffix = suffixes[stage.movq_key] = f"_{stage.name}" if suffixes else ""
+        return [unet_part(stage), *movq_parts(stage, suffix)]
+
+    def _prepare(self, part: Part) -> PreparedNetwork:
+        options = self.options
+        self.model.status = f"preparing {part.name} for {options.backend.name}"
+        log.info("preparing %s for %s", part.name, options.backend.name)
+        if options.residency:
+            options.residency.add(part.name, part.module)
+            options.residency.ensure(part.name)
+        prepared = prepare_with_parity(
+            options.backend, part.module, part.role, part.parity_shapes, options.dtype, options.strict
+        )
+        if prepared.fallback_reason:
+            for observer in self.observers:
+                observer.on_fallback(part.name, part.name, options.backend.name, "Parity")
+        network = DeviceNetwork(
+            part.name,
+            part.name,
+            prepared.backend_name,
+            prepared.network,
+            max_rows=options.max_batch_rows or MAX_ROWS,
+            max_pixels=options.max_batch_pixels,
+            fallback=None if prepared.backend_name == "eager" else EagerNetwork(part.module),
+        )
+        self.model.networks[part.name] = network
+        if part.steps:
+            self._measure(part, network)
+        return prepared
+
+    @torch.no_grad()
+    def _measure(self, part: Part, network: DeviceNetwork) -> None:
+        """Times growing batches, to seed the cost model and to find where more rows stop paying."""
+        best, rows, most = float("inf"), 1, 1
+        while rows <= (self.options.max_batch_rows or MAX_ROWS):
+            seconds = self._time(part, network, rows)
+            self.model.cost.observe(part.lane, rows, seconds)
+            best = min(best, seconds / rows)
+            if seconds / rows > WORTH * best:
+                break
+            most, rows = rows, rows * 2
+        if self.options.max_batch_rows is None:
+            network.max_rows = max(most, MIN_MEASURED_ROWS)
+
+    def _time(self, part: Part, network: DeviceNetwork, rows: int) -> float:
+        inputs = part.shape(rows).random_inputs(self.options.device)
+        times = []
+        for _ in range(3):
+            started = time.monotonic()
+            output = network.call(*inputs)[0]
+            if output.is_cuda:
+                torch.cuda.synchronize(output.device)
+            times.append(time.monotonic() - started)
+        return min(times)
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

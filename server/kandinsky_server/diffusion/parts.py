@@ -1,0 +1,121 @@
+"""The networks of a stage, each with what a backend needs to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from kandinsky_backends.base import BatchShape, NamedNetwork, Role
+from torch import nn
+
+from kandinsky_server.diffusion import networks, shapes
+from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage, PriorStage
+from kandinsky_server.diffusion.source import Sources, resolve
+from kandinsky_server.engine.trajectory import LaneKey
+
+PARITY_ROWS = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A network to prepare; ``shape`` makes its input shape for a number of rows.
+
+    ``steps``: whether it is called once per denoising step, so that large batches matter.
+    """
+
+    name: str
+    role: Role
+    module: nn.Module
+    lane: LaneKey
+    shape: Callable[[int], BatchShape]
+    steps: bool = False
+
+    @property
+    def parity_shapes(self) -> list[BatchShape]:
+        """What it is warmed up with and held to eager on."""
+        return [self.shape(rows) for rows in PARITY_ROWS]
+
+
+def prior_parts(stage: PriorStage) -> list[Part]:
+    """The prior transformer and the two CLIP encoders."""
+    return [
+        Part(
+            "prior",
+            Role.PRIOR,
+            networks.PriorNetwork(stage.prior).eval(),
+            LaneKey("prior", (stage.embedding_width,)),
+            lambda rows: shapes.prior_shape(stage, rows),
+            steps=True,
+        ),
+        Part(
+            "text_encoder",
+            Role.TEXT_ENCODER,
+            networks.TextEncoderNetwork(stage.text_encoder).eval(),
+            LaneKey("text_encoder", shapes.text_encoder_shape(stage, 1).samples[0]),
+            lambda rows: shapes.text_encoder_shape(stage, rows),
+        ),
+        Part(
+            "image_encoder",
+            Role.IMAGE_ENCODER,
+            networks.ImageEncoderNetwork(stage.image_encoder).eval(),
+            LaneKey("image_encoder", shapes.image_encoder_shape(stage, 1).samples[0]),
+            lambda rows: shapes.image_encoder_shape(stage, rows),
+        ),
+    ]
+
+
+def unet_part(stage: DecoderStage) -> Part:
+    """The UNet of a decoder stage."""
+    side = stage.native_size // stage.factor
+    return Part(
+        stage.name,
+        Role.UNET,
+        networks.UnetNetwork(stage.unet).eval(),
+        LaneKey(stage.name, (side, side)),
+        lambda rows: shapes.unet_shape(stage, rows),
+        steps=True,
+    )
+
+
+def movq_parts(stage: DecoderStage, suffix: str) -> list[Part]:
+    """Both halves of the stage's MoVQ; ``suffix`` tells one MoVQ from another."""
+    side = stage.native_size // stage.factor
+    return [
+        Part(
+            f"movq_decoder{suffix}",
+            Role.MOVQ_DECODER,
+            networks.MovqDecoderNetwork(stage.movq).eval(),
+            LaneKey(f"movq_decoder{suffix}", (side, side)),
+            lambda rows: shapes.movq_decoder_shape(stage, rows),
+        ),
+        Part(
+            f"movq_encoder{suffix}",
+            Role.MOVQ_ENCODER,
+            networks.MovqEncoderNetwork(stage.movq).eval(),
+            LaneKey(f"movq_encoder{suffix}", (3, stage.native_size, stage.native_size)),
+            lambda rows: shapes.movq_encoder_shape(stage, rows),
+        ),
+    ]
+
+
+def load_networks(model: str | None) -> Iterable[NamedNetwork]:
+    """Every network of a model on the CPU in fp32, for ``kandinsky backends check``.
+
+    Raises:
+        CheckpointError: when the model cannot be loaded.
+    """
+    checkpoints = Checkpoints(torch.device("cpu"), torch.float32)
+    known: set[str] = set()
+    for name, source in (
+        resolve(model, Sources(), Path("~/.cache/kandinsky-grpc").expanduser()).given().items()
+    ):
+        stage = checkpoints.load(name, source)
+        if isinstance(stage, PriorStage):
+            parts = prior_parts(stage)
+        else:
+            parts = [unet_part(stage), *([] if stage.movq_key in known else movq_parts(stage, ""))]
+            known.add(stage.movq_key)
+        for part in parts:
+            yield NamedNetwork(part.name, part.role, part.module, tuple(part.parity_shapes))
