@@ -33,6 +33,7 @@ from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.errors import Draining
+from kandinsky_server.flows.requests import Embeddings
 from kandinsky_server.flows.session import Runtime
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc.convert import Converter
@@ -144,14 +145,14 @@ class App:
         """
         await asyncio.to_thread(self._load)
         self.engine.start()
-        cache = SingleFlightCache[object](self.settings.prior_cache_size)
+        cache = SingleFlightCache[Embeddings](self.settings.prior_cache_size)
         self.face.runtime = Runtime(
             self.model,
             self.engine,
             self.admission,
             self.pool,
             cache,
-            self.settings.dtype,  # type: ignore[arg-type]
+            self.settings.dtype,
         )
         self.face.converter = Converter(self.model, self.limits, self.pool)
         self._publish()

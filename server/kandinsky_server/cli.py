@@ -6,28 +6,32 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
 
-import click
+import typer
 
 from kandinsky_server.settings import Settings, load_settings
 
 EXIT_FAILED = 1
 
 
-@click.command(
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def serve(arguments: Sequence[str]) -> None:
+def serve(context: typer.Context) -> None:
     """Serve Kandinsky 2.2 over gRPC (`kandinsky serve --help` lists every setting)."""
-    sys.exit(main(load_settings(list(arguments))))
+    sys.exit(main(load_settings(context.args)))
 
 
 def main(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code."""
     # libgomp reads this when torch is imported: spinning threads starve each other on shared cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # Libraries that look at the CPU fork while the port is open; the children never use gRPC.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     # grpc would log a line at every fork; what is forked here never calls it.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from kandinsky_server import logs

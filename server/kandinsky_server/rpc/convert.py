@@ -135,6 +135,8 @@ class Converter:
         )
         watch = read_watch(found, message.options, shows_images=True)
         read_output(found, message.output)
+        self._check_steps(found, "prior_step_count", "prior", prior_sampling.step_count)
+        self._check_steps(found, "sampling.step_count", stage.name, sampling.step_count)
         found.check()
         return GenerateRequest(
             PriorRequest(tuple(message.prompts), _negative(message), count, prior_sampling, watch=watch),
@@ -165,6 +167,15 @@ class Converter:
 
     # ------------------------------------------------------------------------------------------ parts
 
+    def _check_steps(self, found: Violations, field: str, stage: str, step_count: int) -> None:
+        """Asks the stage's scheduler whether it can take so many steps: UnCLIP, for one, needs two."""
+        if found.found:
+            return
+        try:
+            self.model.step_counters[stage](step_count)
+        except (ArithmeticError, ValueError, IndexError) as error:
+            found.add(field, f"the {stage} stage's scheduler cannot take {step_count} steps ({error})")
+
     def _prior_sampling(
         self, found: Violations, message: prior_pb2.PriorRequest | prior_pb2.InterpolateRequest, seed: int
     ) -> PriorSampling:
@@ -176,6 +187,7 @@ class Converter:
                 strength = fields.read_strength(found, message, steps)
             elif message.HasField("strength"):
                 found.add("strength", "needs image")
+        self._check_steps(found, "step_count", "prior", steps)
         return PriorSampling(seed, steps, guidance, strength)
 
     def _check_conditions(self, found: Violations, message: prior_pb2.InterpolateRequest) -> None:
@@ -220,6 +232,7 @@ class Converter:
         sampling = fields.read_sampling(found, message.sampling, stage, pairs * count, strong, self.limits)
         watch = read_watch(found, message.options, shows_images=True)
         read_output(found, message.output)
+        self._check_steps(found, "sampling.step_count", stage_name, sampling.step_count)
         found.check()
         fingerprint = self.model.prior.fingerprint if self.model.prior else None
         embeddings = tuple(
