@@ -15,6 +15,10 @@ _one_at_a_time = threading.Lock()
 """A fast tokenizer keeps its padding and truncation as state: two threads would pad for one another."""
 
 
+_one_at_a_time = threading.Lock()
+"""A tokenizer keeps padding and truncation as state: two threads at once would get each other's."""
+
+
 @dataclass(frozen=True)
 class Tokens:
     """Token ids [T] int64 and mask [T] bool; ``removed`` is the text that did not fit, or empty."""
