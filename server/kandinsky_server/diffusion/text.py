@@ -10,13 +10,8 @@ from numpy.typing import NDArray
 
 from kandinsky_server.diffusion.checkpoint import PriorStage
 
-
 _one_at_a_time = threading.Lock()
 """A fast tokenizer keeps its padding and truncation as state: two threads would pad for one another."""
-
-
-_one_at_a_time = threading.Lock()
-"""A tokenizer keeps padding and truncation as state: two threads at once would get each other's."""
 
 
 @dataclass(frozen=True)
