@@ -1,0 +1,126 @@
+"""Holds a backend to eager on this machine: the answer, the time of a step, and the memory."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+
+import torch
+from torch import Tensor
+
+from kandinsky_backends.base import Backend, BackendUnavailable, BatchShape, NamedNetwork, Network
+from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.parity import Parity, compare, device_of, reference_outputs
+from kandinsky_backends.reference import reference_networks
+
+GROUP = "kandinsky.networks"
+TIMED_CALLS = 5
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one network did for one row count.
+
+    Attributes:
+        parity: difference from eager; ``None`` when the backend failed.
+        step_seconds: median time of a call.
+        eager_seconds: the same in eager, measured in turns with it.
+        peak_memory_bytes: most memory in use so far: of the process on the CPU, of PyTorch's allocator on CUDA.
+        error: what the backend failed with; empty when it did not.
+    """
+
+    stage: str
+    role: str
+    rows: int
+    parity: Parity | None = None
+    step_seconds: float = 0.0
+    eager_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    error: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the network ran and gave what eager gives."""
+        return self.parity is not None and self.parity.passed
+
+
+def networks_to_check(model: str | None, device: torch.device) -> Iterable[NamedNetwork]:
+    """The networks of ``model`` (``None``: the server's default), or small random ones without the server.
+
+    The server's are where it loads them; the small ones are put on ``device``.
+
+    Raises:
+        BackendUnavailable: ``model`` is given, and no package that loads models is installed.
+    """
+    loaders = entry_points(group=GROUP)
+    for loader in loaders:
+        networks: Iterable[NamedNetwork] = loader.load()(model)
+        return networks
+    if model is not None:
+        raise BackendUnavailable(
+            f"No package here can load '{model}'.", 'Run pip install "kandinsky-grpc[server]".'
+        )
+    return [replace(named, module=named.module.to(device)) for named in reference_networks()]
+
+
+def check(backend: Backend, networks: Iterable[NamedNetwork], rows: Sequence[int]) -> Iterator[CheckResult]:
+    """Prepares each network for all ``rows`` and yields one result a row count, as soon as it is known."""
+    for named in networks:
+        shapes = [replace(shape, rows=count) for count in rows for shape in named.shapes[:1]]
+        try:
+            expected = reference_outputs(named.module, shapes)
+            prepared = backend.prepare(named.module, named.role, shapes)
+            for shape, references in zip(shapes, expected, strict=True):
+                yield _check_shape(prepared, named, shape, references)
+        except Exception as error:  # the next network may do better
+            message = f"{type(error).__name__}: {error}"
+            for count in rows:
+                yield CheckResult(named.stage, named.role, count, error=message)
+
+
+def _check_shape(
+    prepared: Network, named: NamedNetwork, shape: BatchShape, references: tuple[Tensor, ...]
+) -> CheckResult:
+    device = device_of(named.module)
+    dtype = next(named.module.parameters()).dtype
+    parity = compare(prepared, [references], [shape], dtype, device)
+    inputs = shape.random_inputs(device)
+    eager = EagerNetwork(named.module)
+    seconds: dict[Network, list[float]] = {prepared: [], eager: []}
+    for _ in range(TIMED_CALLS):
+        for network, times in seconds.items():
+            times.append(_time(network, inputs, device))
+    medians = {network: statistics.median(times) for network, times in seconds.items()}
+    return CheckResult(
+        named.stage,
+        named.role,
+        shape.rows,
+        parity,
+        step_seconds=medians[prepared],
+        eager_seconds=medians[eager],
+        peak_memory_bytes=peak_memory_bytes(device),
+    )
+
+
+def _time(network: Network, inputs: tuple[Tensor, ...], device: torch.device) -> float:
+    start = time.perf_counter()
+    network(*inputs)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory in use so far: PyTorch's allocator on CUDA, else the resident set of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,118 @@
+"""``kandinsky backends``: what can be used here, and whether it gives the right answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from kandinsky_backends.base import BackendUnavailable
+from kandinsky_backends.check import CheckResult, check, networks_to_check
+from kandinsky_backends.options import Attention, BackendOptions
+from kandinsky_backends.registry import available_backends, get_backend
+from kandinsky_backends.threads import set_threads
+
+app = typer.Typer(no_args_is_help=True, help="Backends: what can be used here, and whether it is right.")
+
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: cuda where PyTorch has it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command("list")
+def list_backends(device: Device = "auto", as_json: AsJson = False) -> None:
+    """Lists every backend that is installed, and what the others need."""
+    statuses = available_backends(BackendOptions(), _device(device))
+    if as_json:
+        typer.echo(json.dumps([asdict(status) for status in statuses], indent=2))
+        return
+    table = Table("backend", "available", "why not", "what to do")
+    for status in statuses:
+        table.add_row(status.name, "yes" if status.available else "no", status.reason, status.hint)
+    Console().print(table)
+
+
+@app.command("check")
+def check_backend(
+    name: Annotated[str, typer.Argument(help="A backend's name, or auto.")],
+    model: Annotated[str | None, typer.Option(help="Directory or hub name of a model.")] = None,
+    rows: Annotated[str, typer.Option(help="Row counts, separated by commas.")] = "1,2,4",
+    device: Device = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all usable cores.")] = None,
+    attention: Annotated[Attention, typer.Option(help="Eager's attention.")] = Attention.SDPA,
+    cache_dir: Annotated[Path | None, typer.Option(help="Where compiled networks are kept.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Runs a backend on each network of a model and compares it with eager; exits with 1 if any fails.
+
+    Without a model: the server's own, or small random networks where the server is not installed.
+    """
+    options = BackendOptions(threads=set_threads(threads), attention=attention, cache_dir=cache_dir)
+    counts = _row_counts(rows)
+    try:
+        backend = get_backend(name, options, _device(device))
+        networks = networks_to_check(model, _device(device))
+    except BackendUnavailable as error:
+        Console(stderr=True).print(f"{error}", style="red", soft_wrap=True)
+        raise typer.Exit(1) from error
+    results = list(check(backend, networks, counts))
+    if as_json:
+        typer.echo(json.dumps([asdict(result) | {"passed": result.passed} for result in results], indent=2))
+    else:
+        Console().print(_table(backend.name, results))
+    if not results or not all(result.passed for result in results):
+        raise typer.Exit(1)
+
+
+def _table(name: str, results: list[CheckResult]) -> Table:
+    columns = (
+        "stage",
+        "network",
+        "rows",
+        "difference",
+        "allowed",
+        "ms a step",
+        "against eager",
+        "peak MiB",
+        "",
+    )
+    table = Table(*columns, title=f"{name} against eager")
+    for result in results:
+        start = (result.stage, result.role, str(result.rows))
+        if result.parity is None:
+            table.add_row(*start, *[""] * 5, f"FAIL {result.error}")
+            continue
+        table.add_row(
+            *start,
+            f"{result.parity.difference:.1e}",
+            f"{result.parity.tolerance:.0e}",
+            f"{1000 * result.step_seconds:.1f}",
+            f"{result.eager_seconds / result.step_seconds:.2f}x",
+            f"{result.peak_memory_bytes / 2**20:.0f}",
+            "pass" if result.passed else "FAIL",
+        )
+    return table
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise typer.BadParameter(f"'{name}' is no device of PyTorch.", param_hint="--device") from error
+
+
+def _row_counts(text: str) -> list[int]:
+    try:
+        counts = sorted({int(part) for part in text.split(",")})
+    except ValueError as error:
+        raise typer.BadParameter(f"'{text}' is not like 1,2,4.", param_hint="--rows") from error
+    if counts[0] < 1:
+        raise typer.BadParameter("Row counts start at 1.", param_hint="--rows")
+    return counts

@@ -1,0 +1,144 @@
+"""Networks compiled by ``torch.compile``, for a few row counts that batches are padded to."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
+from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.options import BackendOptions
+from kandinsky_backends.parity import device_of
+
+logger = logging.getLogger(__name__)
+
+# What is called once a request, and not once a step, does not earn back its compilation.
+COMPILED_ROLES = {Role.PRIOR, Role.UNET, Role.MOVQ_DECODER}
+
+# torch stops compiling a function after 8 variants. Ours are bounded: buckets times shapes times stages.
+VARIANT_LIMIT = 1024
+
+Signature = tuple[tuple[tuple[int, ...], torch.dtype], ...]
+
+
+class CompiledBackend:
+    """``torch.compile(fullgraph=True)`` of each network, one program for each bucket of rows and sample shape.
+
+    On CUDA the programs are CUDA graphs (``mode="reduce-overhead"``), and convolution weights are put into
+    channels_last order in place, which changes no value. With a cache directory, torch's inductor keeps its programs
+    there, and the next start of the same checkpoint on the same kind of machine loads them.
+
+    Source: https://docs.pytorch.org/tutorials/recipes/torch_compile_caching_tutorial.html and diffusers'
+    docs/source/en/optimization/fp16.md
+    """
+
+    name = "compiled"
+
+    def __init__(self, options: BackendOptions) -> None:
+        self._options = options
+
+    def probe(self, device: torch.device) -> None:
+        """Returns when inductor can generate code for ``device``; raises BackendUnavailable otherwise."""
+        if device.type == "cpu":
+            from torch._inductor.cpp_builder import get_cpp_compiler
+
+            try:
+                get_cpp_compiler()
+            except Exception as error:
+                raise BackendUnavailable(
+                    "torch.compile needs a C++ compiler for the CPU and finds none.",
+                    "Install g++ (apt-get install g++), or point the variable CXX to one.",
+                ) from error
+        elif device.type != "cuda" or not torch.cuda.is_available():
+            raise BackendUnavailable(
+                f"torch.compile is used here for cpu and cuda, and '{device}' is not usable as either.",
+                "Choose --backend eager.",
+            )
+
+    def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+        """Compiles ``network`` for all buckets up to the most rows in ``shapes``: minutes, unless cached.
+
+        Sample shapes that are not among ``shapes`` run eagerly, so that no request waits for a compiler.
+        """
+        if role not in COMPILED_ROLES:
+            return EagerNetwork(network)
+        if self._options.cache_dir is not None:
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(self._options.cache_dir / "inductor")
+        torch._dynamo.config.recompile_limit = VARIANT_LIMIT
+        torch._dynamo.config.accumulated_recompile_limit = VARIANT_LIMIT
+        prepared = CompiledNetwork(network, self._options.buckets)
+        prepared.warm_up(shapes, role)
+        return prepared
+
+
+class CompiledNetwork:
+    """A module compiled for some sample shapes at each bucket of rows."""
+
+    def __init__(self, module: nn.Module, buckets: Sequence[int]) -> None:
+        self._eager = EagerNetwork(module)
+        self._buckets = tuple(buckets)
+        self._compiled_signatures: set[Signature] = set()
+        self._cuda = device_of(module).type == "cuda"
+        if self._cuda:
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._compiled = torch.compile(
+            module, fullgraph=True, dynamic=False, mode="reduce-overhead" if self._cuda else None
+        )
+
+    def warm_up(self, shapes: Sequence[BatchShape], role: Role) -> None:
+        """Compiles each bucket that rows up to the most in ``shapes`` are padded to, for each sample shape."""
+        most = max((shape.rows for shape in shapes), default=0)
+        buckets = [bucket for i, bucket in enumerate(self._buckets) if i == 0 or self._buckets[i - 1] < most]
+        samples = dict.fromkeys((shape.samples, shape.dtypes) for shape in shapes)
+        for sample, dtypes in samples:
+            for bucket in buckets:
+                logger.info("Compiling the %s network for %d rows of %s.", role, bucket, sample[0])
+                inputs = BatchShape(bucket, sample, dtypes).random_inputs(device_of(self._eager.module))
+                self._compiled_signatures.add(_signature(inputs))
+                # Twice: CUDA graphs are recorded by the second call.
+                self(*inputs)
+                self(*inputs)
+        self._buckets = tuple(buckets)
+
+    @torch.no_grad()
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Pads the rows to a bucket, in several calls where they are more than the largest one."""
+        if _signature(inputs) not in self._compiled_signatures:
+            return self._eager(*inputs)
+        parts = [self._run(part) for part in _split(inputs, self._buckets[-1])]
+        return (
+            parts[0] if len(parts) == 1 else tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
+        )
+
+    def _run(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        rows = len(inputs[0])
+        bucket = next(bucket for bucket in self._buckets if bucket >= rows)
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        outputs = self._compiled(*(self._padded(tensor, bucket) for tensor in inputs))
+        # A CUDA graph writes its next outputs into the same memory.
+        return tuple(output[:rows].clone() if self._cuda else output[:rows] for output in outputs)
+
+    def _padded(self, tensor: Tensor, bucket: int) -> Tensor:
+        """``tensor`` with its last row repeated up to ``bucket`` rows, and always in the same memory order."""
+        missing = bucket - len(tensor)
+        if missing:
+            tensor = torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
+        channels_last = self._cuda and tensor.ndim == 4
+        return tensor.contiguous(
+            memory_format=torch.channels_last if channels_last else torch.contiguous_format
+        )
+
+
+def _signature(inputs: Sequence[Tensor]) -> Signature:
+    """What a program is compiled for, apart from the rows."""
+    return tuple((tuple(tensor.shape[1:]), tensor.dtype) for tensor in inputs)
+
+
+def _split(inputs: tuple[Tensor, ...], rows: int) -> Iterator[tuple[Tensor, ...]]:
+    """Pieces of ``inputs`` of at most ``rows`` rows."""
+    for start in range(0, len(inputs[0]), rows):
+        yield tuple(tensor[start : start + rows] for tensor in inputs)
