@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import grpc
 import torch
@@ -56,8 +56,6 @@ SEND_BYTES = 4 * 1024 * 1024
 """Most of one response message: chunks are 1 MiB, previews and embeddings are far less."""
 
 KEEPALIVE_MS = 30_000
-
-DRAIN_POLL_SECONDS = 0.05
 
 LAST_WORDS_SECONDS = 1.0
 """For final statuses to be sent; health watches and other streams without end are cut after it."""
@@ -198,9 +196,9 @@ class App:
         """
         await self.health.enter_graceful_shutdown()
         self.admission.draining = True
-        limit = time.monotonic() + self.settings.drain_seconds
-        while self.admission.tickets and time.monotonic() < limit:
-            await asyncio.sleep(DRAIN_POLL_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_seconds):
+                await self.admission.empty.wait()
         for ticket in self.admission.tickets:
             ticket.cancel(
                 Draining("this server shut down before it was done; try again", DRAINING_RETRY_SECONDS)

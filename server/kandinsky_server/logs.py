@@ -13,7 +13,10 @@ from kandinsky_server.settings import Settings
 def configure(settings: Settings) -> None:
     """Sends structlog and the standard library's loggers through one handler on standard error."""
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    renderer = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if console:
+        # structlog's own choice prints every local variable: slow, long, and none of a log's business.
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),

@@ -63,6 +63,10 @@ class Metrics:
         """Reads the queue's length whenever it is scraped."""
         self.queue_length.set_function(length)
 
+    def on_lookup(self, hit: bool) -> None:
+        """Counts a look into the prior cache."""
+        self.cache.labels("hit" if hit else "miss").inc()
+
     # An engine's observer.
 
     def on_step(self, report: StepReport) -> None:

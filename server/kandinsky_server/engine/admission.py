@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ MIN_RETRY_SECONDS = 0.1
 class Admission:
     """Counts trajectories from arrival to the end of their request. Belongs to the event loop.
 
-    ``queue_size`` bounds them all, ``share`` (0 to 1) what one client may hold of it.
+    ``queue_size`` bounds them all, ``share`` (0 to 1) what one client may hold of it. ``empty`` is set
+    while there are none.
     """
 
     def __init__(self, engine: Engine, queue_size: int, share: float = 1.0) -> None:
@@ -29,6 +31,8 @@ class Admission:
         self.share = share
         self.draining = False
         self.tickets: set[Ticket] = set()
+        self.empty = asyncio.Event()
+        self.empty.set()
         self._by_client: Counter[str] = Counter()
 
     @property
@@ -49,7 +53,7 @@ class Admission:
             raise Draining(
                 "this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS
             )
-        prediction = self.predict(loads)
+        prediction = self.predict(loads, ticket)
         self._check_room(ticket, len(loads))
         if ticket.deadline is not None and prediction.measured:
             left = ticket.deadline - time.monotonic()
@@ -62,6 +66,7 @@ class Admission:
         ticket.trajectories = len(loads)
         ticket.planned = Counter(loads)
         self.tickets.add(ticket)
+        self.empty.clear()
         self._by_client[ticket.client] += ticket.trajectories
         return prediction
 
@@ -72,10 +77,16 @@ class Admission:
             self._by_client[ticket.client] -= ticket.trajectories
             if not self._by_client[ticket.client]:
                 del self._by_client[ticket.client]
+            if not self.tickets:
+                self.empty.set()
 
-    def predict(self, loads: Sequence[Load]) -> Forecast:
+    def predict(self, loads: Sequence[Load], ticket: Ticket) -> Forecast:
         """When such a request would start and finish if it came now."""
-        return forecast(self._outstanding(), loads, self.engine.cost, self._rows_for)
+        ahead: list[Load] = []
+        behind: list[Load] = []
+        for other, load in self._outstanding():
+            (ahead if other.precedence <= ticket.precedence else behind).append(load)
+        return forecast(ahead, loads, behind, self.engine.cost, self._rows_for)
 
     def _check_room(self, ticket: Ticket, count: int) -> None:
         held = self._by_client[ticket.client]
@@ -93,20 +104,20 @@ class Admission:
 
     def _retry_after(self) -> float:
         """Until the queue is about half empty."""
-        everything = forecast([], self._outstanding(), self.engine.cost, self._rows_for)
+        loads = [load for _, load in self._outstanding()]
+        everything = forecast([], loads, [], self.engine.cost, self._rows_for)
         return max(MIN_RETRY_SECONDS, everything.finish / 2)
 
-    def _outstanding(self) -> list[Load]:
-        """What runs and what admitted requests will still submit."""
+    def _outstanding(self) -> list[tuple[Ticket, Load]]:
+        """What runs and what admitted requests will still submit, with whose it is, in order of arrival."""
         loads = []
         for run in self.engine.active:
             trajectory = run.trajectory
-            loads.append(
-                Load(trajectory.lane, trajectory.rows, max(1, trajectory.step_count - trajectory.step))
-            )
+            left = max(1, trajectory.step_count - trajectory.step)
+            loads.append((run.ticket, Load(trajectory.lane, trajectory.rows, left)))
         for ticket in self.tickets:
-            loads.extend(ticket.planned.elements())
-        return loads
+            loads.extend((ticket, load) for load in ticket.planned.elements())
+        return sorted(loads, key=lambda item: item[0].precedence)
 
     def _rows_for(self, lane: LaneKey) -> int:
         if self.engine.exclusive:

@@ -13,19 +13,29 @@ V = TypeVar("V")
 class SingleFlightCache(Generic[V]):
     """Keeps the ``size`` most recently used values; 0 keeps none but still shares work in flight.
 
-    Belongs to one event loop.
+    Belongs to one event loop. ``on_lookup`` hears of every lookup that succeeded, and whether it was a hit.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, on_lookup: Callable[[bool], None] = lambda hit: None) -> None:
         self.size = size
+        self.on_lookup = on_lookup
         self._values: OrderedDict[Hashable, V] = OrderedDict()
         self._flights: dict[Hashable, asyncio.Future[V]] = {}
+
+    def holds(self, key: Hashable) -> bool:
+        """Whether the value is there now; does not count as use."""
+        return key in self._values
 
     async def get(self, key: Hashable, compute: Callable[[], Awaitable[V]]) -> tuple[V, bool]:
         """Returns the value of ``key`` and whether it was there already, or on its way.
 
         A computation that fails or is cancelled fails its own caller alone: one of those who waited computes anew.
         """
+        value, hit = await self._look_up(key, compute)
+        self.on_lookup(hit)
+        return value, hit
+
+    async def _look_up(self, key: Hashable, compute: Callable[[], Awaitable[V]]) -> tuple[V, bool]:
         while True:
             if key in self._values:
                 self._values.move_to_end(key)

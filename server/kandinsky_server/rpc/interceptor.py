@@ -111,7 +111,6 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             case "embedding":
                 call.embeddings += 1
                 metrics.embeddings.labels(call.rpc).inc()
-                metrics.cache.labels("hit" if response.embedding.cached else "miss").inc()
             case "completed":
                 queued = response.completed.timings.queued.ToNanoseconds() / 1e9
                 metrics.queue_wait_seconds.labels(call.rpc).observe(queued)
