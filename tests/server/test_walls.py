@@ -1,0 +1,103 @@
+"""Imports point one way: rpc -> flows -> engine, diffusion -> backends. Read from the sources, nothing is run."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVER = ROOT / "server" / "kandinsky_server"
+PROTOBUF = ("google", "grpc", "grpc_status", "kandinsky_api")
+
+FORBIDDEN = {
+    "server/kandinsky_server/engine": (
+        *PROTOBUF,
+        "diffusers",
+        "transformers",
+        "kandinsky_client",
+        "kandinsky_server.rpc",
+        "kandinsky_server.flows",
+        "kandinsky_server.diffusion",
+        "kandinsky_server.app",
+        "kandinsky_server.settings",
+        "kandinsky_server.metrics",
+    ),
+    "server/kandinsky_server/diffusion": (
+        *PROTOBUF,
+        "kandinsky_client",
+        "kandinsky_server.rpc",
+        "kandinsky_server.flows",
+        "kandinsky_server.app",
+        "kandinsky_server.settings",
+        "kandinsky_server.metrics",
+    ),
+    "server/kandinsky_server/flows": (
+        *PROTOBUF,
+        "kandinsky_client",
+        "kandinsky_server.rpc",
+        "kandinsky_server.app",
+        "kandinsky_server.settings",
+        "kandinsky_server.metrics",
+    ),
+    "server/kandinsky_server/rpc": ("kandinsky_client", "kandinsky_server.app"),
+    "backends/kandinsky_backends": (*PROTOBUF, "kandinsky_client", "kandinsky_server"),
+    "clients/python/kandinsky_client": (
+        "kandinsky_server",
+        "kandinsky_backends",
+        "torch",
+        "diffusers",
+        "transformers",
+    ),
+}
+"""For each room what it must not import; a package's name stands for all that is in it."""
+
+ENGINE_PARTS_OF_DIFFUSION = {"trajectory", "network", "cost", "report"}
+"""All of the engine that diffusion may know."""
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every module that a file imports anywhere, also inside functions; names taken from a package are added to it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(module: str, package: str) -> bool:
+    return f"{module}.".startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_room_imports_nothing_it_must_not_know(room: str) -> None:
+    files = sorted((ROOT / room).rglob("*.py"))
+    assert files
+    broken = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in files
+        for module in imports(file)
+        if any(within(module, package) for package in FORBIDDEN[room])
+    ]
+    assert broken == []
+
+
+def test_diffusion_knows_the_engine_only_by_its_interfaces() -> None:
+    known = {
+        module.split(".")[2]
+        for file in (SERVER / "diffusion").rglob("*.py")
+        for module in imports(file)
+        if within(module, "kandinsky_server.engine")
+    }
+    assert known <= ENGINE_PARTS_OF_DIFFUSION
+
+
+def test_protobuf_stays_in_the_face() -> None:
+    outside = {
+        file.relative_to(SERVER).parts[0]
+        for file in SERVER.rglob("*.py")
+        for module in imports(file)
+        if within(module, "google.protobuf") or within(module, "kandinsky_api")
+    }
+    assert outside <= {"rpc", "app.py"}
