@@ -1,0 +1,89 @@
+"""`python -m benchmarks [names...]`: measures, prints one table, writes JSON."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from kandinsky_server.diffusion.source import EMBEDDED, Sources, resolve
+from rich.console import Console
+
+from benchmarks import (
+    backends,
+    cancel,
+    device_share,
+    queue_jump,
+    single,
+    soak,
+    start,
+    throughput,
+    warm_prior,
+)
+from benchmarks.figure import Figure
+from benchmarks.machine import facts
+from benchmarks.report import print_table, write_json
+from benchmarks.setting import Setting
+
+FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
+    "throughput": throughput.measure,
+    "device_share": device_share.measure,
+    "single": single.measure,
+    "queue_jump": queue_jump.measure,
+    "cancel": cancel.measure,
+    "warm_prior": warm_prior.measure,
+    "start": start.measure,
+    "soak": soak.measure,
+    "backends": backends.measure,
+}
+
+
+def main() -> None:
+    """Measures what was asked for, one figure after the other."""
+    arguments = _arguments()
+    names = arguments.names or list(FIGURES)
+    setting = Setting(
+        _model_directory(arguments.model),
+        arguments.backend,
+        arguments.threads,
+        arguments.quick,
+        arguments.soak_requests,
+    )
+    console, before, figures = Console(), facts(), list[Figure]()
+    for name in names:
+        console.print(f"measuring {name} ...", style="dim")
+        figures += FIGURES[name](setting)
+    print_table(figures, console)
+    write_json(
+        arguments.json, figures, {"machine": before, "setting": asdict(setting) | {"model": arguments.model}}
+    )
+    console.print(f"written to {arguments.json}", style="dim")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the server.")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(FIGURES)}; default all")
+    parser.add_argument("--backend", default="eager", help="of our server (default eager)")
+    parser.add_argument(
+        "--model", default=EMBEDDED, help="directory of stage folders (default: the embedded model)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="of each server's networks (default 1)")
+    parser.add_argument("--soak-requests", type=int, default=10_000, help="of the soak (default 10000)")
+    parser.add_argument("--quick", action="store_true", help="small and rough: to see that everything runs")
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results.json"), help="where results go")
+    arguments = parser.parse_args()
+    for name in set(arguments.names) - set(FIGURES):
+        parser.error(f"there is no figure {name!r}; there are {', '.join(FIGURES)}")
+    return arguments
+
+
+def _model_directory(model: str) -> Path:
+    """The directory that holds the stage folders; the naive server needs it spelt out."""
+    prior = resolve(model, Sources(), Path("~/.cache/kandinsky-grpc").expanduser()).prior
+    assert prior is not None, "the benchmarks need a checkpoint with a prior"
+    return Path(prior).parent
+
+
+if __name__ == "__main__":
+    main()

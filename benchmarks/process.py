@@ -1,0 +1,105 @@
+"""A server in a process of its own, on a port that the system picks."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import grpc
+import psutil
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from kandinsky_client import Kandinsky
+from prometheus_client.parser import text_string_to_metric_families
+
+POLL_SECONDS = 0.02
+STOP_SECONDS = 30.0
+
+
+class ServerFailed(Exception):
+    """A server ended before it served; the message has the end of its log."""
+
+
+class ServerProcess:
+    """A context manager: entered when gRPC health says SERVING, which took ``start_seconds``.
+
+    The command must print ``listening on HOST:PORT``, then ``serving on ...[, metrics on port N]``.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.command = command
+        self._environment = {**os.environ, **environment}
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+
+    def __enter__(self) -> Self:
+        started = time.monotonic()
+        self._process = subprocess.Popen(
+            self.command, env=self._environment, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        try:
+            self.target = self._read(r"listening on (\S+)")[1]
+            self._wait_until_serving()
+            self.start_seconds = time.monotonic() - started
+            self._metrics_port = self._read(r"serving on \S+?(?:, metrics on port (\d+))?$")[1]
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def client(self, **options: Any) -> Kandinsky:
+        """A client on a channel of its own."""
+        return Kandinsky(self.target, **options)
+
+    def memory_bytes(self) -> int:
+        """Resident memory."""
+        resident: int = psutil.Process(self._process.pid).memory_info().rss
+        return resident
+
+    def metrics(self) -> Counter[str]:
+        """The server's metrics now, each summed over its labels."""
+        url = f"http://{self.target.rpartition(':')[0]}:{self._metrics_port}/metrics"
+        with urllib.request.urlopen(url) as response:
+            families = text_string_to_metric_families(response.read().decode())
+        sums: Counter[str] = Counter()
+        for family in families:
+            for sample in family.samples:
+                sums[sample.name] += sample.value
+        return sums
+
+    def _read(self, pattern: str) -> re.Match[str]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if match := re.search(pattern, line.rstrip()):
+                return match
+        raise ServerFailed(self._last_words())
+
+    def _wait_until_serving(self) -> None:
+        serving = health_pb2.HealthCheckResponse.SERVING
+        with grpc.insecure_channel(self.target) as channel:
+            check = health_pb2_grpc.HealthStub(channel).Check
+            try:
+                while check(health_pb2.HealthCheckRequest()).status != serving:
+                    time.sleep(POLL_SECONDS)
+            except grpc.RpcError as error:
+                raise ServerFailed(self._last_words()) from error
+
+    def _last_words(self) -> str:
+        self._process.wait()
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").splitlines()
+        return "\n".join(lines[-5:]) or f"{self.command[0]} ended with exit code {self._process.returncode}"
