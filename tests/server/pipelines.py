@@ -14,8 +14,6 @@ PROMPT = "a red cat in the house"
 SEED = 40
 STEPS = 4
 STRENGTH = 0.6
-Answers = tuple[np.ndarray, np.ndarray]
-"""What the server returned and what diffusers returns, of one shape."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,20 @@ class Variant:
         return {**self.sampling, "width": self.width, "height": self.height}
 
 
-Pipeline = Callable[[Kandinsky, Oracle, Variant], Answers]
+@dataclass(frozen=True)
+class Case:
+    """A call of the client, and what diffusers answers to the same: images [n, H, W, 3] or pairs [n, 2, D]."""
+
+    call: Callable[[Kandinsky], EmbeddingSet | ImageSet]
+    expected: np.ndarray
+
+    def served(self, client: Kandinsky) -> np.ndarray:
+        """What the server answers."""
+        results = self.call(client)
+        return pixels(results) if isinstance(results, ImageSet) else vectors(results)
+
+
+Pipeline = Callable[[Oracle, Variant], Case]
 
 
 def picture(seed: int, width: int = 80, height: int = 72) -> Image.Image:
@@ -104,93 +115,106 @@ def pixels(results: ImageSet) -> np.ndarray:
     return np.stack([result.array for result in results])
 
 
-def prior(client: Kandinsky, reference: Oracle, variant: Variant) -> Answers:
-    served = client.prior(PROMPT, negative_prompt=variant.negative, **variant.asked)
-    expected = reference.prior(PROMPT, variant.seeds, variant.negative, **variant.sampling)
-    return vectors(served), np.stack(expected, axis=1)
-
-
-def prior_emb2emb(client: Kandinsky, reference: Oracle, variant: Variant) -> Answers:
-    start = picture(1)
-    served = client.prior(
-        PROMPT, negative_prompt=variant.negative, image=start, strength=STRENGTH, **variant.asked
+def prior(reference: Oracle, variant: Variant) -> Case:
+    pairs = reference.prior(PROMPT, variant.seeds, variant.negative, **variant.sampling)
+    return Case(
+        lambda client: client.prior(PROMPT, negative_prompt=variant.negative, **variant.asked),
+        np.stack(pairs, axis=1),
     )
-    expected = reference.prior_emb2emb(
-        PROMPT, start, variant.seeds, STRENGTH, variant.negative, **variant.sampling
+
+
+def prior_emb2emb(reference: Oracle, variant: Variant) -> Case:
+    start, options = picture(1), {"negative_prompt": variant.negative, "strength": STRENGTH}
+    pairs = reference.prior_emb2emb(PROMPT, start, variant.seeds, **options, **variant.sampling)
+    return Case(
+        lambda client: client.prior(PROMPT, image=start, **options, **variant.asked), np.stack(pairs, axis=1)
     )
-    return vectors(served), np.stack(expected, axis=1)
 
 
-def interpolate(client: Kandinsky, reference: Oracle, variant: Variant) -> Answers:
-    held = pair_of(reference, variant)
-    weights = [0.5, 0.2, 0.4]
-    served = client.interpolate(
-        [PROMPT, picture(1), sendable(held)[0]],
-        weights,
-        negative_prior_prompt=variant.negative,
-        negative_prompt=variant.negative or "",
-        **variant.asked,
+def interpolate(reference: Oracle, variant: Variant) -> Case:
+    held, weights = pair_of(reference, variant), [0.5, 0.2, 0.4]
+    negatives = {"negative_prior_prompt": variant.negative, "negative_prompt": variant.negative or ""}
+    conditions = [PROMPT, picture(1), held.positive[0]]
+    pairs = reference.interpolate_prior(conditions, weights, variant.seeds, **negatives, **variant.sampling)
+    sent = [PROMPT, picture(1), sendable(held)[0]]
+    return Case(
+        lambda client: client.interpolate(sent, weights, **negatives, **variant.asked),
+        np.stack(pairs, axis=1),
     )
-    expected = reference.interpolate_prior(
-        [PROMPT, picture(1), held.positive[0]],
-        weights,
-        variant.seeds,
-        variant.negative or "",
-        variant.negative,
-        **variant.sampling,
-    )
-    return vectors(served), np.stack(expected, axis=1)
 
 
-def decode(client: Kandinsky, reference: Oracle, variant: Variant) -> Answers:
+def decode(reference: Oracle, variant: Variant) -> Case:
     pair = pair_of(reference, variant)
-    served = client.decode(sendable(pair), **variant.asked_images)
-    return pixels(served), reference.decode(pair, variant.seeds, **variant.sized)
-
-
-def img2img(client: Kandinsky, reference: Oracle, variant: Variant) -> Answers:
-    pair, start = pair_of(reference, variant), picture(1)
-    served = client.img2img(sendable(pair), start, strength=STRENGTH, **variant.asked_images)
-    return pixels(served), reference.img2img(pair, start, variant.seeds, STRENGTH, **variant.sized)
-
-
-def inpaint(client: Kandinsky, reference: Oracle, variant: Variant) -> Answers:
-    pair, start = pair_of(reference, variant), picture(1)
-    served = client.inpaint(sendable(pair), start, mask(), **variant.asked_images)
-    return pixels(served), reference.inpaint(pair, start, mask(), variant.seeds, **variant.sized)
-
-
-def controlnet(client: Kandinsky, reference: Oracle, variant: Variant) -> Answers:
-    pair, hint = pair_of(reference, variant), picture(2, variant.width, variant.height)
-    served = client.controlnet(sendable(pair), hint=hint, **variant.asked_images)
-    return pixels(served), reference.controlnet(pair, hint, variant.seeds, **variant.sampling)
-
-
-def controlnet_img2img(client: Kandinsky, reference: Oracle, variant: Variant) -> Answers:
-    pair, start, hint = pair_of(reference, variant), picture(1), picture(2, variant.width, variant.height)
-    served = client.controlnet(
-        sendable(pair), hint=hint, image=start, strength=STRENGTH, **variant.asked_images
+    return Case(
+        lambda client: client.decode(sendable(pair), **variant.asked_images),
+        reference.decode(pair, variant.seeds, **variant.sized),
     )
-    expected = reference.controlnet_img2img(pair, start, hint, variant.seeds, STRENGTH, **variant.sampling)
-    return pixels(served), expected
 
 
-def generate(client: Kandinsky, reference: Oracle, variant: Variant) -> Answers:
+def img2img(reference: Oracle, variant: Variant) -> Case:
+    pair, start = pair_of(reference, variant), picture(1)
+    return Case(
+        lambda client: client.img2img(sendable(pair), start, strength=STRENGTH, **variant.asked_images),
+        reference.img2img(pair, start, variant.seeds, STRENGTH, **variant.sized),
+    )
+
+
+def inpaint(reference: Oracle, variant: Variant) -> Case:
+    pair, start = pair_of(reference, variant), picture(1)
+    return Case(
+        lambda client: client.inpaint(sendable(pair), start, mask(), **variant.asked_images),
+        reference.inpaint(pair, start, mask(), variant.seeds, **variant.sized),
+    )
+
+
+def controlnet(reference: Oracle, variant: Variant) -> Case:
+    pair, hint = pair_of(reference, variant), picture(2, variant.width, variant.height)
+    return Case(
+        lambda client: client.controlnet(sendable(pair), hint=hint, **variant.asked_images),
+        reference.controlnet(pair, hint, variant.seeds, **variant.sampling),
+    )
+
+
+def controlnet_img2img(reference: Oracle, variant: Variant) -> Case:
+    pair, start, hint = pair_of(reference, variant), picture(1), picture(2, variant.width, variant.height)
+    options = {"image": start, "hint": hint, "strength": STRENGTH}
+    return Case(
+        lambda client: client.controlnet(sendable(pair), **options, **variant.asked_images),
+        reference.controlnet_img2img(pair, seeds=variant.seeds, **options, **variant.sampling),
+    )
+
+
+def controlnet_depth(reference: Oracle, variant: Variant) -> Case:
+    pair, photo = pair_of(reference, variant), picture(3)
+    hint = reference.depth_hint(photo, variant.width, variant.height)
+    return Case(
+        lambda client: client.controlnet(sendable(pair), depth_from=photo, **variant.asked_images),
+        reference.controlnet(pair, hint, variant.seeds, **variant.sampling),
+    )
+
+
+def generate(reference: Oracle, variant: Variant) -> Case:
     pairs = _generated_pairs(reference, variant)
-    served = client.generate(PROMPT, **_asked_generate(variant))
-    return pixels(served), reference.decode(pairs, variant.seeds, **variant.sized)
+    return Case(
+        lambda client: client.generate(PROMPT, **_asked_generate(variant)),
+        reference.decode(pairs, variant.seeds, **variant.sized),
+    )
 
 
-def generate_img2img(client: Kandinsky, reference: Oracle, variant: Variant) -> Answers:
+def generate_img2img(reference: Oracle, variant: Variant) -> Case:
     pairs, start = _generated_pairs(reference, variant), picture(1)
-    served = client.generate(PROMPT, image=start, strength=STRENGTH, **_asked_generate(variant))
-    return pixels(served), reference.img2img(pairs, start, variant.seeds, STRENGTH, **variant.sized)
+    return Case(
+        lambda client: client.generate(PROMPT, image=start, strength=STRENGTH, **_asked_generate(variant)),
+        reference.img2img(pairs, start, variant.seeds, STRENGTH, **variant.sized),
+    )
 
 
-def generate_inpaint(client: Kandinsky, reference: Oracle, variant: Variant) -> Answers:
+def generate_inpaint(reference: Oracle, variant: Variant) -> Case:
     pairs, start = _generated_pairs(reference, variant), picture(1)
-    served = client.generate(PROMPT, image=start, mask=mask(), **_asked_generate(variant))
-    return pixels(served), reference.inpaint(pairs, start, mask(), variant.seeds, **variant.sized)
+    return Case(
+        lambda client: client.generate(PROMPT, image=start, mask=mask(), **_asked_generate(variant)),
+        reference.inpaint(pairs, start, mask(), variant.seeds, **variant.sized),
+    )
 
 
 def _asked_generate(variant: Variant) -> dict[str, Any]:
@@ -210,6 +234,7 @@ IMAGE_PIPELINES: tuple[Pipeline, ...] = (
     inpaint,
     controlnet,
     controlnet_img2img,
+    controlnet_depth,
     generate,
     generate_img2img,
     generate_inpaint,

@@ -58,21 +58,13 @@ def test_answer_equals_the_pipelines(
     pipeline: Pipeline,
     variant: Variant,
 ) -> None:
-    served, expected = pipeline(client, reference, variant)
-    assert served.shape == expected.shape
-    assert served.dtype == expected.dtype == np.float32
-    difference = float(np.abs(served - expected).max())
+    case = pipeline(reference, variant)
+    served = case.served(client)
+    assert served.shape == case.expected.shape
+    assert served.dtype == case.expected.dtype == np.float32
+    difference = float(np.abs(served - case.expected).max())
     largest[pipeline.__name__] = max(largest[pipeline.__name__], difference)
     assert difference <= TOLERANCE
-
-
-def test_hint_from_depth_equals_the_pipelines(client: Kandinsky, reference: Oracle) -> None:
-    variant, photo = Variant(width=128), pipelines.picture(3)
-    pair = pair_of(reference, variant)
-    served = client.controlnet(pipelines.sendable(pair), depth_from=photo, **variant.asked_images)
-    hint = reference.depth_hint(photo, variant.width, variant.height)
-    expected = reference.controlnet(pair, hint, variant.seeds, **variant.sampling)
-    np.testing.assert_allclose(pipelines.pixels(served), expected, rtol=0, atol=TOLERANCE)
 
 
 def test_png_is_the_pipelines_image_in_8_bits(client: Kandinsky, reference: Oracle) -> None:
