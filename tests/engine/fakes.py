@@ -1,0 +1,100 @@
+"""Small trajectories and networks: the engine knows nothing of diffusion."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import torch
+from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.engine.engine import Engine
+from kandinsky_server.engine.network import DeviceNetwork
+from kandinsky_server.engine.report import StepReport
+from kandinsky_server.engine.run import Run
+from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.engine.trajectory import LaneKey
+from torch import Tensor
+
+LANE = LaneKey("adder", (1,))
+
+
+class Count:
+    """Counts up by one a step, from ``start``; its result is where it got to."""
+
+    def __init__(self, steps: int = 3, rows: int = 1, begin: float = 0.0, lane: LaneKey = LANE) -> None:
+        self.lane = lane
+        self.rows = rows
+        self.step_count = steps
+        self.step = 0
+        self.begin = begin
+
+    def start(self) -> None:
+        self.value = torch.full((self.rows, 1), self.begin)
+
+    def inputs(self) -> tuple[Tensor, ...]:
+        return (self.value,)
+
+    def advance(self, outputs: tuple[Tensor, ...]) -> None:
+        assert outputs[0].shape == (self.rows, 1)
+        self.value = outputs[0]
+        self.step += 1
+
+    def snapshot(self) -> Tensor | None:
+        return self.value.clone()
+
+    def result(self) -> float:
+        return float(self.value[0, 0])
+
+
+def add_one(values: Tensor) -> tuple[Tensor]:
+    """The network that `Count` runs on."""
+    return (values + 1,)
+
+
+def adder(
+    call: Callable[..., tuple[Tensor, ...]] = add_one, max_rows: int = 8, **options: Any
+) -> DeviceNetwork:
+    return DeviceNetwork(LANE.network, "decoder", options.pop("backend", "eager"), call, max_rows, **options)
+
+
+class Watcher:
+    """An observer that keeps all it hears."""
+
+    def __init__(self) -> None:
+        self.steps: list[StepReport] = []
+        self.fallbacks: list[tuple[str, ...]] = []
+        self.out_of_memory: list[int] = []
+
+    def on_step(self, report: StepReport) -> None:
+        self.steps.append(report)
+
+    def on_fallback(self, *what: str) -> None:
+        self.fallbacks.append(what)
+
+    def on_out_of_memory(self, network: str, stage: str, rows: int) -> None:
+        self.out_of_memory.append(rows)
+
+
+@asynccontextmanager
+async def running(
+    *networks: DeviceNetwork, watcher: Watcher | None = None, exclusive: bool = False
+) -> AsyncIterator[Engine]:
+    """An engine whose thread runs."""
+    observers = [watcher] if watcher else []
+    named = {network.name: network for network in networks or (adder(),)}
+    engine = Engine(named, CostModel(), observers, exclusive)
+    engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+async def results(runs: Iterable[Run[Any]]) -> Sequence[Any]:
+    """Each run's result, or what ended it instead."""
+    return await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
+
+
+def submit_all(engine: Engine, trajectories: Iterable[Any], ticket: Ticket | None = None) -> list[Run[Any]]:
+    """Each with its own ticket, or all with one."""
+    return [engine.submit(trajectory, ticket or Ticket()) for trajectory in trajectories]

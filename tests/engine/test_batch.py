@@ -1,0 +1,109 @@
+"""Faults in a network call: less memory, another backend, fewer neighbours."""
+
+import logging
+from collections.abc import Iterable
+
+import pytest
+import torch
+from kandinsky_server.engine.batch import Batch, Outcome
+from kandinsky_server.engine.network import DeviceNetwork
+from kandinsky_server.engine.run import Run
+from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.errors import BackendFailed
+from torch import Tensor
+
+from tests.engine.fakes import Count, Watcher, add_one, adder
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+
+
+def started(*rows: int, begin: Iterable[float] = ()) -> list[Run[float]]:
+    begins = list(begin) or [10.0 * place for place in range(len(rows))]
+    runs = [Run(Count(rows=count, begin=b), Ticket()) for count, b in zip(rows, begins, strict=True)]
+    for run in runs:
+        run.trajectory.start()
+    return runs
+
+
+def execute(network: DeviceNetwork, runs: list[Run[float]], watcher: Watcher) -> list[Outcome]:
+    return list(Batch(network, runs, [watcher]).execute())
+
+
+def values(outcomes: list[Outcome]) -> list[list[float]]:
+    """What each run got, in order."""
+    shares = [share for outcome in outcomes for _, share in outcome.shares]
+    return [share[0].flatten().tolist() for share in shares if not isinstance(share, BackendFailed)]
+
+
+class RoomFor:
+    """A network whose device holds so many rows."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.calls: list[int] = []
+
+    def __call__(self, inputs: Tensor) -> tuple[Tensor]:
+        self.calls.append(len(inputs))
+        if len(inputs) > self.rows:
+            raise torch.OutOfMemoryError("no room")
+        return add_one(inputs)
+
+
+async def test_each_run_gets_its_own_rows() -> None:
+    runs = started(1, 2, 1)
+    [outcome] = execute(adder(), runs, Watcher())
+    assert [run for run, _ in outcome.shares] == runs
+    assert values([outcome]) == [[1.0], [11.0, 11.0], [21.0]]
+    assert outcome.rows == 4
+
+
+async def test_out_of_memory_halves_the_batch_and_lowers_the_cap() -> None:
+    room, watcher = RoomFor(2), Watcher()
+    network = adder(room)
+    outcomes = execute(network, started(2, 2, 2, 2), watcher)
+    assert values(outcomes) == [[1.0] * 2, [11.0] * 2, [21.0] * 2, [31.0] * 2]
+    assert room.calls == [8, 4, 2, 2, 4, 2, 2]
+    assert network.max_rows == 2
+    assert watcher.out_of_memory == [8, 4, 4]
+
+
+async def test_a_batch_of_one_that_does_not_fit_is_an_error() -> None:
+    [outcome] = execute(adder(RoomFor(1)), started(2), Watcher())
+    [(_, failure)] = outcome.shares
+    assert isinstance(failure, BackendFailed)
+    assert "smaller" in failure.message
+
+
+async def test_a_backend_that_raises_is_replaced_by_eager() -> None:
+    def broken(inputs: Tensor) -> tuple[Tensor]:
+        raise ValueError("bad graph")
+
+    watcher = Watcher()
+    network = adder(broken, fallback=add_one, backend="openvino")
+    assert values(execute(network, started(1, 1), watcher)) == [[1.0], [11.0]]
+    assert (network.backend, network.fallback) == ("eager", None)
+    assert watcher.fallbacks == [("adder", "decoder", "openvino", "ValueError")]
+
+
+async def test_out_of_memory_does_not_cost_the_backend() -> None:
+    network = adder(RoomFor(1), fallback=add_one, backend="compiled")
+    execute(network, started(1, 1), Watcher())
+    assert network.backend == "compiled"
+
+
+async def test_the_row_that_breaks_the_network_fails_alone() -> None:
+    def picky(inputs: Tensor) -> tuple[Tensor]:
+        if (inputs == 20).any():
+            raise RuntimeError("twenty")
+        return add_one(inputs)
+
+    runs = started(1, 1, 1, 1)
+    outcomes = execute(adder(picky), runs, Watcher())
+    failed = [
+        run for outcome in outcomes for run, share in outcome.shares if isinstance(share, BackendFailed)
+    ]
+    assert failed == [runs[2]]
+    assert values(outcomes) == [[1.0], [11.0], [31.0]]

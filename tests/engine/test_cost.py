@@ -1,0 +1,57 @@
+"""Step times: measured, averaged, and guessed where nothing was measured."""
+
+import pytest
+from kandinsky_server.engine.cost import SMOOTHING, UNMEASURED_SECONDS, CostModel
+from kandinsky_server.engine.trajectory import LaneKey
+
+SMALL, LARGE = LaneKey("decoder", (8, 8)), LaneKey("decoder", (8, 16))
+
+
+@pytest.fixture
+def cost() -> CostModel:
+    return CostModel()
+
+
+def test_nothing_measured_is_a_guess(cost: CostModel) -> None:
+    assert cost.step_seconds(SMALL, 4) == UNMEASURED_SECONDS
+    assert not cost.measured(SMALL)
+
+
+def test_measured_time_is_returned(cost: CostModel) -> None:
+    cost.observe(SMALL, 2, 0.5)
+    assert cost.step_seconds(SMALL, 2) == 0.5
+    assert cost.measured(SMALL)
+
+
+def test_new_measurements_move_the_average(cost: CostModel) -> None:
+    cost.observe(SMALL, 2, 1.0)
+    cost.observe(SMALL, 2, 2.0)
+    assert cost.step_seconds(SMALL, 2) == pytest.approx(1.0 + SMOOTHING)
+    for _ in range(50):
+        cost.observe(SMALL, 2, 2.0)
+    assert cost.step_seconds(SMALL, 2) == pytest.approx(2.0, rel=0.01)
+
+
+def test_warm_up_is_forgotten_at_once(cost: CostModel) -> None:
+    cost.observe(SMALL, 2, 30.0)
+    cost.observe(SMALL, 2, 0.5)
+    assert cost.step_seconds(SMALL, 2) == 0.5
+
+
+def test_rows_in_between_are_interpolated(cost: CostModel) -> None:
+    cost.observe(SMALL, 2, 1.0)
+    cost.observe(SMALL, 6, 3.0)
+    assert cost.step_seconds(SMALL, 4) == pytest.approx(2.0)
+
+
+def test_rows_beyond_grow_by_half(cost: CostModel) -> None:
+    cost.observe(SMALL, 2, 1.0)
+    assert cost.step_seconds(SMALL, 4) == pytest.approx(1.5)
+    assert cost.step_seconds(SMALL, 1) == pytest.approx(0.75)
+
+
+def test_unseen_size_borrows_by_area_from_its_network(cost: CostModel) -> None:
+    cost.observe(SMALL, 2, 1.0)
+    cost.observe(LaneKey("prior", (64,)), 2, 9.0)
+    assert cost.step_seconds(LARGE, 2) == pytest.approx(2.0)
+    assert not cost.measured(LARGE)
