@@ -36,6 +36,8 @@ from kandinsky_server.errors import Draining
 from kandinsky_server.flows.requests import Embeddings
 from kandinsky_server.flows.session import Runtime
 from kandinsky_server.metrics import Metrics
+from kandinsky_server.rpc import transport
+from kandinsky_server.rpc.authentication import Authentication
 from kandinsky_server.rpc.convert import Converter
 from kandinsky_server.rpc.info import InfoSource
 from kandinsky_server.rpc.interceptor import RequestInterceptor
@@ -43,6 +45,7 @@ from kandinsky_server.rpc.limits import Limits
 from kandinsky_server.rpc.reflection import add_reflection
 from kandinsky_server.rpc.respond import versions
 from kandinsky_server.rpc.services import Face, ImageService, PriorService, ServerService
+from kandinsky_server.security.tokens import TokenFile
 from kandinsky_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -51,11 +54,6 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 PRIOR_SERVICE = prior_pb2.DESCRIPTOR.services_by_name["PriorService"].full_name
 IMAGE_SERVICE = image_pb2.DESCRIPTOR.services_by_name["ImageService"].full_name
 SERVER_SERVICE = server_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name
-
-SEND_BYTES = 4 * 1024 * 1024
-"""Most of one response message: chunks are 1 MiB, previews and embeddings are far less."""
-
-KEEPALIVE_MS = 30_000
 
 LAST_WORDS_SECONDS = 1.0
 """For final statuses to be sent; health watches and other streams without end are cut after it."""
@@ -109,25 +107,21 @@ class App:
     async def start(self) -> None:
         """Binds the ports. Health says NOT_SERVING, and RPCs are answered with STARTING, until `load` ends."""
         settings = self.settings
+        tokens = TokenFile(settings.tokens_file) if settings.tokens_file else None
         self.server = grpc.aio.server(
-            interceptors=[RequestInterceptor(self.metrics)],
-            options=[
-                ("grpc.max_receive_message_length", settings.max_message_bytes),
-                ("grpc.max_send_message_length", SEND_BYTES),
-                ("grpc.so_reuseport", 0),
-                ("grpc.keepalive_time_ms", KEEPALIVE_MS),
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 3),
-                ("grpc.keepalive_permit_without_calls", 1),
-            ],
+            interceptors=[RequestInterceptor(self.metrics, Authentication(tokens))],
+            options=transport.options(settings),
         )
         prior_pb2_grpc.add_PriorServiceServicer_to_server(PriorService(self.face), self.server)
         image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(self.face), self.server)
         server_pb2_grpc.add_ServerServiceServicer_to_server(ServerService(self.face), self.server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
-        add_reflection((PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, health.SERVICE_NAME), self.server)
+        if settings.reflection:
+            services = (PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, health.SERVICE_NAME)
+            add_reflection(services, self.server)
         for name in ("", PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, *STAGES):
             await self._set_health(name, serving=False)
-        self.port = self.server.add_insecure_port(f"{settings.host}:{settings.port}")
+        self.port = transport.bind(self.server, settings)
         await self.server.start()
         await self._set_health(SERVER_SERVICE, serving=True)
         if settings.metrics_port is not None:

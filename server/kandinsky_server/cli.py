@@ -32,8 +32,6 @@ def main(settings: Settings) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Libraries that look at the CPU fork while the port is open; the children never use gRPC.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    # grpc would log a line at every fork; what is forked here never calls it.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from kandinsky_server import logs
 
     logs.configure(settings)

@@ -6,11 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Annotated, Literal, NoReturn, Self
+from typing import Annotated, Literal, NoReturn
 
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, FilePath, PositiveInt, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -20,11 +22,17 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from kandinsky_server.security.certificates import Certificates, check_authorities
+from kandinsky_server.security.tokens import TokenFile
+
 PortNumber = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Settings(BaseSettings):
-    """The settings of `kandinsky serve`, frozen."""
+    """The settings of `kandinsky serve`, frozen.
+
+    A rule about several settings is the validator of the last of them, so that all that is wrong is told at once.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="KANDINSKY_",
@@ -37,6 +45,23 @@ class Settings(BaseSettings):
         protected_namespaces=(),
     )
 
+    tls_certificate: FilePath | None = Field(
+        None,
+        description="PEM file of this server's certificate chain: speak TLS. Read again when it changes.",
+    )
+    tls_key: FilePath | None = Field(
+        None, validate_default=True, description="PEM file of its private key, without password."
+    )
+    tls_client_ca: FilePath | None = Field(
+        None, description="PEM file of authorities: only clients with a certificate of theirs get in (mTLS)."
+    )
+    tokens_file: FilePath | None = Field(
+        None,
+        description="TOML file of clients and their tokens: nobody else may call. Read again when it changes.",
+    )
+    insecure: bool = Field(
+        False, description="Listen beyond this machine without TLS: a proxy or mesh has it."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: PortNumber = Field(50051, description="gRPC port; 0 takes a free one.")
     metrics_port: PortNumber | None = Field(
@@ -90,6 +115,11 @@ class Settings(BaseSettings):
     max_input_pixels: PositiveInt = Field(4096 * 4096, description="Pixels of one input image.")
     max_prompts: PositiveInt = Field(16, description="Prompts, conditions or embedding pairs of one request.")
     max_prompt_length: PositiveInt = Field(2000, description="Characters of one prompt.")
+    max_streams: PositiveInt = Field(
+        512,
+        description="Calls at once of one connection; more than queue_size, so that a full queue is told.",
+    )
+    reflection: bool = Field(True, description="Let clients list the services and their messages.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["auto", "json", "console"] = Field(
@@ -97,19 +127,68 @@ class Settings(BaseSettings):
     )
     log_prompts: bool = Field(False, description="Log prompt texts too.")
     config: Path | None = Field(None, description="TOML file with any of these settings.")
+    check: bool = Field(
+        False, description="Check settings, files, device and backend, say what was found, and exit: 0 or 2."
+    )
 
-    @model_validator(mode="after")
-    def _offload_can_work(self) -> Self:
-        if self.offload == "model":
-            if self.device == "cpu":
+    @property
+    def certificates(self) -> Certificates | None:
+        """The TLS files; None is an unencrypted port."""
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        return Certificates(self.tls_certificate, self.tls_key, self.tls_client_ca)
+
+    @field_validator("tls_key")
+    @classmethod
+    def _key_fits(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        certificate = info.data.get("tls_certificate", key)
+        if (certificate is None) != (key is None):
+            raise ValueError("tls_certificate and tls_key need each other")
+        if "tls_certificate" in info.data and certificate and key:
+            Certificates(certificate, key).check()
+        return key
+
+    @field_validator("tls_client_ca")
+    @classmethod
+    def _client_ca_holds_certificates(cls, client_ca: Path | None, info: ValidationInfo) -> Path | None:
+        if client_ca and info.data.get("tls_certificate", client_ca) is None:
+            raise ValueError("client certificates need TLS: give tls_certificate and tls_key too")
+        if client_ca:
+            check_authorities(client_ca)
+        return client_ca
+
+    @field_validator("tokens_file")
+    @classmethod
+    def _tokens_parse(cls, tokens_file: Path | None) -> Path | None:
+        if tokens_file:
+            TokenFile(tokens_file)
+        return tokens_file
+
+    @field_validator("host")
+    @classmethod
+    def _host_is_encrypted(cls, host: str, info: ValidationInfo) -> str:
+        encrypted = info.data.get("tls_certificate", host) is not None
+        if encrypted or info.data.get("insecure", True) or _is_loopback(host):
+            return host
+        secrets = "prompts, images and tokens" if info.data.get("tokens_file") else "prompts and images"
+        raise ValueError(
+            f"on {host!r} everyone on the way could read {secrets}: give tls_certificate and tls_key, or say "
+            "insecure when something else encrypts"
+        )
+
+    @field_validator("offload")
+    @classmethod
+    def _offload_can_work(cls, offload: str, info: ValidationInfo) -> str:
+        if offload == "model":
+            if info.data.get("device") == "cpu":
                 raise ValueError(
                     "offload=model moves weights off an accelerator; it does nothing on device=cpu"
                 )
-            if self.backend not in ("eager", "xformers"):
+            if info.data.get("backend") not in ("eager", "xformers"):
                 raise ValueError(
                     "offload=model needs backend=eager or xformers: compiled networks do not move"
                 )
-        return self
+        return offload
 
     @classmethod
     def settings_customise_sources(
@@ -142,6 +221,13 @@ def load_settings(arguments: Sequence[str]) -> Settings:
         _refuse([f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()])
     except (SettingsError, TOMLDecodeError) as error:
         _refuse([str(error)])
+
+
+def _is_loopback(host: str) -> bool:
+    """A name other than localhost might mean any address, so it counts as one beyond this machine."""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def _config_file(arguments: Sequence[str]) -> Path | None:

@@ -18,12 +18,16 @@ from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.diffusion.parts import Part, movq_parts, prior_parts, unet_part
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
+from kandinsky_server.engine.lane import Lane
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.report import Observer
 
 log = logging.getLogger(__name__)
 
 MAX_ROWS = 32
+MAX_SINGLE_ROWS = 8
+"""For networks that are called once a request: enough to share, little enough to fit."""
+
 MIN_MEASURED_ROWS = 8
 WORTH = 1.25
 """A larger batch is allowed while a row of it costs at most this many times the cheapest row measured; up to
@@ -106,13 +110,14 @@ class ModelLoader:
             part.name,
             prepared.backend_name,
             prepared.network,
-            max_rows=options.max_batch_rows or MAX_ROWS,
-            max_pixels=options.max_batch_pixels,
+            max_rows=options.max_batch_rows or (MAX_ROWS if part.steps else MAX_SINGLE_ROWS),
             fallback=None if prepared.backend_name == "eager" else EagerNetwork(part.module),
         )
         self.model.networks[part.name] = network
         if part.steps:
             self._measure(part, network)
+        # What was measured at the native size holds for other sizes by area.
+        network.max_pixels = options.max_batch_pixels or network.max_rows * Lane(part.lane).area
         return prepared
 
     @torch.no_grad()

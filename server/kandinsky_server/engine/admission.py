@@ -12,7 +12,14 @@ from kandinsky_server.engine.forecast import Forecast, Load, forecast
 from kandinsky_server.engine.lane import Lane
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import LaneKey
-from kandinsky_server.errors import DeadlineUnreachable, Draining, QueueFull, QuotaExceeded
+from kandinsky_server.errors import (
+    DeadlineUnreachable,
+    Draining,
+    InvalidField,
+    QueueFull,
+    QuotaExceeded,
+    Violation,
+)
 
 DRAINING_RETRY_SECONDS = 1.0
 MIN_RETRY_SECONDS = 0.1
@@ -21,14 +28,13 @@ MIN_RETRY_SECONDS = 0.1
 class Admission:
     """Counts trajectories from arrival to the end of their request. Belongs to the event loop.
 
-    ``queue_size`` bounds them all, ``share`` (0 to 1) what one client may hold of it. ``empty`` is set
+    ``queue_size`` bounds them all, a ticket's ``share`` what its client may hold of it. ``empty`` is set
     while there are none.
     """
 
-    def __init__(self, engine: Engine, queue_size: int, share: float = 1.0) -> None:
+    def __init__(self, engine: Engine, queue_size: int) -> None:
         self.engine = engine
         self.queue_size = queue_size
-        self.share = share
         self.draining = False
         self.tickets: set[Ticket] = set()
         self.empty = asyncio.Event()
@@ -45,6 +51,7 @@ class Admission:
 
         Raises:
             Draining: the server is shutting down.
+            InvalidField: it needs more places than its client may ever hold.
             QueueFull: there is no room; retry after the predicted time until there is.
             QuotaExceeded: this client holds its share.
             DeadlineUnreachable: the prediction ends after the ticket's deadline.
@@ -89,15 +96,19 @@ class Admission:
         return forecast(ahead, loads, behind, self.engine.cost, self._rows_for)
 
     def _check_room(self, ticket: Ticket, count: int) -> None:
+        allowed = max(1, int(ticket.share * self.queue_size))
+        if count > allowed:
+            places = f"this request needs {count} places in the queue and its client may hold {allowed}"
+            raise InvalidField([Violation("image_count", f"{places}; ask for fewer results at once")])
         held = self._by_client[ticket.client]
         if self.length + count > self.queue_size:
             raise QueueFull(
                 f"{self.length} of {self.queue_size} places are taken and this request needs {count}; retry later",
                 self._retry_after(),
             )
-        if ticket.client and held + count > max(1, int(self.share * self.queue_size)):
+        if held + count > allowed:
             raise QuotaExceeded(
-                f"client {ticket.client!r} holds {held} places and may hold {int(self.share * self.queue_size)}; "
+                f"client {ticket.client!r} holds {held} places and may hold {allowed}; "
                 "wait for your own requests to finish",
                 self._retry_after(),
             )

@@ -41,9 +41,15 @@ class Batch:
     def execute(self) -> Iterator[Outcome]:
         """Calls the network once, or several times when it fails; every run is in exactly one outcome."""
         rows = sum(run.trajectory.rows for run in self.runs)
+        try:
+            inputs = self._inputs()
+        except Exception as error:
+            # A trajectory's fault, not the backend's.
+            yield from self._isolate(error)
+            return
         started = time.monotonic()
         try:
-            outputs = self.network.call(*self._inputs())
+            outputs = self.network.call(*inputs)
             if outputs[0].is_cuda:
                 torch.cuda.synchronize(outputs[0].device)
         except Exception as error:
@@ -86,10 +92,14 @@ class Batch:
             network.call, network.fallback, network.backend = network.fallback, None, "eager"
             yield from self.execute()
             return
+        yield from self._isolate(error)
+
+    def _isolate(self, error: Exception) -> Iterator[Outcome]:
+        """Halves the batch until the run that fails is alone."""
         if len(self.runs) > 1:
             yield from self._halves()
             return
-        log.error("network %s failed", network.name, exc_info=error)
+        log.error("network %s failed", self.network.name, exc_info=error)
         yield Outcome(0.0, 0, [(self.runs[0], self._failure(error))])
 
     def _halves(self) -> Iterator[Outcome]:

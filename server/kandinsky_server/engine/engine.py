@@ -97,7 +97,7 @@ class Engine:
             now = time.monotonic()
             self._sweep(now)
             if self._lanes:
-                self._step(self._pick(now))
+                self._step_safely(self._pick(now))
             self._deliver()
         for lane in self._lanes.values():
             for run in lane.members:
@@ -137,6 +137,15 @@ class Engine:
         if self.residency and self.residency.resident != network:
             self.residency.ensure(network)
             self._resident_since = now
+
+    def _step_safely(self, lane: Lane) -> None:
+        """A fault outside every trajectory and network fails the lane's requests; the thread must live."""
+        try:
+            self._step(lane)
+        except Exception:
+            log.exception("the engine failed in lane %s", lane.key)
+            for run in list(lane.members):
+                self._fail(run, InternalFailure("the engine failed; the server's log has the details"))
 
     def _step(self, lane: Lane) -> None:
         started = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kandinsky_server.engine.cost import CostModel
@@ -39,27 +39,28 @@ class _Member:
 
 
 def forecast(
-    ahead: Iterable[Load], mine: Iterable[Load], cost: CostModel, rows_for: Callable[[LaneKey], int]
+    ahead: Sequence[Load],
+    mine: Sequence[Load],
+    behind: Sequence[Load],
+    cost: CostModel,
+    rows_for: Callable[[LaneKey], int],
 ) -> Forecast:
     """Plays lanes in turns, a step each, seats filled in order, until all of ``mine`` is done.
 
-    ``ahead`` is the work that is served first, in order. ``rows_for`` gives a lane's most rows a call.
+    ``ahead`` is seated first, ``behind`` last; both take their lanes' turns. ``rows_for`` gives a lane's most rows a
+    call.
     """
-    mine = list(mine)
     lanes: dict[LaneKey, list[_Member]] = {}
-    for own, loads in ((False, ahead), (True, mine)):
+    for own, loads in ((False, ahead), (True, mine), (False, behind)):
         for load in loads:
             lanes.setdefault(load.lane, []).append(_Member(load, load.steps, own))
-    clock, start, position = 0.0, None, 0
+    clock, start = 0.0, None
     for _ in range(MAX_PHASES):
         if not any(member.mine for members in lanes.values() for member in members):
             break
         seated = {key: _seat(members, rows_for(key)) for key, members in lanes.items()}
-        if start is None:
-            if any(member.mine for members in seated.values() for member in members):
-                start = clock
-            else:
-                position += 1
+        if start is None and any(member.mine for members in seated.values() for member in members):
+            start = clock
         turn = sum(
             cost.step_seconds(key, sum(member.load.rows for member in members))
             for key, members in seated.items()
@@ -70,8 +71,9 @@ def forecast(
     else:
         rest = (member for members in lanes.values() for member in members)
         clock += sum(cost.step_seconds(member.load.lane, member.load.rows) * member.left for member in rest)
-    measured = all(cost.measured(load.lane) for load in mine)
-    return Forecast(start or 0.0, clock, position, measured)
+    first_lane = mine[0].lane if mine else None
+    position = sum(load.lane == first_lane for load in ahead) if start else 0
+    return Forecast(start or 0.0, clock, position, all(cost.measured(load.lane) for load in mine))
 
 
 def _seat(members: list[_Member], max_rows: int) -> list[_Member]:

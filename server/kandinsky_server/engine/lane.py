@@ -50,6 +50,5 @@ def effective_priority(run: Run[Any], now: float) -> int:
 
 def seat_order(run: Run[Any], now: float) -> tuple[int, float, float, float]:
     """Sorts who gets a seat first."""
-    ticket = run.ticket
-    deadline = math.inf if ticket.deadline is None else ticket.deadline
-    return (-effective_priority(run, now), deadline, ticket.arrival, run.submitted)
+    _, deadline, arrival = run.ticket.precedence
+    return (-effective_priority(run, now), deadline, arrival, run.submitted)

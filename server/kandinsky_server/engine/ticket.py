@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,18 +17,25 @@ LOW, NORMAL, HIGH = 0, 1, 2
 class Ticket:
     """Shared by all trajectories of one request. Times are ``time.monotonic()`` seconds.
 
-    ``trajectories`` counts what the request occupies of the queue; ``planned`` is the part of it not yet submitted.
+    ``share`` (0 to 1) is what its client may hold of the queue. ``trajectories`` counts what the request occupies of
+    it; ``planned`` is the part of that not yet submitted.
     """
 
     request_id: str = ""
     rpc: str = ""
     client: str = ""
+    share: float = 1.0
     priority: int = NORMAL
     deadline: float | None = None
     trajectories: int = 0
     planned: Counter[Load] = field(default_factory=Counter)
     arrival: float = field(default_factory=time.monotonic)
     failure: ServingError | None = None
+
+    @property
+    def precedence(self) -> tuple[int, float, float]:
+        """Sorts who goes first: priority class, earliest deadline, arrival."""
+        return (-self.priority, math.inf if self.deadline is None else self.deadline, self.arrival)
 
     def cancel(self, failure: ServingError | None = None) -> None:
         """Ends the request: its trajectories leave their lanes before the next step. Safe from any thread."""

@@ -7,17 +7,15 @@ import asyncio
 from kandinsky_server.engine.forecast import Load
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.image import Material, image_loads, post_image, prepare
-from kandinsky_server.flows.prior import post_prior_result, prior_loads
+from kandinsky_server.flows.prior import post_prior_result, prior_loads, prompts_of
 from kandinsky_server.flows.requests import GenerateRequest
 from kandinsky_server.flows.session import Runtime, Session
 
 
 def generate_loads(runtime: Runtime, request: GenerateRequest) -> list[Load]:
     """The work of both halves."""
-    prior = request.prior
-    count = len(prior.prompts) * prior.image_count
-    negative = prior.negative_prompt is not None
-    return prior_loads(runtime, prior.sampling, negative, count) + image_loads(runtime, request.image, count)
+    prompts = prompts_of(request.prior)
+    return prior_loads(runtime, prompts) + image_loads(runtime, request.image, len(prompts))
 
 
 async def serve_generate(session: Session, request: GenerateRequest) -> None:

@@ -8,16 +8,21 @@ from PIL import Image
 from kandinsky_server.engine.forecast import Load
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import EmbeddingReady
-from kandinsky_server.flows.prior import prior_loads, prior_receipt, prior_result, tokenized
+from kandinsky_server.flows.prior import Prompt, prior_loads, prior_receipt, prior_result, removed_texts
 from kandinsky_server.flows.requests import Embeddings, Floats, InterpolateRequest, seeded
 from kandinsky_server.flows.session import Runtime, Session, to_floats
 
 
 def interpolate_loads(runtime: Runtime, request: InterpolateRequest) -> list[Load]:
     """The work of the text conditions and of the negative prompt."""
-    texts = sum(isinstance(condition, str) for condition in request.conditions) + _needs_negative_run(request)
-    negative = request.negative_prior_prompt is not None
-    return prior_loads(runtime, request.sampling, negative, texts * request.image_count)
+    texts = [condition for condition in request.conditions if isinstance(condition, str)]
+    if _needs_negative_run(request):
+        texts.append(request.negative_prompt)
+    samplings = [seeded(request.sampling, count) for count in range(request.image_count)]
+    return prior_loads(
+        runtime,
+        [(Prompt(text, request.negative_prior_prompt), sampling) for text in texts for sampling in samplings],
+    )
 
 
 async def serve_interpolate(session: Session, request: InterpolateRequest) -> None:
@@ -79,7 +84,7 @@ def _needs_negative_run(request: InterpolateRequest) -> bool:
 async def _run(
     session: Session, request: InterpolateRequest, text: str, place: int, count: int
 ) -> Embeddings:
-    prompt = await tokenized(session, text, request.negative_prior_prompt)
+    prompt = Prompt(text, request.negative_prior_prompt)
     index = place * request.image_count + count
     return (await prior_result(session, prompt, seeded(request.sampling, count), index)).embeddings
 
@@ -90,5 +95,4 @@ async def _removed(session: Session, request: InterpolateRequest) -> dict[str, s
     }
     texts["negative_prompt"] = request.negative_prompt
     texts["negative_prior_prompt"] = request.negative_prior_prompt or ""
-    cut = {name: (await session.tokens(text)).removed for name, text in texts.items()}
-    return {name: removed for name, removed in cut.items() if removed}
+    return await removed_texts(session, texts)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
 
+from kandinsky_server.diffusion.checkpoint import PriorStage
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, prior_rows
-from kandinsky_server.diffusion.text import Tokens
 from kandinsky_server.engine.forecast import Load
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.trajectory import LaneKey
@@ -22,12 +22,10 @@ from kandinsky_server.flows.session import Runtime, Session
 
 @dataclass(frozen=True)
 class Prompt:
-    """A tokenized prompt, its negative (``negative`` None: there is none), and an image to start from."""
+    """A prompt, its negative (None: there is none), and an image to start from."""
 
     text: str
-    tokens: Tokens
     negative: str | None
-    negative_tokens: Tokens
     image: Image.Image | None = None
 
 
@@ -40,13 +38,29 @@ class PriorResult:
     timings: Timings
 
 
-def prior_loads(runtime: Runtime, sampling: PriorSampling, negative: bool, count: int) -> list[Load]:
-    """The work of ``count`` embeddings."""
+def prior_loads(runtime: Runtime, prompts: Iterable[tuple[Prompt, PriorSampling]]) -> list[Load]:
+    """The work of these results, less what the cache holds."""
     stage = runtime.model.prior
-    if stage is None:
-        return []
-    steps = runtime.model.step_counters["prior"](sampling.step_count, sampling.strength)
-    return [Load(LaneKey("prior", (stage.embedding_width,)), prior_rows(sampling, negative), steps)] * count
+    assert stage is not None, "the request was checked against the loaded stages"
+    loads = []
+    for prompt, sampling in prompts:
+        if not runtime.prior_cache.holds(_key(stage, prompt, sampling)):
+            steps = runtime.model.step_counters["prior"](sampling.step_count, sampling.strength)
+            rows = prior_rows(sampling, prompt.negative is not None)
+            loads.append(Load(LaneKey("prior", (stage.embedding_width,)), rows, steps))
+    return loads
+
+
+def prompts_of(request: PriorRequest) -> list[tuple[Prompt, PriorSampling]]:
+    """What each result of a request is made from, in order."""
+    return [
+        (
+            Prompt(text, request.negative_prompt, request.image),
+            seeded(request.sampling, place * request.image_count + k),
+        )
+        for place, text in enumerate(request.prompts)
+        for k in range(request.image_count)
+    ]
 
 
 async def serve_prior(session: Session, request: PriorRequest, rpc: str = "Prior") -> None:
@@ -58,35 +72,23 @@ async def serve_prior(session: Session, request: PriorRequest, rpc: str = "Prior
 async def post_prior_result(session: Session, request: PriorRequest, index: int, rpc: str) -> Embeddings:
     """Makes and posts result ``index``."""
     source = index // request.image_count
-    sampling = seeded(request.sampling, index)
-    prompt = await tokenized(session, request.prompts[source], request.negative_prompt, request.image)
+    prompt, sampling = prompts_of(request)[index]
     result = await prior_result(session, prompt, sampling, index)
-    texts = {f"prompts[{source}]": prompt.tokens.removed, "negative_prompt": prompt.negative_tokens.removed}
-    session.mailbox.put(
-        EmbeddingReady(
-            index,
-            source,
-            result.embeddings,
-            prior_receipt(
-                session,
-                rpc,
-                sampling,
-                result.timings,
-                prompt=prompt.text,
-                negative_prompt=prompt.negative or "",
-            ),
-            {field: removed for field, removed in texts.items() if removed},
-            result.cached,
-        )
+    receipt = prior_receipt(
+        session, rpc, sampling, result.timings, prompt=prompt.text, negative_prompt=prompt.negative or ""
     )
+    truncated = await removed_texts(
+        session, {f"prompts[{source}]": prompt.text, "negative_prompt": prompt.negative or ""}
+    )
+    ready = EmbeddingReady(index, source, result.embeddings, receipt, truncated, result.cached)
+    session.mailbox.put(ready)
     return result.embeddings
 
 
-async def tokenized(
-    session: Session, text: str, negative: str | None, image: Image.Image | None = None
-) -> Prompt:
-    """Tokenizes a prompt and its negative."""
-    return Prompt(text, await session.tokens(text), negative, await session.tokens(negative or ""), image)
+async def removed_texts(session: Session, texts: dict[str, str]) -> dict[str, str]:
+    """By request field, what the tokenizer's window cut off; fields that fit are left out."""
+    cut = {field: (await session.tokens(text)).removed for field, text in texts.items() if text}
+    return {field: removed for field, removed in cut.items() if removed}
 
 
 async def prior_result(session: Session, prompt: Prompt, sampling: PriorSampling, index: int) -> PriorResult:
@@ -96,7 +98,7 @@ async def prior_result(session: Session, prompt: Prompt, sampling: PriorSampling
     async def compute() -> Embeddings:
         return await _compute(session, prompt, sampling, index, runs)
 
-    embeddings, cached = await session.runtime.prior_cache.get(_key(session, prompt, sampling), compute)
+    embeddings, cached = await session.runtime.prior_cache.get(_key(session.prior, prompt, sampling), compute)
     return PriorResult(embeddings, cached, session.timings(runs[0] if runs else None))
 
 
@@ -104,7 +106,8 @@ async def _compute(
     session: Session, prompt: Prompt, sampling: PriorSampling, index: int, runs: list[Run[Any]]
 ) -> Embeddings:
     stage = session.prior
-    text, negative = await gather(map(session.encode_text, [prompt.tokens, prompt.negative_tokens]))
+    tokens = [await session.tokens(text) for text in (prompt.text, prompt.negative or "")]
+    text, negative = await gather(map(session.encode_text, tokens))
     trajectory = PriorTrajectory(
         stage,
         text,
@@ -119,13 +122,13 @@ async def _compute(
     return Embeddings(positive, await session.zero_embedding() if against is None else against)
 
 
-def _key(session: Session, prompt: Prompt, sampling: PriorSampling) -> Hashable:
+def _key(stage: PriorStage, prompt: Prompt, sampling: PriorSampling) -> Hashable:
     """All that the result depends on."""
     digest = b""
     if prompt.image is not None:
         image = prompt.image
         digest = hashlib.sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).digest()
-    return (session.prior.fingerprint, prompt.text, prompt.negative, digest, sampling)
+    return (stage.fingerprint, prompt.text, prompt.negative, digest, sampling)
 
 
 def prior_receipt(

@@ -10,7 +10,7 @@ from kandinsky_server.flows.events import Completed, EmbeddingReady, Event, Imag
 from kandinsky_server.flows.generate import generate_loads, serve_generate
 from kandinsky_server.flows.image import image_loads, serve_image
 from kandinsky_server.flows.interpolate import interpolate_loads, serve_interpolate
-from kandinsky_server.flows.prior import prior_loads, serve_prior
+from kandinsky_server.flows.prior import prior_loads, prompts_of, serve_prior
 from kandinsky_server.flows.requests import (
     GenerateRequest,
     ImageRequest,
@@ -27,8 +27,7 @@ def loads_of(runtime: Runtime, request: Request) -> list[Load]:
     """The trajectories a request becomes, in the order they are submitted."""
     match request:
         case PriorRequest():
-            count = len(request.prompts) * request.image_count
-            return prior_loads(runtime, request.sampling, request.negative_prompt is not None, count)
+            return prior_loads(runtime, prompts_of(request))
         case InterpolateRequest():
             return interpolate_loads(runtime, request)
         case ImageRequest():
@@ -37,10 +36,10 @@ def loads_of(runtime: Runtime, request: Request) -> list[Load]:
             return generate_loads(runtime, request)
 
 
-def estimate(runtime: Runtime, request: Request) -> tuple[Forecast, list[Load]]:
+def estimate(runtime: Runtime, request: Request, ticket: Ticket) -> tuple[Forecast, list[Load]]:
     """When the request would start and finish if it came now, and its work."""
     loads = loads_of(runtime, request)
-    return runtime.admission.predict(loads), loads
+    return runtime.admission.predict(loads, ticket), loads
 
 
 async def serve(runtime: Runtime, request: Request, ticket: Ticket) -> AsyncGenerator[Event]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -27,8 +28,9 @@ from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import Trajectory
 from kandinsky_server.errors import StageNotLoaded
-from kandinsky_server.flows.events import Preview, Progress, Timings
+from kandinsky_server.flows.events import Progress, Timings
 from kandinsky_server.flows.mailbox import Mailbox
+from kandinsky_server.flows.previews import Previews
 from kandinsky_server.flows.requests import Embeddings, Watch
 
 T = TypeVar("T")
@@ -79,33 +81,26 @@ class Session:
         """Runs a trajectory of many steps and posts its progress and previews as result ``index``."""
         watch = self.watch
         run = self.runtime.engine.submit(trajectory, self.ticket, watch.preview_interval)
-        previews: set[asyncio.Task[None]] = set()
+        previews = Previews(self.mailbox, index, functools.partial(self._shown, stage))
         reported = 0
-        async for update in run.updates():
-            self.started = self.started or run.started
-            due = update.step - reported >= watch.progress_interval or update.step == update.step_count
-            if watch.progress_interval and due:
-                reported = update.step
-                progress = Progress(stage.name, index, update.step, update.step_count)
-                self.mailbox.replace((stage.name, index), progress)
-            busy = previews or self.mailbox.waiting(("preview", index))
-            if update.snapshot is not None and isinstance(stage, DecoderStage) and not busy:
-                work = self._preview(stage, update.snapshot, index, update.step, update.step_count)
-                task = asyncio.create_task(work)
-                previews.add(task)
-                task.add_done_callback(previews.discard)
-        result = await run.result()
-        # The picture itself is next: a preview that comes after it would be noise.
-        for task in previews:
-            task.cancel()
+        try:
+            async for update in run.updates():
+                self.started = self.started or run.started
+                due = update.step - reported >= watch.progress_interval or update.step == update.step_count
+                if watch.progress_interval and due:
+                    reported = update.step
+                    progress = Progress(stage.name, index, update.step, update.step_count)
+                    self.mailbox.replace((stage.name, index), progress)
+                previews.offer(update)
+            result = await run.result()
+        finally:
+            await previews.close()
         self.steps += trajectory.step_count
         return result, run
 
-    async def _preview(
-        self, stage: DecoderStage, latents: Tensor, index: int, step: int, step_count: int
-    ) -> None:
-        shown = await self.decode(stage, latents)
-        self.mailbox.replace(("preview", index), Preview(index, step, step_count, shown))
+    async def _shown(self, stage: DecoderStage | PriorStage, latents: Tensor) -> Floats:
+        assert isinstance(stage, DecoderStage), "only images have snapshots"
+        return await self.decode(stage, latents)
 
     async def tokens(self, prompt: str) -> Tokens:
         """The prompt's tokens; off the event loop, since a tokenizer takes its time on long texts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -34,6 +33,7 @@ ImageRpc = (
     | image_pb2.InpaintRequest
     | image_pb2.ControlNetRequest
 )
+MAX_WEIGHT = 1000.0
 IMAGE_FIELDS = ("image", "mask", "hint", "depth_from")
 
 
@@ -202,8 +202,8 @@ class Converter:
         for place, weights in enumerate(message.weights):
             if len(weights.values) != count:
                 found.add(f"weights[{place}]", f"must hold {count} weights, one a condition")
-            if not all(math.isfinite(value) for value in weights.values):
-                found.add(f"weights[{place}]", "must be finite")
+            for value in weights.values:
+                found.number(f"weights[{place}]", value, -MAX_WEIGHT, MAX_WEIGHT)
 
     async def _condition(self, condition: prior_pb2.Condition, field: str) -> str | Image.Image | Floats:
         stage = self.prior_stage()

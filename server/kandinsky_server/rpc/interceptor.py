@@ -19,19 +19,23 @@ from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import DeadlineExceeded, InternalFailure, InvalidField, ServingError, Violation
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import call as calls
+from kandinsky_server.rpc.authentication import Authentication, check_allowed
 from kandinsky_server.rpc.call import Call
 from kandinsky_server.rpc.status import code_of, status_of
+from kandinsky_server.security.tokens import Client
 
 PREFIX = "/kandinsky_api.v1."
+HEALTH_PREFIX = "/grpc.health.v1.Health/"
 
 log = structlog.get_logger("kandinsky")
 
 
 class RequestInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the handlers of this package's services; health and reflection are left alone."""
+    """Wraps the handlers of this package's services. Of the others, health is open and the rest need a token too."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, authentication: Authentication) -> None:
         self.metrics = metrics
+        self.authentication = authentication
 
     async def intercept_service(
         self,
@@ -41,9 +45,17 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         """Puts `_serve` around the handler of a known method."""
         handler = await continuation(handler_call_details)
         method: str = handler_call_details.method
-        if handler is None or not method.startswith(PREFIX):
+        if handler is None or method.startswith(HEALTH_PREFIX):
             return handler
         rpc = method.rpartition("/")[2]
+        client = Client()
+        try:
+            client = self.authentication.client(handler_call_details.invocation_metadata)
+            check_allowed(client, rpc)
+        except ServingError as refusal:
+            return self._refuse(rpc, client, refusal)
+        if not method.startswith(PREFIX):
+            return handler
         wrap = grpc.unary_unary_rpc_method_handler
         behavior = handler.unary_unary
         if handler.response_streaming:
@@ -52,10 +64,21 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         parse = handler.request_deserializer
 
         async def serve(data: bytes, context: Any) -> Any:
-            return await self._serve(rpc, lambda: behavior(_parsed(parse, data), context), context)
+            return await self._serve(rpc, client, lambda: behavior(_parsed(parse, data), context), context)
 
         # Bytes are parsed within `_serve`: grpc itself would answer UNKNOWN to those that are no message.
         return wrap(serve, None, handler.response_serializer)
+
+    def _refuse(self, rpc: str, client: Client, refusal: ServingError) -> Any:
+        """Answers as a stream of requests that nobody reads: a stranger's message costs no memory."""
+
+        async def answer() -> None:
+            raise refusal
+
+        async def serve(_: Any, context: Any) -> None:
+            await self._serve(rpc, client, answer, context)
+
+        return grpc.stream_stream_rpc_method_handler(serve)
 
     async def _stream(
         self, behavior: Callable[[Any, Any], AsyncGenerator[Any]], request: Any, context: Any
@@ -67,12 +90,16 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
                 await context.write(response)
                 self._count(call, response)
 
-    async def _serve(self, rpc: str, answer: Callable[[], Awaitable[Any]], context: Any) -> Any:
+    async def _serve(
+        self, rpc: str, client: Client, answer: Callable[[], Awaitable[Any]], context: Any
+    ) -> Any:
         metadata = dict(context.invocation_metadata() or ())
         left = context.time_remaining()
         ticket = Ticket(
             request_id=calls.request_id(metadata.get(calls.REQUEST_ID_KEY)),
             rpc=rpc,
+            client=client.name,
+            share=client.share,
             deadline=None if left is None else time.monotonic() + left,
         )
         call = Call(rpc, ticket)
@@ -136,6 +163,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             "request",
             request_id=call.ticket.request_id,
             rpc=rpc,
+            client=call.ticket.client or None,
             code=code.name,
             reason=reason or None,
             seconds=round(seconds, 4),

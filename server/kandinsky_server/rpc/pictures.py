@@ -18,12 +18,15 @@ EXPECTED = {
     pb.IMAGE_FORMAT_WEBP: "WEBP",
 }
 
+MAX_ASPECT = 100
+"""How many times longer than the other a side may be: CLIP's processor scales the short side up to its own size."""
+
 
 async def read_image(message: pb.InputImage, field: str, max_pixels: int, pool: Executor) -> Image.Image:
     """The picture as RGB, decoded in ``pool``.
 
     Raises:
-        InvalidImage: the bytes are no image of the format named, cut short, animated or too large.
+        InvalidImage: the bytes are no image of the format named, cut short, animated, too large or too narrow.
     """
     try:
         return await asyncio.get_running_loop().run_in_executor(pool, _decode, message, max_pixels)
@@ -32,6 +35,15 @@ async def read_image(message: pb.InputImage, field: str, max_pixels: int, pool: 
 
 
 def _decode(message: pb.InputImage, max_pixels: int) -> Image.Image:
+    image = _open(message, max_pixels)
+    if max(image.size) > MAX_ASPECT * min(image.size):
+        raise codecs.ImageError(
+            f"the image is {image.width}x{image.height}; no side may be over {MAX_ASPECT} times longer than the other"
+        )
+    return image
+
+
+def _open(message: pb.InputImage, max_pixels: int) -> Image.Image:
     if message.format == pb.IMAGE_FORMAT_RAW_RGB8:
         return codecs.raw_image(message.data, message.width_px, message.height_px, max_pixels)
     if message.format not in EXPECTED:

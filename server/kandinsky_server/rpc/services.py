@@ -17,6 +17,7 @@ from kandinsky_api.v1 import (
 )
 from kandinsky_api.v1 import types_pb2 as pb
 
+from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import InvalidField, Starting, Violation
 from kandinsky_server.flows.requests import GenerateRequest
 from kandinsky_server.flows.serve import Request, estimate, serve
@@ -155,7 +156,9 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         chosen = request.WhichOneof("request")
         if chosen is None:
             raise InvalidField([Violation("request", "one request must be set")])
-        prediction, loads = estimate(runtime, await convert(converter, getattr(request, chosen)))
+        asked = getattr(request, chosen)
+        ticket = Ticket(priority=read_priority(asked.options))
+        prediction, loads = estimate(runtime, await convert(converter, asked), ticket)
         return server_pb2.EstimateResponse(
             queue_wait=duration(prediction.start),
             run_time=duration(prediction.finish - prediction.start),

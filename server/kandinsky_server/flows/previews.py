@@ -1,0 +1,49 @@
+"""Pictures of one image on its way, taken only as fast as the client reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from torch import Tensor
+
+from kandinsky_server.engine.run import Update
+from kandinsky_server.errors import ServingError
+from kandinsky_server.flows.events import Floats, Preview
+from kandinsky_server.flows.mailbox import Mailbox
+
+
+class Previews:
+    """At most one preview of image ``index`` is being made or waits to be read; others are dropped.
+
+    ``decode`` turns latents [1, 4, h, w] into pixels.
+    """
+
+    def __init__(self, mailbox: Mailbox, index: int, decode: Callable[[Tensor], Awaitable[Floats]]) -> None:
+        self._mailbox = mailbox
+        self._index = index
+        self._decode = decode
+        self._task: asyncio.Task[None] | None = None
+
+    def offer(self, update: Update) -> None:
+        """Makes a preview of an update that has a snapshot, unless one is still on its way."""
+        busy = (self._task and not self._task.done()) or self._mailbox.waiting(self._key)
+        if update.snapshot is not None and not busy:
+            self._task = asyncio.create_task(self._make(update.snapshot, update.step, update.step_count))
+
+    async def close(self) -> None:
+        """Drops what is on its way: after the picture itself, or its failure, a preview is noise."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    @property
+    def _key(self) -> tuple[str, int]:
+        return ("preview", self._index)
+
+    async def _make(self, latents: Tensor, step: int, step_count: int) -> None:
+        # What ends the request is reported by the image's own run.
+        with contextlib.suppress(ServingError):
+            pixels = await self._decode(latents)
+            self._mailbox.replace(self._key, Preview(self._index, step, step_count, pixels))

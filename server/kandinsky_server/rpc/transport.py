@@ -1,0 +1,41 @@
+"""The gRPC port: its limits, chosen on purpose, and its encryption."""
+
+from __future__ import annotations
+
+import grpc
+
+from kandinsky_server.settings import Settings
+
+SEND_BYTES = 4 * 1024 * 1024
+"""Most of one response message: chunks are 1 MiB, previews and embeddings are far less."""
+
+METADATA_BYTES = 8 * 1024
+"""A token, a request id, a trace and what proxies add fit well; more is refused before anything reads it."""
+
+KEEPALIVE_MS = 30_000
+
+
+def options(settings: Settings) -> list[tuple[str, int]]:
+    """The arguments of the grpc server."""
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", SEND_BYTES),
+        # Between the two, gRPC would refuse at random, more often the larger it is.
+        ("grpc.max_metadata_size", METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES),
+        ("grpc.max_concurrent_streams", settings.max_streams),
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 3),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
+def bind(server: grpc.aio.Server, settings: Settings) -> int:
+    """Opens the port, with TLS where the settings have a certificate; returns its number."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"{host}:{settings.port}"
+    certificates = settings.certificates
+    if certificates is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, certificates.credentials())
