@@ -34,15 +34,15 @@ class RunningServer:
     """Use as a context manager; ``settings`` override those of a small CPU server on the tiny checkpoint."""
 
     def __init__(self, model: Path, **settings: Any) -> None:
-        defaults = dict(
-            port=0,
-            metrics_port=0,
-            model=str(model),
-            backend="eager",
-            threads=1,
-            device="cpu",
-            max_batch_rows=16,
-        )
+        defaults = {
+            "port": 0,
+            "metrics_port": 0,
+            "model": str(model),
+            "backend": "eager",
+            "threads": 1,
+            "device": "cpu",
+            "max_batch_rows": 16,
+        }
         self.settings = Settings(**{**defaults, **settings})
         self.recorder = Recorder()
         self._loop = asyncio.new_event_loop()
