@@ -282,7 +282,7 @@ class Weights(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """One finite weight a condition, in the same order. They need not sum to 1."""
+        """One weight a condition, -1000 to 1000, in the same order. They need not sum to 1."""
 
     def __init__(
         self,

@@ -202,8 +202,9 @@ class InputImage(_message.Message):
     WIDTH_PX_FIELD_NUMBER: _builtins.int
     HEIGHT_PX_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The encoded bytes. Bytes that are no image, are cut short, are animated or decode to more than
-    Limits.input_pixel_count pixels are answered with INVALID_ARGUMENT, reason INVALID_IMAGE.
+    """The encoded bytes. Bytes that are no image, are cut short, are animated, decode to more than
+    Limits.input_pixel_count pixels, or have a side over 100 times longer than the other are answered with
+    INVALID_ARGUMENT, reason INVALID_IMAGE.
     """
     format: Global___ImageFormat.ValueType
     """How `data` is encoded. Unspecified: detected."""
