@@ -31,13 +31,16 @@ class Recorder:
 
 
 class RunningServer:
-    """Use as a context manager; ``settings`` override those of a small CPU server on the tiny checkpoint."""
+    """Use as a context manager; ``settings`` override those of a small CPU server.
 
-    def __init__(self, model: Path, **settings: Any) -> None:
+    ``checkpoint`` holds the stages; None serves those that ``settings`` name.
+    """
+
+    def __init__(self, checkpoint: Path | None = None, **settings: Any) -> None:
         defaults = {
             "port": 0,
             "metrics_port": 0,
-            "model": str(model),
+            "model": str(checkpoint) if checkpoint else None,
             "backend": "eager",
             "threads": 1,
             "device": "cpu",

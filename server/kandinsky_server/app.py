@@ -67,14 +67,8 @@ class App:
         self.metrics = metrics or Metrics()
         self.threads = set_threads(settings.threads)
         self.device = pick_device(settings.device)
-        cache_dir = settings.cache_dir.expanduser()
-        self.backend_options = BackendOptions(
-            threads=self.threads,
-            attention=Attention(settings.attention),
-            deterministic=settings.deterministic,
-            cache_dir=settings.backend_cache_dir,
-        )
-        sources = resolve(settings.model, _overrides(settings), cache_dir)
+        self.backend_options = backend_options(settings, self.threads)
+        sources = sources_of(settings)
         self.model = Model(
             sources, DepthEstimator(sources.depth, self.device), CostModel(), status="starting"
         )
@@ -109,7 +103,7 @@ class App:
         settings = self.settings
         tokens = TokenFile(settings.tokens_file) if settings.tokens_file else None
         self.server = grpc.aio.server(
-            interceptors=[RequestInterceptor(self.metrics, Authentication(tokens))],
+            interceptors=[RequestInterceptor(self.metrics, Authentication(tokens), settings.log_prompts)],
             options=transport.options(settings),
         )
         prior_pb2_grpc.add_PriorServiceServicer_to_server(PriorService(self.face), self.server)
@@ -212,6 +206,21 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def backend_options(settings: Settings, threads: int) -> BackendOptions:
+    """What backends are told of the settings."""
+    return BackendOptions(
+        threads=threads,
+        attention=Attention(settings.attention),
+        deterministic=settings.deterministic,
+        cache_dir=settings.backend_cache_dir,
+    )
+
+
+def sources_of(settings: Settings) -> Sources:
+    """Where the stages come from; raises CheckpointError when that cannot be told."""
+    return resolve(settings.model, _overrides(settings), settings.cache_dir.expanduser())
 
 
 def _overrides(settings: Settings) -> Sources:

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from kandinsky_server.settings import Settings, load_settings
+from kandinsky_server.settings import Settings, load_settings, refuse
 
 EXIT_FAILED = 1
 
@@ -27,15 +27,23 @@ def serve(context: typer.Context) -> None:
 
 
 def main(settings: Settings) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit code."""
+    """Serves until SIGTERM or SIGINT, or only checks; returns the exit code. Exits with 2 over settings that cannot work."""
     # libgomp reads this when torch is imported: spinning threads starve each other on shared cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Libraries that look at the CPU fork while the port is open; the children never use gRPC.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from kandinsky_server import logs
+    from kandinsky_server.preflight import Preflight
 
     logs.configure(settings)
-    return asyncio.run(_run(settings))
+    preflight = Preflight(settings)
+    preflight.run()
+    if settings.check:
+        for what, found in preflight.findings:
+            print(f"{what:12}{found}")
+    if preflight.problems:
+        refuse(preflight.problems)
+    return 0 if settings.check else asyncio.run(_run(settings))
 
 
 async def _run(settings: Settings) -> int:

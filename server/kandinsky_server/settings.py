@@ -13,6 +13,7 @@ from tomllib import TOMLDecodeError
 from typing import Annotated, Literal, NoReturn
 
 from pydantic import Field, FilePath, PositiveInt, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -176,6 +177,13 @@ class Settings(BaseSettings):
             "insecure when something else encrypts"
         )
 
+    @field_validator("deterministic")
+    @classmethod
+    def _deterministic_can_hold(cls, deterministic: bool, info: ValidationInfo) -> bool:
+        if deterministic and info.data.get("backend") not in ("auto", "eager"):
+            raise ValueError("is the eager backend's promise; leave backend at auto or eager")
+        return deterministic
+
     @field_validator("offload")
     @classmethod
     def _offload_can_work(cls, offload: str, info: ValidationInfo) -> str:
@@ -210,7 +218,7 @@ def load_settings(arguments: Sequence[str]) -> Settings:
     """
     file = _config_file(arguments)
     if file is not None and not file.is_file():
-        _refuse([f"config: there is no file {str(file)!r}"])
+        refuse([f"config: there is no file {str(file)!r}"])
 
     class FileSettings(Settings):
         model_config = SettingsConfigDict(toml_file=file)
@@ -218,9 +226,13 @@ def load_settings(arguments: Sequence[str]) -> Settings:
     try:
         return CliApp.run(FileSettings, cli_args=list(arguments))
     except ValidationError as error:
-        _refuse([f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()])
+        refuse([f"{'.'.join(map(str, e['loc'])) or 'settings'}: {_sentence(e)}" for e in error.errors()])
     except (SettingsError, TOMLDecodeError) as error:
-        _refuse([str(error)])
+        refuse([str(error)])
+
+
+def _sentence(error: ErrorDetails) -> str:
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _is_loopback(host: str) -> bool:
@@ -238,7 +250,8 @@ def _config_file(arguments: Sequence[str]) -> Path | None:
     return Path(known.config) if known.config else None
 
 
-def _refuse(problems: list[str]) -> NoReturn:
+def refuse(problems: Sequence[str]) -> NoReturn:
+    """Says what is wrong with the settings and exits with code 2."""
     for problem in problems:
         print(f"kandinsky serve: {problem}", file=sys.stderr)
     sys.exit(2)

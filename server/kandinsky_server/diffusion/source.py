@@ -80,12 +80,16 @@ def local_directory(source: str) -> Path:
     Raises:
         CheckpointError: when it is no diffusers checkpoint, or the hub cannot be reached.
     """
-    path = Path(source).expanduser()
-    if not path.exists() and source.count("/") == 1 and not source.startswith((".", "/", "~")):
-        path = _download(source)
+    path = _download(source) if is_on_hub(source) else Path(source).expanduser()
     if not (path / "model_index.json").is_file():
         raise CheckpointError(f"{source!r} holds no model_index.json: not a checkpoint in diffusers layout")
     return path
+
+
+def is_on_hub(source: str) -> bool:
+    """Whether a source is a hub id: it looks like one, and nothing here has its name."""
+    looks = source.count("/") == 1 and not source.startswith((".", "/", "~"))
+    return looks and not Path(source).exists()
 
 
 def _download(repository: str) -> Path:

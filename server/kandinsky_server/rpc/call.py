@@ -19,13 +19,17 @@ current: ContextVar[Call] = ContextVar("current_call")
 
 @dataclass
 class Call:
-    """One RPC under way. ``images`` and ``embeddings`` count what has been sent."""
+    """One RPC under way. ``images`` and ``embeddings`` count what has been sent.
+
+    ``prompts`` is empty unless prompts are to be logged.
+    """
 
     rpc: str
     ticket: Ticket
     first_event: float | None = None
     images: int = 0
     embeddings: int = 0
+    prompts: tuple[str, ...] = ()
 
 
 def request_id(given: str | None) -> str:

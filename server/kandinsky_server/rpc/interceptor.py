@@ -33,9 +33,10 @@ log = structlog.get_logger("kandinsky")
 class RequestInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the handlers of this package's services. Of the others, health is open and the rest need a token too."""
 
-    def __init__(self, metrics: Metrics, authentication: Authentication) -> None:
+    def __init__(self, metrics: Metrics, authentication: Authentication, log_prompts: bool = False) -> None:
         self.metrics = metrics
         self.authentication = authentication
+        self.log_prompts = log_prompts
 
     async def intercept_service(
         self,
@@ -85,6 +86,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
     ) -> None:
         """Sends what a streaming handler yields; closes it at once when the call ends in any way."""
         call = calls.current.get()
+        if self.log_prompts:
+            call.prompts = tuple(getattr(request, "prompts", ()))
         async with aclosing(behavior(request, context)) as responses:
             async for response in responses:
                 await context.write(response)
@@ -169,6 +172,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             seconds=round(seconds, 4),
             images=call.images,
             embeddings=call.embeddings,
+            **({"prompts": call.prompts} if call.prompts else {}),
         )
 
 
