@@ -68,22 +68,28 @@ class Raw:
 
     @staticmethod
     def read(stub: Any, request: Any, **options: Any) -> Answer:
-        events: list[Any] = []
+        if isinstance(stub, grpc.UnaryStreamMultiCallable):
+            return rest(stub(request, **options))
         try:
-            if isinstance(stub, grpc.UnaryStreamMultiCallable):
-                call = stub(request, **options)
-                events.extend(call)
-            else:
-                response, call = stub.with_call(request, **options)
-                events.append(response)
+            response, call = stub.with_call(request, **options)
         except grpc.RpcError as error:
-            return _failed(error, events)
-        return Answer(grpc.StatusCode.OK, request_id=_request_id(call), events=events)
+            return _failed(error, [])
+        return Answer(grpc.StatusCode.OK, request_id=_request_id(call), events=[response])
 
     def serving(self, service: str = "") -> str:
         """The health of ``service`` by name."""
         status = self.health.Check(health_pb2.HealthCheckRequest(service=service), timeout=30).status
         return health_pb2.HealthCheckResponse.ServingStatus.Name(status)
+
+
+def rest(call: Any) -> Answer:
+    """Reads what is left of a stream."""
+    events: list[Any] = []
+    try:
+        events.extend(call)
+    except grpc.RpcError as error:
+        return _failed(error, events)
+    return Answer(grpc.StatusCode.OK, request_id=_request_id(call), events=events)
 
 
 @contextmanager
