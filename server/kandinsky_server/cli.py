@@ -27,7 +27,10 @@ def serve(context: typer.Context) -> None:
 
 
 def main(settings: Settings) -> int:
-    """Serves until SIGTERM or SIGINT, or only checks; returns the exit code. Exits with 2 over settings that cannot work."""
+    """Serves until SIGTERM or SIGINT, or only checks; returns the exit code.
+
+    Settings that cannot work end the process with code 2 before anything is loaded.
+    """
     # libgomp reads this when torch is imported: spinning threads starve each other on shared cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Libraries that look at the CPU fork while the port is open; the children never use gRPC.

@@ -11,11 +11,14 @@ from safetensors import SafetensorError, safe_open
 from kandinsky_server.diffusion.fingerprint import WEIGHT_SUFFIXES
 from kandinsky_server.diffusion.source import CheckpointError
 
-PRIOR_NETWORKS = ("prior", "text_encoder", "image_encoder")
-PRIOR_FOLDERS = (*PRIOR_NETWORKS, "tokenizer", "image_processor", "scheduler")
-DECODER_NETWORKS = ("unet",)
-DECODER_FOLDERS = (*DECODER_NETWORKS, "scheduler")
-"""The ``movq`` is not one of them: decoders may borrow each other's."""
+_PARTS: dict[str, tuple[list[str], list[str]]] = {
+    "prior": (
+        ["prior", "text_encoder", "image_encoder"],
+        ["prior", "text_encoder", "image_encoder", "tokenizer", "image_processor", "scheduler"],
+    ),
+    "decoder": (["unet"], ["unet", "scheduler"]),
+}
+"""The folders that must hold weights, and those that must hold a configuration; decoders may borrow a ``movq``."""
 
 
 def check_layout(stage: str, directory: Path) -> int:
@@ -24,9 +27,7 @@ def check_layout(stage: str, directory: Path) -> int:
     Raises:
         CheckpointError: naming everything that is missing, unreadable or cut short.
     """
-    networks, folders = DECODER_NETWORKS, DECODER_FOLDERS
-    if stage == "prior":
-        networks, folders = PRIOR_NETWORKS, PRIOR_FOLDERS
+    networks, folders = _PARTS["prior" if stage == "prior" else "decoder"]
     files = list(_weight_files(directory))
     held = {file.relative_to(directory).parts[0] for file in files}
     problems = [f"{name}/ holds no configuration" for name in folders if not _has_config(directory / name)]
