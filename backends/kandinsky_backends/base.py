@@ -102,9 +102,9 @@ class Backend(Protocol):
     def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
         """Makes ``network`` ready to be called, warmed up for ``shapes`` (which may be empty).
 
-        ``network`` is in eval mode on its device and in its dtype; its parameters must not be changed, since
-        eager and other stages may hold them too. The result must accept any number of rows and any sample
-        shape the module itself accepts.
+        ``network`` is in eval mode on its device and in its dtype; the values of its parameters must not
+        change, since eager and other stages may hold them too. The result must accept any number of rows and
+        any sample shape the module itself accepts.
 
         Raises:
             BackendUnavailable: when this network cannot be prepared; the server falls back to eager.

@@ -29,7 +29,8 @@ class CheckResult:
         parity: difference from eager; ``None`` when the backend failed.
         step_seconds: median time of a call.
         eager_seconds: the same in eager, measured in turns with it.
-        peak_memory_bytes: most memory in use so far: of the process on the CPU, of PyTorch's allocator on CUDA.
+        peak_memory_bytes: most memory in use so far: of the process on the CPU, of PyTorch's allocator on
+            CUDA.
         error: what the backend failed with; empty when it did not.
     """
 

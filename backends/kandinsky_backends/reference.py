@@ -1,7 +1,8 @@
 """Small random networks in Kandinsky 2.2's shape: what a backend is checked with where no model is loaded.
 
-Each is built from the class and the block types of the official checkpoints (kandinsky-community/kandinsky-2-2-*,
-``config.json``), only narrow, and is called as the server calls its own: positional tensors in, a tuple out.
+Each is built from the class and the block types of the official checkpoints
+(kandinsky-community/kandinsky-2-2-*, ``config.json``), only narrow, and is called as the server calls its
+own: positional tensors in, a tuple out.
 """
 
 from __future__ import annotations
@@ -177,8 +178,8 @@ def reference_networks() -> list[NamedNetwork]:
 
 @torch.no_grad()
 def _fill(network: nn.Module) -> None:
-    """Draws every parameter so that signals keep their size: fresh weights let them fade, and hide differences."""
-    generator = torch.Generator().manual_seed(0)
+    """Draws every parameter so that signals keep their size: fresh weights let them fade, and hide
+    differences.""" generator = torch.Generator().manual_seed(0)
     for name, parameter in network.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
         if parameter.ndim > 1:

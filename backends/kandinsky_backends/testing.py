@@ -8,7 +8,8 @@ In a test file of your package::
     class TestMyBackend(BackendContract):
         backend = MyBackend
 
-``options``, ``device`` and ``roles`` may be set in the same way. The networks are the small ones of ``reference.py``.
+``options``, ``device`` and ``roles`` may be set in the same way. The networks are the small ones of
+``reference.py``.
 """
 
 from __future__ import annotations

@@ -18,11 +18,12 @@ from kandinsky_backends.skeleton import share_weights
 
 
 class AttentionFunction(Protocol):
-    """The one call that leaves PyTorch: ``xformers.ops.memory_efficient_attention``, or a stand-in for tests."""
+    """The one call that leaves PyTorch: ``xformers.ops.memory_efficient_attention``, or a stand-in for
+    tests."""
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Attention without a mask: (rows * heads, tokens, head width) each; softmax(scale q kᵀ) v comes back."""
-        ...
+        """Attention without a mask: (rows * heads, tokens, head width) each; softmax(scale q kᵀ) v comes
+        back.""" ...
 
 
 class XformersBackend:
@@ -78,9 +79,15 @@ class XformersProcessor:
         self._attention = attention
 
     def __call__(
-        self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
     ) -> Tensor:
         """Attends from (rows, channels, height, width) to itself and to (rows, tokens, width) added keys."""
+        if attention_mask is not None:
+            raise ValueError("Kandinsky's UNets attend without a mask; this one passes one")
         residual = hidden_states
         hidden_states = attn.group_norm(hidden_states.flatten(2)).transpose(1, 2)
         added = hidden_states if encoder_hidden_states is None else encoder_hidden_states

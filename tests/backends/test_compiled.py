@@ -1,0 +1,90 @@
+"""Compiled networks, padded to buckets of rows."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from kandinsky_backends.base import BackendUnavailable, BatchShape, Role
+from kandinsky_backends.compiled import CompiledBackend, CompiledNetwork
+from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.options import BackendOptions
+from kandinsky_backends.testing import BackendContract
+from torch import Tensor, nn
+
+CPU = torch.device("cpu")
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+
+
+class Tiny(nn.Module):
+    """Two inputs, as a network has: (rows, 3, h, w) and a number a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, sample: Tensor, timestep: Tensor) -> tuple[Tensor]:
+        return (torch.sin(self.convolution(sample)) * timestep[:, None, None, None],)
+
+
+def tiny_shape(rows: int, width: int = 8) -> BatchShape:
+    return BatchShape(rows, ((3, 8, width), ()), (torch.float32, torch.float32))
+
+
+@needs_compiler
+@pytest.mark.slow
+class TestCompiled(BackendContract):
+    backend = CompiledBackend
+    options = BackendOptions(buckets=(2,))
+    roles = (Role.PRIOR,)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> CompiledNetwork:
+    """Compiled for two and four rows."""
+    options = BackendOptions(buckets=(2, 4, 8), cache_dir=tmp_path_factory.mktemp("cache"))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "restored afterwards")
+        network = CompiledBackend(options).prepare(Tiny(), Role.UNET, [tiny_shape(1), tiny_shape(3)])
+        assert list((options.cache_dir or Path()).joinpath("inductor").iterdir())
+    assert isinstance(network, CompiledNetwork)
+    return network
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 11])
+def test_no_row_count_compiles_during_a_request(prepared: CompiledNetwork, rows: int) -> None:
+    inputs = tiny_shape(rows).random_inputs(CPU, seed=rows)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        outputs = prepared(*inputs)
+    torch.testing.assert_close(outputs, EagerNetwork(Tiny())(*inputs))
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_a_size_that_was_not_warmed_up_runs_eagerly(prepared: CompiledNetwork) -> None:
+    inputs = tiny_shape(2, width=16).random_inputs(CPU)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        outputs = prepared(*inputs)
+    assert torch.equal(outputs[0], EagerNetwork(Tiny())(*inputs)[0])
+
+
+def test_what_runs_once_a_request_is_not_compiled() -> None:
+    network = CompiledBackend(BackendOptions()).prepare(Tiny(), Role.TEXT_ENCODER, [tiny_shape(1)])
+    assert isinstance(network, EagerNetwork)
+
+
+def test_a_machine_without_a_compiler_is_told_to_install_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_none() -> str:
+        raise RuntimeError("none found")
+
+    monkeypatch.setattr("torch._inductor.cpp_builder.get_cpp_compiler", find_none)
+    with pytest.raises(BackendUnavailable, match=r"C\+\+ compiler.*Install g\+\+"):
+        CompiledBackend(BackendOptions()).probe(CPU)
+
+
+def test_a_device_it_cannot_compile_for_is_refused() -> None:
+    with pytest.raises(BackendUnavailable, match="--backend eager"):
+        CompiledBackend(BackendOptions()).probe(torch.device("meta"))

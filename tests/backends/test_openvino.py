@@ -1,0 +1,84 @@
+"""Networks in OpenVINO on the CPU."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from kandinsky_backends import openvino as backend_module
+from kandinsky_backends.base import BackendUnavailable, Role
+from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.openvino import OpenvinoBackend, fingerprint
+from kandinsky_backends.options import BackendOptions
+from kandinsky_backends.parity import prepare_with_parity
+from kandinsky_backends.reference import reference_network, reference_shape
+from kandinsky_backends.testing import BackendContract
+from torch import nn
+
+CPU = torch.device("cpu")
+ONE_THREAD = BackendOptions(threads=1)
+
+
+class TestOpenvino(BackendContract):
+    backend = OpenvinoBackend
+    options = ONE_THREAD
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "role", [Role.MOVQ_DECODER, Role.MOVQ_ENCODER, Role.TEXT_ENCODER, Role.IMAGE_ENCODER]
+)
+def test_the_other_networks_are_converted_too(role: Role) -> None:
+    shapes = [reference_shape(role, rows) for rows in (1, 3)]
+    backend = OpenvinoBackend(ONE_THREAD)
+    prepared = prepare_with_parity(backend, reference_network(role), role, shapes, torch.float32, strict=True)
+    assert prepared.backend_name == "openvino"
+
+
+def test_the_second_start_converts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = BackendOptions(threads=1, cache_dir=tmp_path / "cache")
+    shape = reference_shape(Role.PRIOR, 2)
+    inputs = shape.random_inputs(CPU)
+    first = OpenvinoBackend(options).prepare(reference_network(Role.PRIOR), Role.PRIOR, [shape])(*inputs)
+    assert len(list((tmp_path / "cache").iterdir())) == 1, "no draft is left behind"
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("converted again")
+
+    monkeypatch.setattr(backend_module, "convert", refuse)
+    second = OpenvinoBackend(options).prepare(reference_network(Role.PRIOR), Role.PRIOR, [shape])(*inputs)
+    assert torch.equal(first[0], second[0])
+
+
+def test_without_a_cache_dir_no_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    network = nn.Linear(4, 4)
+    prepared = OpenvinoBackend(ONE_THREAD).prepare(network, Role.PRIOR, [])
+    inputs = (torch.randn(3, 4),)
+    torch.testing.assert_close(prepared(*inputs), EagerNetwork(network)(*inputs))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_changed_weight_or_structure_is_another_network() -> None:
+    torch.manual_seed(0)
+    network = nn.Linear(4, 4)
+    before = fingerprint(network)
+    assert fingerprint(network) == before
+    assert fingerprint(nn.Sequential(network)) != before
+    with torch.no_grad():
+        network.weight[3, 3] += 1e-6
+    assert fingerprint(network) != before
+
+
+def test_half_precision_is_refused_in_words() -> None:
+    with pytest.raises(BackendUnavailable, match=r"float32.*--dtype fp32"):
+        OpenvinoBackend(ONE_THREAD).prepare(nn.Linear(4, 4).half(), Role.PRIOR, [])
+
+
+def test_the_probe_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BackendUnavailable, match="on the CPU"):
+        OpenvinoBackend(ONE_THREAD).probe(torch.device("cuda"))
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(backend_module, "find_spec", lambda name: None)
+    with pytest.raises(BackendUnavailable, match=r"not installed.*pip install"):
+        OpenvinoBackend(ONE_THREAD).probe(CPU)

@@ -1,0 +1,109 @@
+"""The parity gate: what differs from eager does not serve."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
+from kandinsky_backends.eager import EagerBackend, EagerNetwork
+from kandinsky_backends.options import BackendOptions
+from kandinsky_backends.parity import TOLERANCES, PreparedNetwork, max_difference, prepare_with_parity
+from torch import Tensor, nn
+
+SHAPES = [BatchShape(rows, ((4,),), (torch.float32,)) for rows in (1, 2)]
+Change = Callable[[Tensor], Tensor]
+
+
+class ChangedBackend:
+    """Eager, with ``change`` made to every output."""
+
+    name = "changed"
+
+    def __init__(self, change: Change) -> None:
+        self._change = change
+
+    def probe(self, device: torch.device) -> None:
+        pass
+
+    def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+        eager = EagerNetwork(network)
+        return lambda *inputs: tuple(self._change(output) for output in eager(*inputs))
+
+
+@pytest.fixture
+def module() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Linear(4, 4)
+
+
+def prepare(module: nn.Module, change: Change, strict: bool = False) -> PreparedNetwork:
+    return prepare_with_parity(ChangedBackend(change), module, Role.PRIOR, SHAPES, torch.float32, strict)
+
+
+def fail(output: Tensor) -> Tensor:
+    raise RuntimeError("kernel launch failed")
+
+
+def test_a_small_difference_passes_and_is_reported(module: nn.Module) -> None:
+    prepared = prepare(module, lambda output: output + 1e-5)
+    assert prepared.backend_name == "changed"
+    assert prepared.parity_difference == pytest.approx(1e-5, rel=0.1)
+    assert prepared.fallback_reason is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda output: output + 1e-3, "differs from eager by 0.001"),
+        (lambda output: output * math.nan, "differs from eager by inf"),
+        (lambda output: output[:, :3], "differs from eager by inf"),
+        (lambda output: output[:1] if len(output) > 1 else output, "differs from eager by inf"),
+        (fail, "RuntimeError: kernel launch failed"),
+    ],
+)
+def test_what_is_wrong_falls_back_to_eager_loudly(
+    module: nn.Module, change: Change, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        prepared = prepare(module, change)
+    assert prepared.backend_name == "eager"
+    assert prepared.fallback_reason is not None
+    assert reason in prepared.fallback_reason
+    assert "Falling back to eager" in caplog.text
+    inputs = SHAPES[1].random_inputs(torch.device("cpu"))
+    assert torch.equal(prepared.network(*inputs)[0], module(*inputs))
+
+
+def test_strict_raises_instead(module: nn.Module) -> None:
+    with pytest.raises(BackendUnavailable, match="kernel launch failed"):
+        prepare(module, fail, strict=True)
+
+
+def test_a_backend_that_spoils_the_weights_is_found_out(module: nn.Module) -> None:
+    class Spoiler(ChangedBackend):
+        def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+            for parameter in network.parameters():
+                parameter.data *= 2
+            return super().prepare(network, role, shapes)
+
+    with pytest.raises(BackendUnavailable, match="differs from eager"):
+        prepare_with_parity(Spoiler(lambda x: x), module, Role.PRIOR, SHAPES, torch.float32, strict=True)
+
+
+def test_eager_is_not_compared_with_itself(module: nn.Module) -> None:
+    backend = EagerBackend(BackendOptions())
+    prepared = prepare_with_parity(backend, module, Role.PRIOR, SHAPES, torch.float32, strict=True)
+    assert (prepared.backend_name, prepared.parity_difference) == ("eager", None)
+
+
+def test_large_outputs_are_compared_in_units_of_their_largest_value() -> None:
+    reference = torch.tensor([100.0, 1.0])
+    assert max_difference(reference + 1, reference) == pytest.approx(0.01)
+    assert max_difference(reference / 100 + 1, reference / 100) == pytest.approx(1)
+
+
+def test_every_dtype_that_is_served_has_a_tolerance() -> None:
+    assert TOLERANCES.keys() == {torch.float32, torch.float16, torch.bfloat16}
+    assert TOLERANCES[torch.float32] < TOLERANCES[torch.float16] < TOLERANCES[torch.bfloat16]
