@@ -29,8 +29,7 @@ class CheckResult:
         parity: difference from eager; ``None`` when the backend failed.
         step_seconds: median time of a call.
         eager_seconds: the same in eager, measured in turns with it.
-        peak_memory_bytes: most memory in use so far: of the process on the CPU, of PyTorch's allocator on
-            CUDA.
+        peak_memory_bytes: most memory in use so far, see ``peak_memory_bytes``.
         error: what the backend failed with; empty when it did not.
     """
 
@@ -71,15 +70,17 @@ def networks_to_check(model: str | None, device: torch.device) -> Iterable[Named
 def check(backend: Backend, networks: Iterable[NamedNetwork], rows: Sequence[int]) -> Iterator[CheckResult]:
     """Prepares each network for all ``rows`` and yields one result a row count, as soon as it is known."""
     for named in networks:
-        shapes = [replace(shape, rows=count) for count in rows for shape in named.shapes[:1]]
+        remaining = list(rows)
         try:
+            shapes = [replace(named.shapes[0], rows=count) for count in rows]
             expected = reference_outputs(named.module, shapes)
             prepared = backend.prepare(named.module, named.role, shapes)
             for shape, references in zip(shapes, expected, strict=True):
                 yield _check_shape(prepared, named, shape, references)
+                remaining.remove(shape.rows)
         except Exception as error:  # the next network may do better
             message = f"{type(error).__name__}: {error}"
-            for count in rows:
+            for count in remaining:
                 yield CheckResult(named.stage, named.role, count, error=message)
 
 

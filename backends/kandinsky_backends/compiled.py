@@ -92,8 +92,8 @@ class CompiledNetwork:
         )
 
     def warm_up(self, shapes: Sequence[BatchShape], role: Role) -> None:
-        """Compiles each bucket that rows up to the most in ``shapes`` are padded to, for each sample
-        shape.""" most = max((shape.rows for shape in shapes), default=0)
+        """Compiles, for each sample shape, the buckets that up to the most rows in ``shapes`` need."""
+        most = max((shape.rows for shape in shapes), default=0)
         buckets = [bucket for i, bucket in enumerate(self._buckets) if i == 0 or self._buckets[i - 1] < most]
         samples = dict.fromkeys((shape.samples, shape.dtypes) for shape in shapes)
         for sample, dtypes in samples:
@@ -125,8 +125,8 @@ class CompiledNetwork:
         return tuple(output[:rows].clone() if self._cuda else output[:rows] for output in outputs)
 
     def _padded(self, tensor: Tensor, bucket: int) -> Tensor:
-        """``tensor`` with its last row repeated up to ``bucket`` rows, and always in the same memory
-        order.""" missing = bucket - len(tensor)
+        """``tensor`` with its last row repeated up to ``bucket`` rows, in the memory order compiled for."""
+        missing = bucket - len(tensor)
         if missing:
             tensor = torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
         order = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format

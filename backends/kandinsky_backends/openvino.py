@@ -34,8 +34,8 @@ class OpenvinoBackend:
         self._options = options
 
     def probe(self, device: torch.device) -> None:
-        """Returns when OpenVINO is installed and ``device`` is the CPU; raises BackendUnavailable
-        otherwise.""" if find_spec("openvino") is None:
+        """Returns when OpenVINO is installed and ``device`` is the CPU, else raises BackendUnavailable."""
+        if find_spec("openvino") is None:
             raise BackendUnavailable(
                 "The package openvino is not installed.", f"Run {INSTALL_COMMANDS['openvino']}."
             )

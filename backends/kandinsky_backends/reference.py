@@ -178,8 +178,8 @@ def reference_networks() -> list[NamedNetwork]:
 
 @torch.no_grad()
 def _fill(network: nn.Module) -> None:
-    """Draws every parameter so that signals keep their size: fresh weights let them fade, and hide
-    differences.""" generator = torch.Generator().manual_seed(0)
+    """Draws every parameter so that signals keep their size; where they fade, differences would hide."""
+    generator = torch.Generator().manual_seed(0)
     for name, parameter in network.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
         if parameter.ndim > 1:

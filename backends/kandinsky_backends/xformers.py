@@ -18,12 +18,11 @@ from kandinsky_backends.skeleton import share_weights
 
 
 class AttentionFunction(Protocol):
-    """The one call that leaves PyTorch: ``xformers.ops.memory_efficient_attention``, or a stand-in for
-    tests."""
+    """The one call that leaves PyTorch: xFormers' ``memory_efficient_attention``, or a test's stand-in."""
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Attention without a mask: (rows * heads, tokens, head width) each; softmax(scale q kᵀ) v comes
-        back.""" ...
+        """softmax(scale q kᵀ) v, without a mask; all are (rows * heads, tokens, head width)."""
+        ...
 
 
 class XformersBackend:
