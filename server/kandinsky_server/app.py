@@ -131,7 +131,7 @@ class App:
         """
         await asyncio.to_thread(self._load)
         self.engine.start()
-        cache = SingleFlightCache[Embeddings](self.settings.prior_cache_size)
+        cache = SingleFlightCache[Embeddings](self.settings.prior_cache_size, self.metrics.on_lookup)
         self.face.runtime = Runtime(
             self.model,
             self.engine,
