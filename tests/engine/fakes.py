@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from kandinsky_server.engine.cost import CostModel
-from kandinsky_server.engine.engine import Engine
+from kandinsky_server.engine.engine import Engine, Residency
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.report import StepReport
 from kandinsky_server.engine.run import Run
@@ -77,12 +77,15 @@ class Watcher:
 
 @asynccontextmanager
 async def running(
-    *networks: DeviceNetwork, watcher: Watcher | None = None, exclusive: bool = False
+    *networks: DeviceNetwork,
+    watcher: Watcher | None = None,
+    exclusive: bool = False,
+    residency: Residency | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine whose thread runs."""
     observers = [watcher] if watcher else []
     named = {network.name: network for network in networks or (adder(),)}
-    engine = Engine(named, CostModel(), observers, exclusive)
+    engine = Engine(named, CostModel(), observers, exclusive, residency)
     engine.start()
     try:
         yield engine

@@ -99,8 +99,8 @@ class Engine:
             if self._lanes:
                 self._step_safely(self._pick(now))
             self._deliver()
-        for lane in self._lanes.values():
-            for run in lane.members:
+        for lane in list(self._lanes.values()):
+            for run in list(lane.members):
                 self._end(run.post_failure, run, InternalFailure("the server stopped"))
         self._deliver()
 

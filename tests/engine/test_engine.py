@@ -1,0 +1,211 @@
+"""The step loop: joining, leaving, faults and updates."""
+
+import asyncio
+import logging
+import threading
+
+import pytest
+import torch
+from kandinsky_server.engine.run import Update
+from kandinsky_server.engine.ticket import HIGH, LOW, Ticket
+from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.errors import (
+    DeadlineExceeded,
+    InternalFailure,
+    NonFinite,
+    RequestCancelled,
+    ServingError,
+)
+from torch import Tensor
+
+from tests.engine.fakes import Count, Watcher, add_one, adder, results, running, submit_all
+
+
+class Gate:
+    """A network that waits, call by call, until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.permits = threading.Semaphore(0)
+
+    def __call__(self, inputs: Tensor) -> tuple[Tensor]:
+        self.entered.release()
+        assert self.permits.acquire(timeout=60)
+        return add_one(inputs)
+
+    def wait(self) -> None:
+        """Until a call has begun."""
+        assert self.entered.acquire(timeout=60)
+
+    def open(self, calls: int = 10_000) -> None:
+        self.permits.release(calls)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+async def test_trajectories_of_different_lengths_end_in_their_own_time() -> None:
+    async with running() as engine:
+        runs = submit_all(engine, [Count(steps=steps, begin=100.0 * steps) for steps in (1, 5, 3)])
+        assert await results(runs) == [101.0, 505.0, 303.0]
+        assert not engine.active
+
+
+async def test_a_late_trajectory_joins_the_running_batch(gate: Gate) -> None:
+    watcher = Watcher()
+    async with running(adder(gate), watcher=watcher) as engine:
+        early = engine.submit(Count(steps=4), Ticket("early"))
+        gate.wait()
+        late = engine.submit(Count(steps=2), Ticket("late"))
+        gate.open()
+        await results([early, late])
+    seen = [[(ticket.request_id, step) for ticket, step in report.riders] for report in watcher.steps]
+    assert seen == [
+        [("early", 1)],
+        [("early", 2), ("late", 1)],
+        [("early", 3), ("late", 2)],
+        [("early", 4)],
+    ]
+    assert [report.rows for report in watcher.steps] == [1, 2, 2, 1]
+
+
+async def test_exclusive_trajectories_never_share_a_call() -> None:
+    watcher = Watcher()
+    async with running(watcher=watcher, exclusive=True) as engine:
+        assert await results(submit_all(engine, [Count(), Count(begin=7.0)])) == [3.0, 10.0]
+    assert {len(report.riders) for report in watcher.steps} == {1}
+
+
+async def test_more_rows_than_seats_are_served_in_turn() -> None:
+    watcher = Watcher()
+    async with running(adder(max_rows=2), watcher=watcher) as engine:
+        assert await results(submit_all(engine, [Count(rows=2) for _ in range(3)])) == [3.0] * 3
+    assert {report.rows for report in watcher.steps} == {2}
+
+
+async def test_a_cancelled_request_leaves_before_the_next_step(gate: Gate) -> None:
+    watcher, ticket = Watcher(), Ticket("gone")
+    async with running(adder(gate), watcher=watcher) as engine:
+        gone, staying = engine.submit(Count(steps=9), ticket), engine.submit(Count(), Ticket("staying"))
+        gate.wait()
+        ticket.cancel()
+        gate.open()
+        cancelled, value = await results([gone, staying])
+    assert isinstance(cancelled, RequestCancelled)
+    assert value == 3.0
+    assert sum(ticket is rider for report in watcher.steps for rider, _ in report.riders) <= 1
+
+
+async def test_a_passed_deadline_frees_the_place(gate: Gate) -> None:
+    ticket = Ticket()
+    async with running(adder(gate)) as engine:
+        run = engine.submit(Count(), ticket)
+        gate.wait()
+        ticket.deadline = ticket.arrival
+        gate.open()
+        [failure] = await results([run])
+    assert isinstance(failure, DeadlineExceeded)
+
+
+async def test_a_cancelled_request_that_waits_is_never_started() -> None:
+    ticket = Ticket()
+    ticket.cancel()
+    async with running() as engine:
+        run = engine.submit(Count(), ticket)
+        assert isinstance((await results([run]))[0], RequestCancelled)
+    assert run.started is None
+
+
+class Faulty(Count):
+    """Raises in one of its methods."""
+
+    def __init__(self, method: str, error: Exception) -> None:
+        super().__init__()
+
+        def fail(*_: object) -> None:
+            raise error
+
+        setattr(self, method, fail)
+
+
+@pytest.mark.parametrize("method", ["start", "inputs", "advance", "result"])
+async def test_one_trajectorys_fault_fails_one_request(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    async with running() as engine:
+        runs = submit_all(engine, [Count(), Faulty(method, ValueError("oops")), Count(begin=5.0)])
+        first, failure, last = await results(runs)
+    assert (first, last) == (3.0, 8.0)
+    assert isinstance(failure, InternalFailure)
+    assert "oops" not in failure.message
+
+
+async def test_a_serving_error_reaches_the_client_as_it_is() -> None:
+    async with running() as engine:
+        [failure] = await results(submit_all(engine, [Faulty("result", NonFinite("it made NaN"))]))
+    assert isinstance(failure, NonFinite)
+
+
+async def test_a_failed_trajectory_takes_the_rest_of_its_request_with_it() -> None:
+    ticket = Ticket()
+    async with running() as engine:
+        runs = submit_all(engine, [Count(steps=1000), Faulty("start", NonFinite("it made NaN"))], ticket)
+        found = await results(runs)
+    assert all(isinstance(failure, NonFinite) for failure in found)
+
+
+async def test_the_most_urgent_lane_goes_first(gate: Gate) -> None:
+    watcher, other = Watcher(), LaneKey("adder", (2,))
+    async with running(adder(gate), watcher=watcher) as engine:
+        first = engine.submit(Count(steps=1), Ticket("first"))
+        gate.wait()
+        low = engine.submit(Count(steps=2), Ticket("low", priority=LOW))
+        high = engine.submit(Count(steps=2, lane=other), Ticket("high", priority=HIGH))
+        gate.open()
+        await results([first, low, high])
+    order = [report.riders[0][0].request_id for report in watcher.steps]
+    assert order == ["first", "high", "high", "low", "low"]
+
+
+async def test_equal_lanes_take_turns(gate: Gate) -> None:
+    watcher, other = Watcher(), LaneKey("adder", (2,))
+    async with running(adder(gate), watcher=watcher) as engine:
+        one = engine.submit(Count(steps=3), Ticket("one"))
+        gate.wait()
+        two = engine.submit(Count(steps=3, lane=other), Ticket("two"))
+        gate.open()
+        await results([one, two])
+    order = [report.riders[0][0].request_id for report in watcher.steps]
+    # A lane is as old as its first member: the second one waited less long than the first when it came.
+    assert order == ["one", "one", "two", "one", "two", "two"]
+
+
+async def test_a_slow_reader_sees_only_the_newest_update() -> None:
+    async with running() as engine:
+        run = engine.submit(Count(steps=50), Ticket())
+        await run.result()
+        seen = [update async for update in run.updates()]
+    assert seen == [Update(50, 50)]
+
+
+async def test_an_unread_snapshot_outlives_newer_updates() -> None:
+    async with running() as engine:
+        run = engine.submit(Count(steps=5), Ticket(), preview_interval=3)
+        await run.result()
+        seen = [update async for update in run.updates()]
+    assert [update.step for update in seen] == [3]
+    assert torch.equal(seen[0].snapshot, torch.tensor([[3.0]]))
+
+
+async def test_stopping_fails_what_has_not_finished(gate: Gate) -> None:
+    async with running(adder(gate)) as engine:
+        run = engine.submit(Count(), Ticket())
+        gate.wait()
+        stopping = asyncio.create_task(engine.stop())
+        await asyncio.sleep(0)
+        gate.open()
+        await stopping
+    [failure] = await results([run])
+    assert isinstance(failure, ServingError)
+    assert run.trajectory.step == 1
