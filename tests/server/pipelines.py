@@ -11,6 +11,8 @@ from PIL import Image
 from tests.oracle import Embeddings, Oracle
 
 PROMPT = "a red cat in the house"
+OTHER_PROMPT = "a robot on the square"
+"""What nothing but Interpolate asks for: the prior cache must not answer it."""
 SEED = 40
 STEPS = 4
 STRENGTH = 0.6
@@ -134,9 +136,9 @@ def prior_emb2emb(reference: Oracle, variant: Variant) -> Case:
 def interpolate(reference: Oracle, variant: Variant) -> Case:
     held, weights = pair_of(reference, variant), [0.5, 0.2, 0.4]
     negatives = {"negative_prior_prompt": variant.negative, "negative_prompt": variant.negative or ""}
-    conditions = [PROMPT, picture(1), held.positive[0]]
+    conditions = [OTHER_PROMPT, picture(1), held.positive[0]]
     pairs = reference.interpolate_prior(conditions, weights, variant.seeds, **negatives, **variant.sampling)
-    sent = [PROMPT, picture(1), sendable(held)[0]]
+    sent = [OTHER_PROMPT, picture(1), sendable(held)[0]]
     return Case(
         lambda client: client.interpolate(sent, weights, **negatives, **variant.asked),
         np.stack(pairs, axis=1),
