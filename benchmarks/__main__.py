@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import diffusers
+import transformers
+from kandinsky_server import logs
 from kandinsky_server.diffusion.source import EMBEDDED, Sources, resolve
+from kandinsky_server.settings import Settings
 from rich.console import Console
 
 from benchmarks import (
@@ -42,6 +46,7 @@ FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
 def main() -> None:
     """Measures what was asked for, one figure after the other."""
     arguments = _arguments()
+    _quieten()
     names = arguments.names or list(FIGURES)
     setting = Setting(
         _model_directory(arguments.model),
@@ -59,6 +64,14 @@ def main() -> None:
         arguments.json, figures, {"machine": before, "setting": asdict(setting) | {"model": arguments.model}}
     )
     console.print(f"written to {arguments.json}", style="dim")
+
+
+def _quieten() -> None:
+    """Some figures load models, or a whole server, in this process; the table should not drown in their words."""
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    logs.configure(Settings(log_level="error"))
 
 
 def _arguments() -> argparse.Namespace:
