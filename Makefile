@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 READY := $(VENV)/.ready
+AUDIT := $(VENV)/audit/bin/pip-audit
 STUBS := clients/python
 PROTOS := $(wildcard proto/kandinsky_api/v1/*.proto)
 # One thread a process, and no long spinning: two torch processes on a small machine starve each other otherwise.
 export OMP_NUM_THREADS ?= 1
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: demo test check serve bench proto proto-check setup clean
+.PHONY: demo test check audit serve bench proto proto-check setup clean
 
 setup: $(READY)
 
@@ -36,6 +37,14 @@ check: $(READY) proto-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
+
+# Strict: what could not be looked up fails too. An environment of its own, so that the tool is not what it checks.
+audit: $(AUDIT)
+	$(AUDIT) --strict --no-deps --disable-pip --progress-spinner off --requirement constraints.txt
+
+$(AUDIT):
+	python3 -m venv $(VENV)/audit
+	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 
 bench: $(READY)
 	$(PY) -m benchmarks

@@ -28,6 +28,7 @@ share = 0.25
 rpcs = ["Prior", "GetServerInfo"]
 """
 QUEUE_SIZE = 8
+MESSAGE_BYTES = 100_000
 INFO = server_pb2.GetServerInfoRequest()
 
 
@@ -43,8 +44,8 @@ def guarded(
     tiny_model: Path, tokens_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningServer]:
     model = raw.only(tmp_path_factory.mktemp("model"), tiny_model, "prior")
-    settings = {"tokens_file": tokens_file, "queue_size": QUEUE_SIZE, "max_streams": 2}
-    with RunningServer(model, metrics_port=None, **settings) as running:
+    limits = {"queue_size": QUEUE_SIZE, "max_message_bytes": MESSAGE_BYTES, "max_streams": 2}
+    with RunningServer(model, metrics_port=None, tokens_file=tokens_file, **limits) as running:
         yield running
 
 
@@ -85,6 +86,15 @@ def test_without_the_right_token_nothing_opens(
             assert "token" in answer.message
             assert answer.request_id
             assert GALLERY not in answer.message
+
+
+def test_a_strangers_message_is_not_read(guarded: RunningServer) -> None:
+    """Else its size would be what is wrong with it."""
+    huge = prior_pb2.PriorRequest(prompts=["a" * 2 * MESSAGE_BYTES])
+    with raw.connected(guarded.target) as stubs:
+        assert stubs.call("Prior", huge).code == StatusCode.UNAUTHENTICATED
+        known = stubs.call("Prior", huge, authorization=f"Bearer {GALLERY}")
+        assert known.code == StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_the_client_raises_its_own_errors(guarded: RunningServer) -> None:
