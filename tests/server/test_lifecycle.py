@@ -1,0 +1,111 @@
+"""A real `kandinsky serve` process from start to end: what it prints, whom it serves, how it exits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc import StatusCode
+from kandinsky_api.v1 import prior_pb2, server_pb2
+from safetensors.numpy import load_file, save_file
+
+from tests.server.process import Process
+from tests.server.raw import Raw, connected, good_requests, only, rest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def decoder(tiny_model: Path, tmp_path: Path) -> Path:
+    return only(tmp_path / "model", tiny_model, "decoder")
+
+
+def long_decode(raw: Raw, step_count: int) -> grpc.Call:
+    """A Decode that has been taken in."""
+    request = good_requests()["Decode"]
+    request.sampling.step_count = step_count
+    call = raw.image_service.Decode(request)
+    assert next(iter(call)).WhichOneof("event") == "queued"
+    return call
+
+
+def test_sigterm_finishes_what_runs_refuses_what_comes_and_exits_with_0(decoder: Path) -> None:
+    with Process(decoder) as server, connected(server.target("serving")) as raw:
+        assert raw.serving() == "SERVING"
+        assert raw.call("Prior", prior_pb2.PriorRequest(), x_request_id="early").reason == "STAGE_NOT_LOADED"
+        running = long_decode(raw, 60)
+        server.terminate()
+        while raw.serving() == "SERVING":
+            pass
+        refused = raw.call("Decode", good_requests()["Decode"])
+        assert (refused.code, refused.reason) == (StatusCode.UNAVAILABLE, "DRAINING")
+        assert refused.retry_seconds
+        assert rest(running).kinds[-1] == "completed"
+        assert server.wait() == 0
+        first, last = server.output
+        assert first.startswith("listening on 127.0.0.1:")
+        assert last.startswith("serving on 127.0.0.1:")
+        # Nothing but the log goes to standard error, each line an object: no progress bars, no advice.
+        log = [json.loads(line) for line in server.errors]
+        assert {line["level"] for line in log} == {"info"}
+        (early,) = [line for line in log if line.get("request_id") == "early"]
+        assert (early["event"], early["code"], early["reason"]) == (
+            "request",
+            "FAILED_PRECONDITION",
+            "STAGE_NOT_LOADED",
+        )
+
+
+def test_the_drain_limit_ends_what_takes_too_long(decoder: Path) -> None:
+    with Process(decoder, "--drain-seconds=0.1") as server, connected(server.target("serving")) as raw:
+        running = long_decode(raw, 1000)
+        server.terminate()
+        answer = rest(running)
+        assert (answer.code, answer.reason) == (StatusCode.UNAVAILABLE, "DRAINING")
+        assert server.wait() == 0
+
+
+def test_sigterm_while_the_model_loads_ends_the_process_at_once(decoder: Path) -> None:
+    with Process(decoder) as server, connected(server.target("listening")) as raw:
+        info = raw.server_service.GetServerInfo(server_pb2.GetServerInfoRequest(), wait_for_ready=True)
+        server.terminate()
+        assert server.wait() == 0
+        assert info.status or "serving" in server.output[-1]
+
+
+def test_weights_that_do_not_fit_give_one_sentence_and_exit_code_1(tiny_model: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model / "decoder", model / "decoder")
+    (weights,) = (model / "decoder" / "unet").glob("*.safetensors")
+    tensors = load_file(weights)
+    save_file({name: tensor.reshape(-1)[:1] for name, tensor in tensors.items()}, weights)
+    with Process(model) as server:
+        assert server.wait() == 1
+        assert not any("Traceback" in line for line in server.errors)
+        assert server.errors[-1].startswith("kandinsky serve: stage decoder: ")
+        assert not any(line.startswith("serving") for line in server.output)
+
+
+def test_a_truncated_checkpoint_is_found_before_anything_is_loaded(tiny_model: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model / "decoder", model / "decoder")
+    (weights,) = (model / "decoder" / "unet").glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with Process(model) as server:
+        assert server.wait() == 2
+        assert server.output == []
+        assert any("decoder" in line for line in server.errors)
+        assert all(line.startswith("kandinsky serve: ") for line in server.errors)
+
+
+def test_a_port_that_is_taken_gives_a_sentence_and_exit_code_1(decoder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with Process(decoder, f"--port={port}") as server:
+            assert server.wait() == 1
+            assert str(port) in server.errors[-1]
+            assert server.errors[-1].startswith("kandinsky serve: ")
