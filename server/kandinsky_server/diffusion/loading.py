@@ -18,7 +18,6 @@ from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.diffusion.parts import Part, movq_parts, prior_parts, unet_part
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
-from kandinsky_server.engine.lane import Lane
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.report import Observer
 
@@ -117,7 +116,7 @@ class ModelLoader:
         if part.steps:
             self._measure(part, network)
         # What was measured at the native size holds for other sizes by area.
-        network.max_pixels = options.max_batch_pixels or network.max_rows * Lane(part.lane).area
+        network.max_pixels = options.max_batch_pixels or network.max_rows * part.lane.area
         return prepared
 
     @torch.no_grad()

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.forecast import Forecast, Load, forecast
-from kandinsky_server.engine.lane import Lane
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import (
@@ -133,4 +132,4 @@ class Admission:
     def _rows_for(self, lane: LaneKey) -> int:
         if self.engine.exclusive:
             return 1
-        return self.engine.networks[lane.network].rows_for(Lane(lane).area)
+        return self.engine.networks[lane.network].rows_for(lane.area)

@@ -150,7 +150,7 @@ class Engine:
     def _step(self, lane: Lane) -> None:
         started = time.monotonic()
         network = self.networks[lane.key.network]
-        max_rows = 1 if self.exclusive else network.rows_for(lane.area)
+        max_rows = 1 if self.exclusive else network.rows_for(lane.key.area)
         runs = [run for run in lane.form(started, max_rows) if self._begin(run, started)]
         lane.last_served = started
         if not runs:

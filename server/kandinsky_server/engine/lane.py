@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,11 +20,6 @@ class Lane:
     key: LaneKey
     members: list[Run[Any]] = field(default_factory=list)
     last_served: float = field(default_factory=time.monotonic)
-
-    @property
-    def area(self) -> int:
-        """Pixels of one row, in latent space."""
-        return math.prod(self.key.shape) if len(self.key.shape) > 1 else 1
 
     def urgency(self, now: float) -> int:
         """The highest effective priority class among the members."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -16,6 +17,11 @@ class LaneKey:
 
     network: str
     shape: tuple[int, ...]
+
+    @property
+    def area(self) -> int:
+        """Pixels of one row, in latent space for UNets; 1 for embeddings."""
+        return math.prod(self.shape) if len(self.shape) > 1 else 1
 
 
 class Trajectory(Protocol[T_co]):

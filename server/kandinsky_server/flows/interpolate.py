@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
 from kandinsky_server.engine.forecast import Load
+from kandinsky_server.errors import InvalidField, Violation
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import EmbeddingReady
 from kandinsky_server.flows.prior import Prompt, prior_loads, prior_receipt, prior_result, removed_texts
@@ -34,13 +37,21 @@ async def serve_interpolate(session: Session, request: InterpolateRequest) -> No
     removed = await _removed(session, request)
     for frame, weights in enumerate(request.weights):
         for count, (conditions, negative) in enumerate(columns):
-            # Weighted in float32 and added in order, as diffusers does.
-            mixed = np.sum([row * np.float32(w) for row, w in zip(conditions, weights, strict=True)], axis=0)
+            mixed = _mixed(conditions, weights, f"weights[{frame}]")
             sampling = seeded(request.sampling, count)
             receipt = prior_receipt(session, "Interpolate", sampling, session.timings(), weights=weights)
-            pair = Embeddings(mixed.astype(np.float32), negative)
+            pair = Embeddings(mixed, negative)
             index = frame * request.image_count + count
             session.mailbox.put(EmbeddingReady(index, frame, pair, receipt, removed))
+
+
+def _mixed(conditions: Sequence[Floats], weights: Sequence[float], field: str) -> Floats:
+    """Weighted in float32 and added in order, as diffusers does."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mixed = np.sum([row * np.float32(w) for row, w in zip(conditions, weights, strict=True)], axis=0)
+    if not np.isfinite(mixed).all():
+        raise InvalidField([Violation(field, "makes a sum too large for float32; use smaller weights")])
+    return np.asarray(mixed, dtype=np.float32)
 
 
 async def _column(session: Session, request: InterpolateRequest, count: int) -> tuple[list[Floats], Floats]:
