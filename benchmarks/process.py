@@ -66,9 +66,9 @@ class ServerProcess:
         return Kandinsky(self.target, **options)
 
     def memory_bytes(self) -> int:
-        """Resident memory."""
-        resident: int = psutil.Process(self._process.pid).memory_info().rss
-        return resident
+        """Resident memory that the server allocated itself; mapped libraries come and go with the page cache."""
+        memory = psutil.Process(self._process.pid).memory_info()
+        return int(memory.rss - memory.shared)
 
     def metrics(self) -> Counter[str]:
         """The server's metrics now, each summed over its labels."""

@@ -18,7 +18,7 @@ from benchmarks.setting import Setting
 CANCEL_EVERY = 20
 """5%."""
 
-PROMPTS = 50
+PRIOR_SEEDS = 50
 SETTLE_SECONDS = 1.0
 
 
@@ -56,11 +56,16 @@ class Soak:
                     self.ends[end] += 1
 
     def _open(self, client: Kandinsky, place: int) -> EventStream:
-        """Mostly decodes of one step; those that will be cancelled are long enough to be caught running."""
+        """Mostly decodes of one step; those that will be cancelled are long enough to be caught running.
+
+        UnCLIP, the prior's scheduler, needs two steps.
+        """
         if place % CANCEL_EVERY == 0:
             return client.stream.decode(self._material.pair, seed=place, step_count=100)
         if place % 10 == 1:
-            return client.stream.prior("a red circle", seed=place % PROMPTS, step_count=1, guidance_scale=1)
+            return client.stream.prior(
+                "a red circle", seed=place // 10 % PRIOR_SEEDS, step_count=2, guidance_scale=1
+            )
         if place % 10 == 2:
             pair, image = self._material.pair, self._material.image
             return client.stream.img2img(pair, image, seed=place, step_count=1, strength=1, guidance_scale=1)
