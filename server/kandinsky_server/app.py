@@ -158,6 +158,7 @@ class App:
             strict=settings.strict_backend,
             max_batch_rows=settings.max_batch_rows,
             max_batch_pixels=settings.max_batch_pixels,
+            buckets=settings.buckets,
             residency=self.residency,
         )
         ModelLoader(options, self.model, self.engine.observers).load()
@@ -215,6 +216,7 @@ def backend_options(settings: Settings, threads: int) -> BackendOptions:
         attention=Attention(settings.attention),
         deterministic=settings.deterministic,
         cache_dir=settings.backend_cache_dir,
+        buckets=settings.buckets,
     )
 
 

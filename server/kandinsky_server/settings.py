@@ -99,6 +99,9 @@ class Settings(BaseSettings):
         None, description="CPU threads of the networks; default the usable cores."
     )
 
+    buckets: tuple[PositiveInt, ...] = Field(
+        (1, 2, 4, 8, 16), description="Row counts that networks are warmed up for; compiled pads to them."
+    )
     max_batch_rows: PositiveInt | None = Field(
         None, description="Rows of one network call; default measured."
     )
@@ -176,6 +179,13 @@ class Settings(BaseSettings):
             f"on {host!r} everyone on the way could read {secrets}: give tls_certificate and tls_key, or say "
             "insecure when something else encrypts"
         )
+
+    @field_validator("buckets")
+    @classmethod
+    def _buckets_ascend(cls, buckets: tuple[int, ...]) -> tuple[int, ...]:
+        if not buckets or list(buckets) != sorted(set(buckets)):
+            raise ValueError("must be ascending row counts, such as 1,2,4,8")
+        return buckets
 
     @field_validator("deterministic")
     @classmethod

@@ -15,7 +15,7 @@ from torch import nn
 
 from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage, PriorStage
 from kandinsky_server.diffusion.model import Model, StageReport
-from kandinsky_server.diffusion.parts import Part, movq_parts, prior_parts, unet_part
+from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_part
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
 from kandinsky_server.engine.network import DeviceNetwork
@@ -24,9 +24,6 @@ from kandinsky_server.engine.report import Observer
 log = logging.getLogger(__name__)
 
 MAX_ROWS = 32
-MAX_SINGLE_ROWS = 8
-"""For networks that are called once a request: enough to share, little enough to fit."""
-
 MIN_MEASURED_ROWS = 8
 WORTH = 1.25
 """A larger batch is allowed while a row of it costs at most this many times the cheapest row measured; up to
@@ -35,7 +32,10 @@ WORTH = 1.25
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """``max_batch_rows`` None measures where more rows stop paying; ``residency`` is for offloading, else None."""
+    """``max_batch_rows`` None measures where more rows stop paying; ``residency`` is for offloading, else None.
+
+    ``buckets`` are the rows that networks are warmed up and compared for.
+    """
 
     device: torch.device
     dtype: torch.dtype
@@ -43,6 +43,7 @@ class LoadOptions:
     strict: bool = False
     max_batch_rows: int | None = None
     max_batch_pixels: int | None = None
+    buckets: tuple[int, ...] = (1, 2, 4)
     residency: Residency | None = None
 
 
@@ -99,7 +100,7 @@ class ModelLoader:
             options.residency.add(part.name, part.module)
             options.residency.ensure(part.name)
         prepared = prepare_with_parity(
-            options.backend, part.module, part.role, part.parity_shapes, options.dtype, options.strict
+            options.backend, part.module, part.role, part.warm_shapes(options.buckets), options.dtype, options.strict
         )
         if prepared.fallback_reason:
             for observer in self.observers:

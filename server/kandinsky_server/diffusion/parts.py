@@ -15,7 +15,10 @@ from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage, Pri
 from kandinsky_server.diffusion.source import Sources, resolve
 from kandinsky_server.engine.trajectory import LaneKey
 
-PARITY_ROWS = (1, 2, 4)
+CHECK_ROWS = (1, 2, 4)
+
+MAX_SINGLE_ROWS = 8
+"""For networks that are called once a request: enough to share, little enough to fit."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,9 @@ class Part:
     shape: Callable[[int], BatchShape]
     steps: bool = False
 
-    @property
-    def parity_shapes(self) -> list[BatchShape]:
-        """What it is warmed up with and held to eager on."""
-        return [self.shape(rows) for rows in PARITY_ROWS]
+    def warm_shapes(self, rows: Iterable[int]) -> list[BatchShape]:
+        """What it is warmed up with and held to eager on: of ``rows``, those that its batches reach."""
+        return [self.shape(count) for count in rows if self.steps or count <= MAX_SINGLE_ROWS]
 
 
 def prior_parts(stage: PriorStage) -> list[Part]:
@@ -118,4 +120,4 @@ def load_networks(model: str | None) -> Iterable[NamedNetwork]:
             parts = [unet_part(stage), *([] if stage.movq_key in known else movq_parts(stage, ""))]
             known.add(stage.movq_key)
         for part in parts:
-            yield NamedNetwork(part.name, part.role, part.module, tuple(part.parity_shapes))
+            yield NamedNetwork(part.name, part.role, part.module, tuple(part.warm_shapes(CHECK_ROWS)))
