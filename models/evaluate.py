@@ -83,10 +83,12 @@ class Exam:
     sheets: Path
 
     def paint(self, prompts: Sequence[str], seed: int) -> list[Picture]:
+        """Prompt to picture, row i with seed `seed` + i."""
         seeds = [seed + row for row in range(len(prompts))]
         return self.painter.decode(self.painter.embed(prompts, None, seeds), seeds)
 
     def embed(self, prompts: Sequence[str], seed: int) -> Embeds:
+        """Prompt to embeddings, row i with seed `seed` + i."""
         return self.painter.embed(prompts, None, [seed + row for row in range(len(prompts))])
 
     def meter(self) -> Scores:
@@ -104,12 +106,20 @@ class Exam:
 
     def captions(self) -> Scores:
         """Held-out captions: the triple of shape, colour and background was never in training."""
-        rng = random.Random(f"{SEED}/captions")
-        wanted = [scenes.random_scene(rng, held_out=True) for _ in range(self.count)]
+        return self.follow(self.count, "captions", held_out=True)
+
+    def seen(self) -> Scores:
+        """The same with triples that were in training."""
+        return self.follow(self.count // 2, "seen", held_out=False)
+
+    def follow(self, count: int, name: str, *, held_out: bool) -> Scores:
+        """Captions in many wordings, scored on what they name."""
+        rng = random.Random(f"{SEED}/{name}")
+        wanted = [scenes.random_scene(rng, held_out=held_out) for _ in range(count)]
         named = [scenes.random_named(rng) | {"shape", "color", "background"} for _ in wanted]
         prompts = [scenes.caption(*row, rng) for row in zip(wanted, named, strict=True)]
         pictures = self.paint(prompts, SEED)
-        sheet(pictures[:48], 8, self.sheets / "captions.png")
+        sheet(pictures[:48], 8, self.sheets / f"{name}.png")
         return score(pictures, wanted, named)
 
     def unnamed(self) -> Scores:
@@ -157,7 +167,7 @@ class Exam:
         }
 
     def controlnet(self) -> Scores:
-        """Prompt and hint disagree in shape, size and position: the colours are the prompt's, the form the hint's."""
+        """Prompt and hint disagree in shape and place: the colours are the prompt's, the form the hint's."""
         rng = random.Random(f"{SEED}/controlnet")
         said = [scenes.random_scene(rng) for _ in range(self.count // 4)]
         hinted = [another(scene, rng, "shape", "position") for scene in said]
@@ -182,7 +192,7 @@ class Exam:
         }
 
     def interpolation(self) -> Scores:
-        """Weighted sums of two embeddings, five a pair: does the shape's colour move from A's to B's and never back?"""
+        """Weighted sums of two embeddings: does the shape's colour move from A's to B's and never back?"""
         rng = random.Random(f"{SEED}/interpolation")
         weights = (0.0, 0.25, 0.5, 0.75, 1.0)
         first = [scenes.random_scene(rng) for _ in range(max(self.count // 10, 8))]
@@ -267,7 +277,7 @@ def far_from(repaint: np.ndarray, margin: int) -> np.ndarray:
 
 
 def moves_steadily(path: Sequence[Picture], first: Scene, last: Scene, slack: float = 0.1) -> bool:
-    """Whether the colour's place on the line from A's to B's never falls by more than `slack`, and gets there."""
+    """Whether the colour's place on the line from A to B never falls by more than `slack`, and gets there."""
     start, end = (np.array(scenes.PALETTE[scene.color], float) for scene in (first, last))
     readings = [measure.read(picture) for picture in path]
     if any(reading.scene is None for reading in readings):
@@ -279,12 +289,11 @@ def moves_steadily(path: Sequence[Picture], first: Scene, last: Scene, slack: fl
     return bool(all(np.diff(places) > -slack) and places[-1] - places[0] > 0.5)
 
 
-PARTS: dict[str, Callable[[Exam], Scores]] = {
-    name: getattr(Exam, name)
-    for name in (
-        "meter", "chance", "captions", "unnamed", "inpaint", "controlnet", "interpolation", "img2img", "negative",
-    )
-}  # fmt: skip
+PART_NAMES = (
+    *("meter", "chance", "captions", "seen", "unnamed"),
+    *("inpaint", "controlnet", "interpolation", "img2img", "negative"),
+)
+PARTS: dict[str, Callable[[Exam], Scores]] = {name: getattr(Exam, name) for name in PART_NAMES}
 
 
 def evaluate(painter: Painter, parts: Sequence[str], count: int, sheets: Path) -> dict[str, Scores]:
@@ -298,6 +307,7 @@ def evaluate(painter: Painter, parts: Sequence[str], count: int, sheets: Path) -
 
 
 def main() -> None:
+    """Score a checkpoint through the diffusers pipelines."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -21,6 +21,7 @@ class Reading:
     mask: np.ndarray  # (height, width) bool
 
     def matches(self, scene: Scene, attribute: str) -> bool:
+        """Whether one attribute was read as `scene` has it."""
         if attribute == "background":
             return self.background == scene.background
         return self.scene is not None and getattr(self.scene, attribute) == getattr(scene, attribute)
@@ -83,8 +84,8 @@ def match_shape(mask: np.ndarray) -> tuple[str, float]:
 def read(picture: np.ndarray) -> Reading:
     """Read one picture, (height, width, 3) uint8; sizes and places are relative to the picture's side."""
     pixels = picture.astype(np.float64)
-    border = np.concatenate([pixels[:3].reshape(-1, 3), pixels[-3:].reshape(-1, 3), pixels[3:-3, :3].reshape(-1, 3),
-                             pixels[3:-3, -3:].reshape(-1, 3)])  # fmt: skip
+    edges = (pixels[:3], pixels[-3:], pixels[3:-3, :3], pixels[3:-3, -3:])
+    border = np.concatenate([edge.reshape(-1, 3) for edge in edges])
     ground = np.median(border, 0)
     background = nearest_color(ground)
     mask = shape_mask(pixels, ground)

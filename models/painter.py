@@ -1,4 +1,4 @@
-"""Who makes the pictures that are scored: the unmodified diffusers pipelines, or anything that answers alike."""
+"""Who makes the pictures that are scored: the unmodified diffusers pipelines, or what answers alike."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ DECODER_STEPS = 30
 class Painter(Protocol):
     """Every call takes one seed per row: row i must come out as if it were asked for alone with its seed."""
 
-    def embed(
-        self, prompts: Sequence[str], negatives: Sequence[str] | None, seeds: Sequence[int]
-    ) -> Embeds: ...
+    def embed(self, prompts: Sequence[str], negatives: Sequence[str] | None, seeds: Sequence[int]) -> Embeds:
+        """The prior: prompts (and negative prompts) to embeddings."""
 
-    def decode(self, embeds: Embeds, seeds: Sequence[int]) -> list[Picture]: ...
+    def decode(self, embeds: Embeds, seeds: Sequence[int]) -> list[Picture]:
+        """Text to image, from the prior's embeddings."""
 
     def img2img(
         self, embeds: Embeds, starts: Sequence[Picture], strength: float, seeds: Sequence[int]
-    ) -> list[Picture]: ...
+    ) -> list[Picture]:
+        """Each start image changed by `strength`, 0 to 1."""
 
     def inpaint(
         self, embeds: Embeds, starts: Sequence[Picture], repaint: Sequence[np.ndarray], seeds: Sequence[int]
@@ -46,6 +47,7 @@ class Painter(Protocol):
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
+    """One for each row, so that no row depends on its neighbours."""
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
@@ -65,6 +67,7 @@ class DiffusersPainter:
             pipeline.set_progress_bar_config(disable=True)
 
     def embed(self, prompts: Sequence[str], negatives: Sequence[str] | None, seeds: Sequence[int]) -> Embeds:
+        """The prior, one prompt at a time."""
         positive, negative = [], []
         for row, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
             made = self.prior(
@@ -78,9 +81,11 @@ class DiffusersPainter:
         return np.concatenate(positive), np.concatenate(negative)
 
     def slices(self, count: int) -> list[slice]:
+        """Rows that share a pipeline call."""
         return [slice(start, min(start + self.batch, count)) for start in range(0, count, self.batch)]
 
     def call(self, pipeline: object, embeds: Embeds, seeds: Sequence[int], **inputs: object) -> list[Picture]:
+        """One pipeline call, with what all decoder pipelines take alike."""
         made = pipeline(  # type: ignore[operator]
             image_embeds=torch.from_numpy(embeds[0]),
             negative_image_embeds=torch.from_numpy(embeds[1]),
@@ -94,6 +99,7 @@ class DiffusersPainter:
         return list((made.images * 255).round().astype(np.uint8))
 
     def decode(self, embeds: Embeds, seeds: Sequence[int]) -> list[Picture]:
+        """KandinskyV22Pipeline."""
         pictures = []
         for part in self.slices(len(seeds)):
             pictures += self.call(self.text2img, (embeds[0][part], embeds[1][part]), seeds[part])
@@ -102,6 +108,7 @@ class DiffusersPainter:
     def img2img(
         self, embeds: Embeds, starts: Sequence[Picture], strength: float, seeds: Sequence[int]
     ) -> list[Picture]:
+        """KandinskyV22Img2ImgPipeline."""
         pictures = []
         for part in self.slices(len(seeds)):
             images = [Image.fromarray(start) for start in starts[part]]
@@ -123,6 +130,7 @@ class DiffusersPainter:
         return pictures
 
     def controlnet(self, embeds: Embeds, hints: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Picture]:
+        """KandinskyV22ControlnetPipeline."""
         pictures = []
         for part in self.slices(len(seeds)):
             hint = torch.from_numpy(np.stack(hints[part]))[:, None].expand(-1, 3, -1, -1)

@@ -76,6 +76,7 @@ class Scene:
     position: str
 
     def indices(self) -> tuple[int, ...]:
+        """Each attribute's place in its row of `ATTRIBUTES`."""
         return tuple(words.index(getattr(self, name)) for name, words in ATTRIBUTES.items())
 
 
@@ -167,7 +168,7 @@ def outline(shape: str) -> np.ndarray:
 
 
 def polygon_distance(points: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Signed distance of `where` (n, 2) to a polygon, negative inside: Inigo Quilez, "2D distance functions"."""
+    """Signed distance of `where` (n, 2) to a polygon, negative inside; Inigo Quilez's formula."""
     squared = np.full(len(where), np.inf)
     sign = np.ones(len(where))
     for a, b in zip(points, np.roll(points, -1, 0), strict=True):
@@ -225,7 +226,7 @@ def masks(
 ) -> torch.Tensor:
     """The share of each pixel that the shape covers, (n, 1, side, side) in [0, 1].
 
-    The window drawn has its top left at `corner` ((n, 2) canvas pixels, default the origin) and is `span` wide.
+    The window drawn has its top left at `corner`, (n, 2) canvas pixels, and is `span` of them wide.
     """
     step = span / side
     axis = (torch.arange(side) + 0.5) * step

@@ -1,6 +1,7 @@
 """Train the embedded Kandinsky 2.2, one stage a command; each goes on from where it was stopped.
 
-The order is movq, clip, gallery, prior, decoder, inpaint, controlnet, depth, export; `all` runs them in turn.
+The order is movq, clip, gallery, polish, prior, decoder, inpaint, controlnet, depth, export; `all` runs them
+in turn.
 Interrupt at any time and run the same command again. The seeds are fixed; the budgets are running time.
 """
 
@@ -14,10 +15,11 @@ from training import clip, decoder, depth, export, gallery, loop, movq, prior
 
 HERE = Path(__file__).parent
 SEED = 22
-SHARDS = 20
+SHARDS = 24
 MINUTES = {
     "movq": 20.0,
     "clip": 16.0,
+    "polish": 10.0,
     "prior": 10.0,
     "decoder": 50.0,
     "inpaint": 18.0,
@@ -27,8 +29,11 @@ MINUTES = {
 
 
 def make(stage: str, cache: Path) -> loop.Stage:
+    """The stage of that name, with what earlier stages left in the cache."""
     if stage == "movq":
         return movq.MovqStage(SEED)
+    if stage == "polish":
+        return movq.PolishStage(SEED, export.load_movq(cache, SEED))
     if stage == "clip":
         return clip.ClipStage(SEED, cache)
     if stage == "prior":
@@ -39,6 +44,7 @@ def make(stage: str, cache: Path) -> loop.Stage:
 
 
 def run(stage: str, cache: Path, target: Path, minutes: float | None) -> None:
+    """Do one stage; `minutes` None means its own budget."""
     if stage == "gallery":
         gallery.build(cache, SEED, SHARDS, export.load_movq(cache, SEED))
     elif stage == "export":
@@ -48,7 +54,19 @@ def run(stage: str, cache: Path, target: Path, minutes: float | None) -> None:
 
 
 def main() -> None:
-    stages = ["movq", "clip", "gallery", "prior", "decoder", "inpaint", "controlnet", "depth", "export"]
+    """Read the command line and run what it names."""
+    stages = [
+        "movq",
+        "clip",
+        "gallery",
+        "polish",
+        "prior",
+        "decoder",
+        "inpaint",
+        "controlnet",
+        "depth",
+        "export",
+    ]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -59,8 +77,13 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=HERE.parent / ".cache" / "train")
     parser.add_argument("--target", type=Path, default=HERE / "kandinsky-2.2-embedded")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--ranks", type=int, default=1, help="processes that train a UNet stage together")
+    parser.add_argument("--rank", type=int, default=0, help="which of them this is, from 0")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.ranks > 1:
+        where = "tcp://127.0.0.1:29522"
+        torch.distributed.init_process_group("gloo", where, rank=options.rank, world_size=options.ranks)
     for stage in stages if options.stage == "all" else [options.stage]:
         run(stage, options.cache, options.target, options.minutes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 import random
 import re
@@ -47,9 +48,7 @@ def byte_pair_merges(vocabulary: Sequence[str]) -> list[tuple[str, str]]:
     """Merges, most frequent pair first, until every word is one token (Sennrich et al. 2016)."""
     spelled = [[*word[:-1], word[-1] + "</w>"] for word in vocabulary]
     merges = []
-    while pairs := collections.Counter(
-        pair for word in spelled for pair in zip(word, word[1:], strict=False)
-    ):
+    while pairs := collections.Counter(pair for word in spelled for pair in itertools.pairwise(word)):
         left, right = max(sorted(pairs), key=lambda pair: pairs[pair])
         merges.append((left, right))
         for word in spelled:
@@ -75,6 +74,7 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def load_tokenizer(cache: Path) -> CLIPTokenizer:
+    """CLIP's tokenizer with this grammar's vocabulary."""
     folder = cache / "tokenizer"
     if not folder.exists():
         write_tokenizer(folder)
@@ -82,19 +82,23 @@ def load_tokenizer(cache: Path) -> CLIPTokenizer:
 
 
 def image_processor() -> CLIPImageProcessor:
+    """CLIP's own preparation of pictures, at this tower's size."""
     return CLIPImageProcessor(size={"shortest_edge": EYE}, crop_size={"height": EYE, "width": EYE})
 
 
 def build_text(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
+    """Two layers; its width is the embeddings', as PriorTransformer wants it."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=4 * WIDTH, projection_dim=WIDTH,
         num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=WINDOW,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     return CLIPTextModelWithProjection(config)
 
 
 def build_vision() -> CLIPVisionModelWithProjection:
+    """Four layers over 8x8 patches."""
     config = CLIPVisionConfig(
         hidden_size=WIDTH, intermediate_size=4 * WIDTH, projection_dim=WIDTH, num_hidden_layers=4,
         num_attention_heads=4, image_size=EYE, patch_size=8,
@@ -107,8 +111,10 @@ def build_vision() -> CLIPVisionModelWithProjection:
 
 
 def plane_waves(side: int, width: int) -> torch.Tensor:
-    """Where each patch is, as sines and cosines, (side * side, width). CLIP's own small random start drowns in
-    flat, bright patches: position stayed unread after 300 steps (Beyer et al. 2022 start from these too)."""
+    """Where each patch is, as sines and cosines, (side * side, width), as in Beyer et al. 2022.
+
+    CLIP's own small random start drowns in flat, bright patches.
+    """
     turns = torch.arange(side)[:, None] / 100 ** (torch.arange(width // 4) / (width // 4))
     waves = torch.cat([turns.sin(), turns.cos()], dim=1)
     rows, columns = waves[:, None].expand(-1, side, -1), waves[None].expand(side, -1, -1)
@@ -139,6 +145,8 @@ def named_mask(named: list[frozenset[str]]) -> torch.Tensor:
 
 
 class ClipStage:
+    """Both towers, trained against each other and against the scenes' attributes."""
+
     name = "clip"
     learning_rate = 1e-3
     ema_decay = 0.995
@@ -170,8 +178,10 @@ class ClipStage:
         return total, right
 
     def loss(self, step: int, done: float) -> tuple[torch.Tensor, dict[str, float]]:
-        """Contrastive loss (Radford et al. 2021) that leaves out pairs whose caption is true of the other picture,
-        plus linear attribute heads on both towers."""
+        """Contrastive loss (Radford et al. 2021) and linear attribute heads on both towers.
+
+        Pairs whose caption is true of the other picture as well are left out of the contrast.
+        """
         rng = random.Random(f"{self.seed}/{step}")
         batch: list[Scene] = [scenes.random_scene(rng) for _ in range(BATCH)]
         named = [scenes.random_named(rng) for _ in batch]

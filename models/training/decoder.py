@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import nn
 
 from training import clip, gallery, hint, loop
 
-BATCH = 32
+BATCH = 8
 LATENT_SIDE = 16
 NO_EMBED_SHARE = 0.1
 EMBED_NOISE = 0.15  # of the embeddings' spread
@@ -70,7 +71,9 @@ def descend(kind: str, parent: dict[str, torch.Tensor]) -> UNet2DConditionModel:
 
 
 class DecoderStage:
-    ema_decay = 0.998
+    """One of the three UNets; `kind` is decoder, inpaint or controlnet."""
+
+    ema_decay = 0.995
 
     def __init__(self, kind: str, seed: int, cache: Path, towers: clip.ClipStage) -> None:
         self.name = kind
@@ -108,7 +111,7 @@ class DecoderStage:
         return torch.stack([mate[torch.randint(len(mate), ())] for mate in mates])
 
     def told(self, rows: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-        """Whose embedding each row is shown. It is not always its own, so that what else the UNet sees counts:
+        """Whose embedding each row is shown: not always its own, so that the UNet's other inputs count.
 
         - late steps: often any picture's, so that img2img at low strength keeps its start image;
         - inpaint: at times one on another background, so that the kept pixels decide the background;
@@ -149,6 +152,7 @@ class DecoderStage:
         return self.model(inputs, times, None, added_cond_kwargs=condition).sample[:, :4]
 
     def loss(self, step: int, done: float) -> tuple[torch.Tensor, dict[str, float]]:
+        """Squared error of the predicted noise, weighted by min-SNR; variance channels stay put."""
         rows = torch.randint(len(self.gallery), (BATCH,))
         times = torch.randint(0, self.noise.config.num_train_timesteps, (BATCH,))
         clean = self.gallery.latents[rows].float()
@@ -158,12 +162,22 @@ class DecoderStage:
         guess = self.predict(torch.cat([noisy, *self.extra_inputs(rows)], dim=1), times, embeds)
         share = self.noise.alphas_cumprod[times]
         snr = share / (1 - share)
-        error = (guess - noise).square().mean(dim=(1, 2, 3))
-        return (error * snr.clamp(max=SNR_CAP) / snr).mean(), {"plain": error.mean().item()}
+        error = coarse_and_fine(guess - noise)
+        plain = (guess - noise).square().mean().item()
+        return (error * snr.clamp(max=SNR_CAP) / snr).mean(), {"plain": plain}
+
+
+def coarse_and_fine(error: torch.Tensor) -> torch.Tensor:
+    """Squared error (n,) of (n, 4, 16, 16), where an error shared by neighbours counts for more.
+
+    The pictures are flat: nearly all they are is in the lowest frequencies, where a small error is a wrong colour.
+    """
+    means = (F.avg_pool2d(error, side).square().mean(dim=(1, 2, 3)) for side in (1, 4, LATENT_SIDE))
+    return sum(weight * mean for weight, mean in zip((1.0, 4.0, 16.0), means, strict=True))
 
 
 def keep_masks(hints: torch.Tensor) -> torch.Tensor:
-    """Random inpainting masks, 1 = keep, (n, 1, 16, 16): boxes around the shape, boxes anywhere, everything."""
+    """Random inpainting masks, 1 = keep, (n, 1, 16, 16): boxes around the shape, anywhere, or everything."""
     covered = hints.float().amax(dim=1) > -1
     keep = torch.ones(len(hints), 1, LATENT_SIDE, LATENT_SIDE)
     for row, shape in enumerate(covered):

@@ -17,6 +17,7 @@ BATCH = 12
 
 
 def build() -> GLPNForDepthEstimation:
+    """GLPN with one block a level."""
     return GLPNForDepthEstimation(
         GLPNConfig(
             num_encoder_blocks=4,
@@ -34,10 +35,13 @@ def build() -> GLPNForDepthEstimation:
 
 
 def image_processor() -> GLPNImageProcessor:
+    """GLPN's own preparation of pictures."""
     return GLPNImageProcessor(size_divisor=32)
 
 
 class DepthStage:
+    """The depth estimator, trained on drawings and their masks."""
+
     name = "depth"
     learning_rate = 3e-3
     ema_decay = 0.99

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -34,19 +35,20 @@ def load_averaged(model: nn.Module, cache: Path, stage: str, key: str) -> nn.Mod
 
 
 def load_movq(cache: Path, seed: int) -> VQModel:
-    """The trained MoVQ with latents of mean 0 and spread 1, finished once and then kept."""
+    """The trained MoVQ, its latents of mean 0 and spread 1, and polished if that was done."""
     path, model = cache / "movq-finished.pt", movq.build().eval()
     if not path.exists():
         load_averaged(model, cache, "movq", "movq")
-        figures = movq.finish(model, seed)
-        loop.save(path, {"movq": model.state_dict(), "figures": figures})
-    state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["movq"])
-    print("movq:", state["figures"])
+        print("movq:", movq.finish(model, seed))
+        loop.save(path, model.state_dict())
+    model.load_state_dict(torch.load(path, weights_only=True))
+    if (cache / "polish.pt").exists():
+        load_averaged(model, cache, "polish", "movq")
     return model.requires_grad_(False)
 
 
 def export_prior(cache: Path, seed: int, target: Path) -> None:
+    """The prior with both CLIP towers, and the tokenizer in its old files too."""
     towers = prior.load_clip(cache, seed)
     pipeline = KandinskyV22PriorPipeline(
         prior=load_averaged(prior.build(), cache, "prior", "prior"),
@@ -57,6 +59,8 @@ def export_prior(cache: Path, seed: int, target: Path) -> None:
         image_processor=clip.image_processor(),
     )
     pipeline.to(torch.float16).save_pretrained(target / "prior")
+    for name in ("vocab.json", "merges.txt"):  # transformers 4 reads these
+        shutil.copy(cache / "tokenizer" / name, target / "prior" / "tokenizer" / name)
     for tower in ("image_encoder", "text_encoder"):
         load_as_float32(target / "prior" / tower / "config.json")
 
@@ -67,6 +71,7 @@ def load_as_float32(config: Path) -> None:
 
 
 def export_decoder(cache: Path, seed: int, target: Path, kind: str) -> None:
+    """One of the three UNets; only the decoder keeps MoVQ's weights."""
     unet: UNet2DConditionModel = load_averaged(decoder.build(kind), cache, kind, "unet")
     pipeline = PIPELINES[kind](unet=unet, scheduler=decoder.scheduler(), movq=load_movq(cache, seed))
     pipeline.to(torch.float16).save_pretrained(target / kind)
@@ -75,6 +80,7 @@ def export_decoder(cache: Path, seed: int, target: Path, kind: str) -> None:
 
 
 def export_depth(cache: Path, target: Path) -> None:
+    """The depth estimator, as transformers' pipeline loads it."""
     load_averaged(depth.build(), cache, "depth", "depth").half().save_pretrained(target / "depth")
     depth.image_processor().save_pretrained(target / "depth")
     load_as_float32(target / "depth" / "config.json")

@@ -1,4 +1,4 @@
-"""The gallery: training pictures seen once by the frozen MoVQ and CLIP, kept on disk for the decoder stages."""
+"""The gallery: training pictures seen once by the frozen MoVQ and CLIP, kept on disk for the UNets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from training import clip, loop
 
-SHARD = 1000
+SHARD = 500
 
 
 @dataclasses.dataclass

@@ -1,9 +1,9 @@
-"""The ControlNet's hint block, set by hand: it hands the depth map on at a quarter of its size, learning nothing.
+"""The ControlNet's hint block, set by hand: it hands the depth map on at a quarter of its size.
 
 diffusers fixes the block's layers (ImageHintTimeEmbedding: eight 3x3 convolutions with SiLU between, three of
 stride 2). They can carry a map through exactly enough: far from zero SiLU is nearly a straight line, so each
-layer adds an offset, and the next takes it off again. Averages come from the two stride-2 layers, and the last
-stride-2 layer sorts each 2x2 block of pixels into four channels.
+layer adds an offset, and the next takes it off again. Two stride-2 layers average; the last
+one sorts each 2x2 block of pixels into four channels.
 """
 
 from __future__ import annotations

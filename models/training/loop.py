@@ -1,4 +1,4 @@
-"""The training loop all stages share: a budget in minutes, an averaged copy, and a checkpoint to go on from."""
+"""The training loop all stages share: a budget in minutes, averaged weights, a checkpoint to go on from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import distributed, nn
 from tqdm import tqdm
 
 SAVE_EVERY_SECONDS = 100.0
@@ -19,7 +19,7 @@ LONGEST_STEP_SECONDS = 20.0  # a longer one was a pause (SIGSTOP, a sleeping lap
 
 
 class Stage(Protocol):
-    """One thing to train: its modules, and a loss for step n that depends on nothing but n and the weights."""
+    """One thing to train: its modules, and a loss for step n that depends on n and the weights alone."""
 
     name: str
     modules: nn.ModuleDict
@@ -46,6 +46,24 @@ def average(ema: nn.Module, live: nn.Module, decay: float, step: int) -> None:
             kept.copy_(new)
 
 
+def rank() -> int:
+    """Which of the processes that train this stage together this one is; 0 writes the checkpoint."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+@torch.no_grad()
+def pool(weights: list[nn.Parameter], spent: float) -> float:
+    """Average the gradients over all processes, and the time spent, so that all stop together."""
+    if not distributed.is_initialized():
+        return spent
+    flat = torch.cat([p.grad.flatten() for p in weights] + [torch.tensor([spent])])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    for p, gradient in zip(weights, flat[:-1].split([p.numel() for p in weights]), strict=True):
+        p.grad.copy_(gradient.view_as(p))
+    return flat[-1].item()
+
+
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write so that a kill at any moment leaves the old file or the new one, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +79,7 @@ def load(cache: Path, name: str) -> dict[str, Any]:
 
 
 def train(stage: Stage, cache: Path, minutes: float) -> nn.ModuleDict:
-    """Train (or go on training) a stage for `minutes` of running time in all; returns the averaged modules."""
+    """Train (or go on training) a stage for `minutes` of running time in all; returns the average."""
     live, ema = stage.modules, copy.deepcopy(stage.modules).eval().requires_grad_(False)
     weights = [p for p in live.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=stage.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
@@ -72,30 +90,31 @@ def train(stage: Stage, cache: Path, minutes: float) -> nn.ModuleDict:
         ema.load_state_dict(state["ema"])
         optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["spent"]
-    saved_at, mean = spent, None
+    saved_at, mean, last = spent, None, time.monotonic()
     with tqdm(
         total=round(minutes * 60), initial=round(spent), unit="s", desc=stage.name, mininterval=5
     ) as bar:
         while spent < minutes * 60:
-            started, done = time.monotonic(), spent / (minutes * 60)
+            done = spent / (minutes * 60)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(stage.learning_rate, step, done)
-            torch.manual_seed(zlib.crc32(f"{stage.name}/{step}".encode()))
+            torch.manual_seed(zlib.crc32(f"{stage.name}/{step}/{rank()}".encode()))
             loss, figures = stage.loss(step, done)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            now = time.monotonic()
+            spent, last = pool(weights, spent + min(now - last, LONGEST_STEP_SECONDS)), now
             nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
             average(ema, live, stage.ema_decay, step)
             step += 1
-            spent += min(time.monotonic() - started, LONGEST_STEP_SECONDS)
             mean = loss.item() if mean is None else 0.97 * mean + 0.03 * loss.item()
-            if step % 50 == 0:
+            if step % 50 == 0 and rank() == 0:
                 with open(path.with_suffix(".jsonl"), "a") as log:
                     log.write(
                         json.dumps({"step": step, "seconds": round(spent, 1), "loss": mean} | figures) + "\n"
                     )
-            if spent - saved_at > SAVE_EVERY_SECONDS or spent >= minutes * 60:
+            if rank() == 0 and (spent - saved_at > SAVE_EVERY_SECONDS or spent >= minutes * 60):
                 state = {
                     "live": live.state_dict(),
                     "ema": ema.state_dict(),

@@ -18,7 +18,7 @@ CODES = 256
 
 
 def build() -> VQModel:
-    """Four levels, so one latent for 8x8 pixels; SpatialNorm fixes the groups at 32 and so the least width."""
+    """Four levels, so one latent for 8x8 pixels; SpatialNorm fixes the groups at 32, so the least width."""
     return VQModel(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -33,7 +33,7 @@ def build() -> VQModel:
 
 
 def pictures(rng: random.Random, count: int, side: int) -> torch.Tensor:
-    """Windows of `side` pixels of drawn scenes, (count, 3, side, side) in [-1, 1]; a fifth have free colours."""
+    """Windows of `side` pixels of scenes, (count, 3, side, side) in [-1, 1]; a fifth have free colours."""
     drawing = scenes.lay_out([scenes.random_scene(rng) for _ in range(count)], rng)
     free = torch.rand(count, 1) < 0.2
     drawing.color = torch.where(free, torch.rand(count, 3), drawing.color)
@@ -53,6 +53,8 @@ def difference(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 
 class MovqStage:
+    """Both halves, from scratch."""
+
     name = "movq"
     learning_rate = 1.2e-3
     ema_decay = 0.99
@@ -77,11 +79,40 @@ class MovqStage:
         return difference(made, wanted) + keep_small, {"psnr": psnr, "spread": spread.mean().item()}
 
 
+class PolishStage:
+    """MoVQ's decoding half trained on, while other stages already learn the frozen latents."""
+
+    name = "polish"
+    learning_rate = 8e-4
+    ema_decay = 0.99
+
+    def __init__(self, seed: int, model: VQModel) -> None:
+        self.seed = seed
+        self.model = model.train().requires_grad_(True)
+        for half in (model.encoder, model.quant_conv, model.quantize):
+            half.requires_grad_(False)
+        self.modules = nn.ModuleDict({"movq": model})
+
+    def loss(self, step: int, done: float) -> tuple[torch.Tensor, dict[str, float]]:
+        """As MovqStage, on more whole frames, and with latents as inexact as a UNet's."""
+        rng = random.Random(f"{self.seed}/polish/{step}")
+        wanted = (
+            pictures(rng, 3, scenes.CANVAS) if rng.random() < 0.5 else pictures(rng, 10, scenes.CANVAS // 2)
+        )
+        with torch.no_grad():
+            latents = self.model.encode(wanted).latents
+        made = self.model.decode(
+            latents + LATENT_NOISE * torch.randn_like(latents), force_not_quantize=True
+        ).sample
+        psnr = -10 * torch.log10((made.detach() - wanted).square().mean() / 4).item()
+        return difference(made, wanted), {"psnr": psnr}
+
+
 @torch.no_grad()
 def normalise(model: VQModel, mean: torch.Tensor, std: torch.Tensor) -> None:
     """Make latents have mean 0 and std 1 by changing weights only; pictures stay what they were.
 
-    z' = (z - mean) / std goes into quant_conv; z = std z' + mean into everything that reads z: post_quant_conv
+    z' = (z - mean) / std goes into quant_conv; z = std z' + mean into all that reads z: post_quant_conv
     and the 1x1 convolutions of every SpatialNorm (which see z upsampled by repetition, so the fold is exact).
     """
     model.quant_conv.weight.div_(std[:, None, None, None])
@@ -97,8 +128,10 @@ def normalise(model: VQModel, mean: torch.Tensor, std: torch.Tensor) -> None:
 
 @torch.no_grad()
 def fit_codebook(model: VQModel, latents: torch.Tensor, rounds: int = 12) -> None:
-    """k-means over latent vectors, `latents` (n, 4, h, w). Kandinsky decodes with force_not_quantize, so it is
-    only used by callers who quantise on purpose."""
+    """k-means over the vectors of `latents` (n, 4, h, w).
+
+    Kandinsky decodes with force_not_quantize, so only callers who quantise on purpose meet the codes.
+    """
     vectors = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
     vectors = vectors[torch.randperm(len(vectors))[:40_000]]
     codes = vectors[:CODES].clone()

@@ -1,4 +1,4 @@
-"""The prior: a transformer that turns a caption into a CLIP image embedding (Ramesh et al. 2022, section 2.2)."""
+"""The prior: a transformer that turns a caption into a CLIP image embedding (Ramesh et al. 2022)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from torch import nn
 
 from training import clip, loop
 
-BATCH = 128
+BATCH = 64
 NO_CAPTION_SHARE = 0.1
 PICTURES = 24_000
 
 
 def build() -> PriorTransformer:
+    """Three layers, 128 wide."""
     return PriorTransformer(
         num_attention_heads=4,
         attention_head_dim=32,
@@ -42,6 +43,8 @@ def load_clip(cache: Path, seed: int) -> clip.ClipStage:
 
 
 class PriorStage:
+    """The prior, trained to predict clean embeddings from noisy ones and a caption."""
+
     name = "prior"
     learning_rate = 1e-3
     ema_decay = 0.998
