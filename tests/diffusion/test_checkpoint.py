@@ -1,0 +1,85 @@
+"""Stages as they are loaded."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage
+from kandinsky_server.diffusion.source import CheckpointError
+
+DECODERS = ("decoder", "inpaint", "controlnet")
+
+
+@pytest.fixture
+def checkpoints() -> Checkpoints:
+    return Checkpoints(torch.device("cpu"), torch.float32)
+
+
+def copy_of(stage: Path, target: Path) -> Path:
+    return Path(shutil.copytree(stage, target))
+
+
+def load_decoder(checkpoints: Checkpoints, name: str, source: Path) -> DecoderStage:
+    stage = checkpoints.load(name, str(source))
+    assert isinstance(stage, DecoderStage)
+    return stage
+
+
+def test_equal_movqs_are_held_once(checkpoints: Checkpoints, tiny_model: Path) -> None:
+    stages = [load_decoder(checkpoints, name, tiny_model / name) for name in DECODERS]
+    assert len({id(stage.movq) for stage in stages}) == 1
+    assert len({stage.movq_key for stage in stages}) == 1
+    assert len({id(stage.unet) for stage in stages}) == 3
+
+
+def test_another_movq_is_held_too(checkpoints: Checkpoints, tiny_model: Path, tmp_path: Path) -> None:
+    inpaint = copy_of(tiny_model / "inpaint", tmp_path / "inpaint")
+    weights = inpaint / "movq" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    one = load_decoder(checkpoints, "decoder", tiny_model / "decoder")
+    other = load_decoder(checkpoints, "inpaint", inpaint)
+    assert one.movq is not other.movq
+    assert one.movq_key != other.movq_key
+
+
+def test_a_movq_without_weights_is_borrowed(
+    checkpoints: Checkpoints, tiny_model: Path, tmp_path: Path
+) -> None:
+    inpaint = copy_of(tiny_model / "inpaint", tmp_path / "inpaint")
+    (inpaint / "movq" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="no decoder stage is loaded to borrow"):
+        checkpoints.load("inpaint", str(inpaint))
+    one = load_decoder(checkpoints, "decoder", tiny_model / "decoder")
+    assert load_decoder(checkpoints, "inpaint", inpaint).movq is one.movq
+
+
+def test_sizes_are_the_architectures(checkpoints: Checkpoints, tiny_model: Path) -> None:
+    stage = load_decoder(checkpoints, "decoder", tiny_model / "decoder")
+    assert (stage.factor, stage.size_step, stage.native_size, stage.latent_channels) == (8, 64, 64, 4)
+
+
+def test_the_scheduler_is_the_one_that_the_config_names(
+    checkpoints: Checkpoints, tiny_model: Path, tmp_path: Path
+) -> None:
+    decoder = copy_of(tiny_model / "decoder", tmp_path / "decoder")
+    path = decoder / "scheduler" / "scheduler_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "_class_name": "DDIMScheduler"}))
+    assert type(checkpoints.load("decoder", str(decoder)).scheduler).__name__ == "DDIMScheduler"
+    path.write_text(json.dumps({**config, "_class_name": "NoSuchScheduler"}))
+    with pytest.raises(CheckpointError, match=r"stage decoder: .* no scheduler 'NoSuchScheduler'"):
+        checkpoints.load("decoder", str(decoder))
+
+
+@pytest.mark.parametrize(
+    "missing", ["unet/diffusion_pytorch_model.safetensors", "scheduler", "unet/config.json"]
+)
+def test_what_is_missing_is_said_with_the_stage(
+    checkpoints: Checkpoints, tiny_model: Path, tmp_path: Path, missing: str
+) -> None:
+    decoder = copy_of(tiny_model / "decoder", tmp_path / "decoder")
+    (decoder / missing).rename(tmp_path / "away")
+    with pytest.raises(CheckpointError, match=r"stage decoder: .*cannot be loaded"):
+        checkpoints.load("decoder", str(decoder))

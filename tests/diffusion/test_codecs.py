@@ -1,0 +1,130 @@
+"""Pictures from bytes and back."""
+
+import io
+
+import numpy as np
+import pytest
+from kandinsky_server.diffusion.codecs import (
+    ImageError,
+    decode_image,
+    encode_image,
+    encode_preview,
+    raw_image,
+)
+from PIL import Image
+
+MANY = 1_000_000
+
+
+def picture(width: int = 12, height: int = 8) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def floats(width: int = 12, height: int = 8) -> np.ndarray:
+    return np.random.default_rng(1).random((height, width, 3), dtype=np.float32)
+
+
+@pytest.mark.parametrize("expected", ["PNG", None])
+def test_png_is_decoded_exactly(expected: str | None) -> None:
+    found = decode_image(encoded(picture()), expected, MANY)
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(picture()))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_lossy_formats_are_decoded(kind: str) -> None:
+    assert decode_image(encoded(picture(), kind), None, MANY).size == (12, 8)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1", "I;16"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    source = Image.new("I;16", (4, 4), 0x8000) if mode == "I;16" else picture(4, 4).convert(mode)
+    found = decode_image(encoded(source), None, MANY)
+    assert (found.mode, found.size) == ("RGB", (4, 4))
+    if mode == "I;16":
+        assert found.getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_exif_orientation_is_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = decode_image(encoded(picture(), "JPEG", exif=exif), None, MANY)
+    assert found.size == (8, 12)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected", "limit", "says"),
+    [
+        (b"", None, MANY, "no PNG, JPEG or WebP"),
+        (b"not an image", None, MANY, "no PNG, JPEG or WebP"),
+        (encoded(picture())[:60], None, MANY, "cannot be decoded"),
+        (encoded(picture(), "GIF"), None, MANY, "no PNG, JPEG or WebP"),
+        (encoded(picture(), "JPEG"), "PNG", MANY, "no PNG image"),
+        (encoded(picture()), None, 12 * 8 - 1, "12x8 pixels and may have 95"),
+        (
+            encoded(picture(), save_all=True, append_images=[Image.new("RGB", (12, 8))]),
+            None,
+            MANY,
+            "animated",
+        ),
+    ],
+    ids=["empty", "text", "cut", "gif", "other", "large", "animated"],
+)
+def test_bad_bytes_are_refused(data: bytes, expected: str | None, limit: int, says: str) -> None:
+    with pytest.raises(ImageError, match=says):
+        decode_image(data, expected, limit)
+
+
+def test_a_bomb_is_refused_before_it_is_decoded() -> None:
+    huge = encoded(Image.new("1", (30_000, 30_000)))
+    with pytest.raises(ImageError, match="smaller"):
+        decode_image(huge, None, MANY)
+
+
+def test_raw_pixels_are_taken_as_they_are() -> None:
+    found = raw_image(picture().tobytes(), 12, 8, MANY)
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(picture()))
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "height", "limit", "says"),
+    [(288, 0, 8, MANY, "at least 1"), (287, 12, 8, MANY, "288 bytes, not 287"), (288, 12, 8, 95, "smaller")],
+)
+def test_bad_raw_pixels_are_refused(size: int, width: int, height: int, limit: int, says: str) -> None:
+    with pytest.raises(ImageError, match=says):
+        raw_image(bytes(size), width, height, limit)
+
+
+def test_floats_leave_unrounded() -> None:
+    data = encode_image(floats(), "RAW_RGB_F32", 90)
+    np.testing.assert_array_equal(np.frombuffer(data, "<f4").reshape(8, 12, 3), floats())
+
+
+@pytest.mark.parametrize("kind", ["PNG", "RAW_RGB8"])
+def test_eight_bits_are_rounded_not_cut(kind: str) -> None:
+    data = encode_image(floats(), kind, 90)
+    found = np.frombuffer(data, np.uint8) if kind == "RAW_RGB8" else np.asarray(Image.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(found.reshape(8, 12, 3), (floats() * 255).round())
+
+
+def test_receipt_travels_in_the_png() -> None:
+    image = Image.open(io.BytesIO(encode_image(floats(), "PNG", 90, "ünï")))
+    assert image.text["kandinsky"] == "ünï"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_quality_costs_bytes(kind: str) -> None:
+    small, large = (len(encode_image(floats(64, 64), kind, quality)) for quality in (10, 95))
+    assert small < large
+
+
+@pytest.mark.parametrize(("side", "size"), [(16, (16, 8)), (1024, (64, 32))])
+def test_previews_shrink_and_never_grow(side: int, size: tuple[int, int]) -> None:
+    data, width, height = encode_preview(floats(64, 32), "JPEG", side)
+    assert (width, height) == Image.open(io.BytesIO(data)).size == size

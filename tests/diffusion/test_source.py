@@ -1,0 +1,67 @@
+"""Where checkpoints come from, and what is said when they are not there."""
+
+from pathlib import Path
+
+import pytest
+from kandinsky_server.diffusion.source import (
+    CheckpointError,
+    Sources,
+    local_directory,
+    resolve,
+)
+
+
+def test_a_preset_names_the_official_repositories(tmp_path: Path) -> None:
+    found = resolve("kandinsky-2.2", Sources(), tmp_path)
+    assert found.given() == {
+        "prior": "kandinsky-community/kandinsky-2-2-prior",
+        "decoder": "kandinsky-community/kandinsky-2-2-decoder",
+        "inpaint": "kandinsky-community/kandinsky-2-2-decoder-inpaint",
+        "controlnet": "kandinsky-community/kandinsky-2-2-controlnet-depth",
+    }
+
+
+def test_a_directory_gives_the_stages_it_holds(tmp_path: Path) -> None:
+    for stage in ("decoder", "prior", "depth"):
+        (tmp_path / stage).mkdir()
+    found = resolve(str(tmp_path), Sources(), tmp_path)
+    assert list(found.given()) == ["prior", "decoder"]
+    assert found.depth == str(tmp_path / "depth")
+
+
+def test_a_single_stage_takes_precedence(tmp_path: Path) -> None:
+    found = resolve("kandinsky-2.2", Sources(decoder="mine", depth="deep"), tmp_path)
+    assert (found.decoder, found.depth) == ("mine", "deep")
+    assert found.prior == "kandinsky-community/kandinsky-2-2-prior"
+
+
+def test_single_stages_alone_are_all_there_is(tmp_path: Path) -> None:
+    assert resolve(None, Sources(decoder="mine"), tmp_path) == Sources(decoder="mine")
+
+
+@pytest.mark.parametrize("model", [None, "embedded"])
+def test_the_built_in_model_has_every_stage(tiny_model: Path, model: str | None) -> None:
+    found = resolve(model, Sources(), tiny_model.parent)
+    assert list(found.given()) == ["prior", "decoder", "inpaint", "controlnet"]
+    assert found.depth
+
+
+def test_an_unknown_model_is_told_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"neither a preset \(kandinsky-2\.2\) nor a directory"):
+        resolve(str(tmp_path / "nowhere"), Sources(), tmp_path)
+
+
+def test_a_checkpoint_needs_a_model_index(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no model_index\.json"):
+        local_directory(str(tmp_path))
+
+
+def test_a_missing_directory_is_not_looked_for_on_the_hub() -> None:
+    with pytest.raises(CheckpointError, match=r"no model_index\.json"):
+        local_directory("./nowhere/at-all")
+
+
+def test_a_hub_that_cannot_be_reached_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match="hub could not be reached"):
+        local_directory("nobody/nothing")

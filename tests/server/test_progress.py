@@ -1,0 +1,103 @@
+"""What a client sees on the way: progress as often, and previews as many, as it asked for."""
+
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import grpc
+import pytest
+from kandinsky_api.v1 import image_pb2, image_pb2_grpc
+from kandinsky_client import Completed, EmbeddingPair, ImageReady, Kandinsky, Preview, Progress, Queued
+
+from tests.harness import RunningServer
+from tests.oracle import oracle
+from tests.server.pipelines import Variant, pair_of, sendable
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_model: Path) -> EmbeddingPair:
+    return sendable(pair_of(oracle(tiny_model), Variant()))[0]
+
+
+def test_events_come_in_order(client: Kandinsky, pair: EmbeddingPair) -> None:
+    events = list(client.stream.decode(pair, step_count=5))
+    assert isinstance(events[0], Queued)
+    assert isinstance(events[-2], ImageReady)
+    assert isinstance(events[-1], Completed)
+    steps = [event.step for event in events[1:-2] if isinstance(event, Progress)]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 5
+
+
+@pytest.mark.parametrize("interval", [1, 7])
+def test_progress_keeps_the_interval(client: Kandinsky, pair: EmbeddingPair, interval: int) -> None:
+    events = client.stream.decode(pair, step_count=30, progress_interval_steps=interval)
+    seen = [event for event in events if isinstance(event, Progress)]
+    assert {(event.stage, event.index, event.step_count) for event in seen} == {("decoder", 0, 30)}
+    steps = [event.step for event in seen]
+    assert len(steps) >= 2
+    assert steps[-1] == 30
+    gaps = [later - earlier for earlier, later in pairwise(steps)]
+    assert all(gap >= interval for gap in gaps[:-1])
+
+
+def test_interval_zero_is_no_progress(client: Kandinsky, pair: EmbeddingPair) -> None:
+    events = client.stream.decode(pair, step_count=5, progress_interval_steps=0)
+    assert not [event for event in events if isinstance(event, Progress)]
+
+
+def test_each_result_has_its_own_progress(client: Kandinsky) -> None:
+    options = {"prior_step_count": 3, "step_count": 4, "image_count": 2, "seed": 77}
+    seen = [event for event in client.stream.generate("a cat", **options) if isinstance(event, Progress)]
+    ends = {(event.stage, event.index) for event in seen if event.step == event.step_count}
+    assert ends == {(stage, index) for stage in ("prior", "decoder") for index in (0, 1)}
+
+
+def test_previews_keep_the_cadence_and_the_size(client: Kandinsky, pair: EmbeddingPair) -> None:
+    options = {"width_px": 128, "height_px": 64, "preview_interval_steps": 5, "preview_max_px": 32}
+    events = list(client.stream.decode(pair, step_count=60, **options))
+    previews = [event for event in events if isinstance(event, Preview)]
+    steps = [preview.step for preview in previews]
+    assert steps
+    assert steps == sorted(set(steps))
+    assert all(step % 5 == 0 and step < 60 for step in steps)
+    assert {(preview.image.format, preview.image.size) for preview in previews} == {("JPEG", (32, 16))}
+    assert isinstance(events[-2], ImageReady)
+
+
+def test_previews_come_in_the_format_asked_for(client: Kandinsky, pair: EmbeddingPair) -> None:
+    options = {"step_count": 20, "preview_interval_steps": 4, "preview_format": "webp"}
+    previews = [event for event in client.stream.decode(pair, **options) if isinstance(event, Preview)]
+    assert {preview.image.format for preview in previews} == {"WEBP"}
+
+
+def test_no_previews_unless_asked_for(client: Kandinsky, pair: EmbeddingPair) -> None:
+    events = client.stream.decode(pair, step_count=20)
+    assert not [event for event in events if isinstance(event, Preview)]
+
+
+def previews_read(server: RunningServer, pair: EmbeddingPair, reads_late: bool) -> int:
+    """Previews of 12 images that arrive; a late reader begins when all is done.
+
+    Its channel takes in no more than it must: otherwise the transport reads on its own.
+    """
+    options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16 * 1024)]
+    request = image_pb2.DecodeRequest(
+        embeddings=[pair.to_message()],
+        sampling={"seed": 1, "step_count": 60, "guidance_scale": 1.0, "image_count": 12},
+        options={"preview_interval_steps": 1, "progress_interval_steps": 0},
+    )
+    with grpc.insecure_channel(server.target, options) as channel:
+        responses = image_pb2_grpc.ImageServiceStub(channel).Decode(request)
+        assert next(responses).HasField("queued")
+        while reads_late and server.app.engine.active:
+            time.sleep(0.05)
+        kinds = [response.WhichOneof("event") for response in responses]
+    assert kinds.count("image") == 12
+    return kinds.count("preview")
+
+
+@pytest.mark.slow
+def test_a_slow_reader_misses_previews_and_delays_no_one(server: RunningServer, pair: EmbeddingPair) -> None:
+    late, prompt = previews_read(server, pair, True), previews_read(server, pair, False)
+    assert 0 < late < prompt / 2
