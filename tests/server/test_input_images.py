@@ -134,10 +134,12 @@ def test_an_embedding_that_is_not_finite_is_refused(raw: Raw, value: float) -> N
     assert list(answer.violations) == ["embeddings[0].negative.data"]
 
 
-def test_weights_that_overflow_are_the_clients_fault(raw: Raw) -> None:
-    for weight in (1e300, 3e38):
-        request = good_requests()["Interpolate"]
-        request.weights[0].values[:] = [weight, weight]
-        answer = raw.call("Interpolate", request)
-        assert (answer.code, answer.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"), answer
-        assert "weights[0]" in answer.violations
+@pytest.mark.parametrize(("weight", "scale"), [(1e300, 1), (3e38, 1), (1000, 1e37)])
+def test_a_mixture_that_overflows_is_the_clients_fault(raw: Raw, weight: float, scale: float) -> None:
+    """Weights by themselves, or times an embedding that is itself still finite."""
+    request = good_requests()["Interpolate"]
+    request.conditions[1].embedding.CopyFrom(pair(scale=scale).positive)
+    request.weights[0].values[:] = [weight, weight]
+    answer = raw.call("Interpolate", request)
+    assert (answer.code, answer.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"), answer
+    assert "weights[0]" in answer.violations
