@@ -6,6 +6,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import grpc
 import torch
@@ -48,6 +49,9 @@ from kandinsky_server.rpc.services import Face, ImageService, PriorService, Serv
 from kandinsky_server.security.tokens import TokenFile
 from kandinsky_server.settings import Settings
 
+if TYPE_CHECKING:
+    from kandinsky_server.tracing import Tracing
+
 log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -85,6 +89,7 @@ class App:
         self.limits = Limits.of(settings)
         self.face = Face(self._info())
         self.health = health.aio.HealthServicer()
+        self.tracing = tracing_of(settings)
         self.port = 0
         self.metrics_port: int | None = None
 
@@ -103,7 +108,9 @@ class App:
         settings = self.settings
         tokens = TokenFile(settings.tokens_file) if settings.tokens_file else None
         self.server = grpc.aio.server(
-            interceptors=[RequestInterceptor(self.metrics, Authentication(tokens), settings.log_prompts)],
+            interceptors=[
+                RequestInterceptor(self.metrics, Authentication(tokens), self.tracing, settings.log_prompts)
+            ],
             options=transport.options(settings),
         )
         prior_pb2_grpc.add_PriorServiceServicer_to_server(PriorService(self.face), self.server)
@@ -200,6 +207,8 @@ class App:
         if self.face.runtime is not None:
             await self.engine.stop()
         self.pool.shutdown(cancel_futures=True)
+        if self.tracing:
+            await asyncio.to_thread(self.tracing.close)
 
 
 def pick_device(name: str) -> torch.device:
@@ -207,6 +216,15 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def tracing_of(settings: Settings) -> Tracing | None:
+    """Where traces go; OpenTelemetry is an extra and imported only for it."""
+    if settings.otlp_endpoint is None:
+        return None
+    from kandinsky_server.tracing import Tracing
+
+    return Tracing(settings.otlp_endpoint)
 
 
 def backend_options(settings: Settings, threads: int) -> BackendOptions:

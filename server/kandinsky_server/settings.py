@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -130,6 +131,10 @@ class Settings(BaseSettings):
         "auto", description="auto is console on a terminal."
     )
     log_prompts: bool = Field(False, description="Log prompt texts too.")
+    otlp_endpoint: str | None = Field(
+        None,
+        description="OTLP/gRPC URL that traces are sent to, such as http://127.0.0.1:4317; default: none.",
+    )
     config: Path | None = Field(None, description="TOML file with any of these settings.")
     check: bool = Field(
         False, description="Check settings, files, device and backend, say what was found, and exit: 0 or 2."
@@ -207,6 +212,19 @@ class Settings(BaseSettings):
                     "offload=model needs backend=eager or xformers: compiled networks do not move"
                 )
         return offload
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _traces_can_be_sent(cls, endpoint: str | None) -> str | None:
+        if endpoint is None:
+            return None
+        if not endpoint.startswith(("http://", "https://")):
+            raise ValueError("must be a URL such as http://127.0.0.1:4317; https means TLS")
+        try:
+            import_module("kandinsky_server.tracing")
+        except ImportError as error:
+            raise ValueError("traces need OpenTelemetry: pip install 'kandinsky-grpc[otel]'") from error
+        return endpoint
 
     @classmethod
     def settings_customise_sources(

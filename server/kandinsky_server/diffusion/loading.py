@@ -100,7 +100,12 @@ class ModelLoader:
             options.residency.add(part.name, part.module)
             options.residency.ensure(part.name)
         prepared = prepare_with_parity(
-            options.backend, part.module, part.role, part.warm_shapes(options.buckets), options.dtype, options.strict
+            options.backend,
+            part.module,
+            part.role,
+            part.warm_shapes(options.buckets),
+            options.dtype,
+            options.strict,
         )
         if prepared.fallback_reason:
             for observer in self.observers:

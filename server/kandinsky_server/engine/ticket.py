@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from kandinsky_server.engine.forecast import Load
+from kandinsky_server.engine.phase import Phase
 from kandinsky_server.errors import DeadlineExceeded, RequestCancelled, ServingError
 
 LOW, NORMAL, HIGH = 0, 1, 2
@@ -18,7 +19,7 @@ class Ticket:
     """Shared by all trajectories of one request. Times are ``time.monotonic()`` seconds.
 
     ``share`` (0 to 1) is what its client may hold of the queue. ``trajectories`` counts what the request occupies of
-    it; ``planned`` is the part of that not yet submitted.
+    it; ``planned`` is the part of that not yet submitted. ``phases`` is where its time went.
     """
 
     request_id: str = ""
@@ -31,6 +32,7 @@ class Ticket:
     planned: Counter[Load] = field(default_factory=Counter)
     arrival: float = field(default_factory=time.monotonic)
     failure: ServingError | None = None
+    phases: list[Phase] = field(default_factory=list)
 
     @property
     def precedence(self) -> tuple[int, float, float]:

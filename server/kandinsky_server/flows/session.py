@@ -24,6 +24,7 @@ from kandinsky_server.diffusion.text import Tokens, tokenize
 from kandinsky_server.engine.admission import Admission
 from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.engine import Engine
+from kandinsky_server.engine.phase import Phase
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import Trajectory
@@ -94,6 +95,7 @@ class Session:
                 previews.offer(update)
             result = await run.result()
         finally:
+            self._trace("denoise", run, stage=stage.name, index=index)
             await previews.close()
         self.steps += trajectory.step_count
         return result, run
@@ -133,7 +135,12 @@ class Session:
 
     async def decode(self, stage: DecoderStage, latents: Tensor) -> Floats:
         """Pixels in [0, 1], [H, W, 3]."""
-        return await self.run(single.movq_decode(self.runtime.model.movq(stage, "decoder"), latents))
+        trajectory = single.movq_decode(self.runtime.model.movq(stage, "decoder"), latents)
+        run = self.runtime.engine.submit(trajectory, self.ticket)
+        try:
+            return await run.result()
+        finally:
+            self._trace("decode", run, stage=stage.name)
 
     async def depth_hint(self, image: Image.Image, width: int, height: int) -> Floats:
         """A depth hint [3, height, width] of an image resized to that size, as diffusers' docs resize it."""
@@ -146,6 +153,13 @@ class Session:
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:
         """Runs a function in the pool."""
         return await asyncio.get_running_loop().run_in_executor(self.runtime.pool, function, *arguments)
+
+    def _trace(self, name: str, run: Run[Any], **attributes: str | int) -> None:
+        """Notes when a run waited and when it worked; one that was cut off, until now."""
+        now, phases = time.monotonic(), self.ticket.phases
+        phases.append(Phase("queue", run.submitted, run.started or now, {"before": name, **attributes}))
+        if run.started:
+            phases.append(Phase(name, run.started, run.finished or now, attributes))
 
     def timings(self, run: Run[Any] | None = None) -> Timings:
         """The request's times so far, or those of one of its runs."""

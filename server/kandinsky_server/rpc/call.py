@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import secrets
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kandinsky_server.engine.ticket import Ticket
 
 REQUEST_ID_KEY = "x-request-id"
 """Metadata that carries the request id: the client's own is kept, and the id always comes back as trailing metadata."""
+
+TRACE_CONTEXT_KEYS = ("traceparent", "tracestate")
+"""Metadata that says of which trace a call is part: W3C Trace Context."""
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -21,7 +24,8 @@ current: ContextVar[Call] = ContextVar("current_call")
 class Call:
     """One RPC under way. ``images`` and ``embeddings`` count what has been sent.
 
-    ``prompts`` is empty unless prompts are to be logged.
+    ``prompts`` is empty unless prompts are to be logged. ``trace_context`` is the client's place in a trace, if it has
+    one.
     """
 
     rpc: str
@@ -30,6 +34,7 @@ class Call:
     images: int = 0
     embeddings: int = 0
     prompts: tuple[str, ...] = ()
+    trace_context: dict[str, str] = field(default_factory=dict)
 
 
 def request_id(given: str | None) -> str:

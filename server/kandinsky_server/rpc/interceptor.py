@@ -1,4 +1,4 @@
-"""What every RPC gets, written once: request id, metrics, one log line, errors as status."""
+"""What every RPC gets, written once: request id, metrics, one log line, a trace, errors as status."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
@@ -24,6 +24,9 @@ from kandinsky_server.rpc.call import Call
 from kandinsky_server.rpc.status import code_of, status_of
 from kandinsky_server.security.tokens import Client
 
+if TYPE_CHECKING:
+    from kandinsky_server.tracing import Tracing
+
 PREFIX = "/kandinsky_api.v1."
 HEALTH_PREFIX = "/grpc.health.v1.Health/"
 
@@ -36,8 +39,15 @@ log = structlog.get_logger("kandinsky")
 class RequestInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the handlers of this package's services. Of the others, health is open and the rest need a token too."""
 
-    def __init__(self, metrics: Metrics, authentication: Authentication, log_prompts: bool = False) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        authentication: Authentication,
+        tracing: Tracing | None = None,
+        log_prompts: bool = False,
+    ) -> None:
         self.metrics = metrics
+        self.tracing = tracing
         self.authentication = authentication
         self.log_prompts = log_prompts
 
@@ -108,7 +118,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             share=client.share,
             deadline=None if left is None else time.monotonic() + left,
         )
-        call = Call(rpc, ticket)
+        trace_context = {key: metadata[key] for key in calls.TRACE_CONTEXT_KEYS if key in metadata}
+        call = Call(rpc, ticket, trace_context=trace_context)
         calls.current.set(call)
         # The transport knows first that a client is gone; a handler may be busy elsewhere.
         context.add_done_callback(lambda _: ticket.cancel())
@@ -176,6 +187,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             embeddings=call.embeddings,
             **({"prompts": call.prompts} if call.prompts else {}),
         )
+        if self.tracing:
+            self.tracing.record(call, code, reason)
 
 
 def _expired(ticket: Ticket) -> bool:

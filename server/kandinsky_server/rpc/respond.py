@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from kandinsky_api.v1 import image_pb2, prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 
 from kandinsky_server.diffusion import codecs
+from kandinsky_server.engine.phase import Phase
 from kandinsky_server.flows import events
 from kandinsky_server.flows.requests import Watch
+from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.embeddings import write_pair
 from kandinsky_server.rpc.options import Output
 
@@ -82,9 +85,12 @@ class Responder(Generic[Response]):
     async def _image(self, event: events.ImageReady) -> AsyncIterator[Response]:
         receipt = write_receipt(event.receipt)
         text = json_format.MessageToJson(receipt, indent=None) if self.output.embed_receipt else None
+        started = time.monotonic()
         data = await asyncio.get_running_loop().run_in_executor(
             self.pool, codecs.encode_image, event.pixels, self.output.kind, self.output.quality, text
         )
+        phase = Phase("encode", started, time.monotonic(), {"format": self.output.kind, "index": event.index})
+        calls.current.get().ticket.phases.append(phase)
         inline = len(data) <= CHUNK_BYTES
         height, width = event.pixels.shape[:2]
         header = pb.ImageResult(
