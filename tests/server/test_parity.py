@@ -1,7 +1,6 @@
 """The answer is the library's answer: every RPC against the unmodified diffusers pipeline."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
@@ -32,14 +31,26 @@ def reference(tiny_model: Path) -> Oracle:
     return oracle(tiny_model)
 
 
+class Largest:
+    """The largest difference seen by pipeline, told when the session ends."""
+
+    def __init__(self) -> None:
+        self.differences: dict[str, float] = defaultdict(float)
+
+    def take(self, name: str, difference: float) -> None:
+        self.differences[name] = max(self.differences[name], difference)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.section("largest differences to diffusers")
+        for name, difference in self.differences.items():
+            terminalreporter.write_line(f"{difference:.1e} {name}")
+
+
 @pytest.fixture(scope="module")
-def largest(request: pytest.FixtureRequest) -> Iterator[dict[str, float]]:
-    """The largest difference seen by pipeline, told at the end of the module."""
-    differences: dict[str, float] = defaultdict(float)
-    yield differences
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    told = ", ".join(f"{name} {difference:.1e}" for name, difference in differences.items())
-    reporter.write_line(f"\nlargest differences to diffusers: {told}")
+def largest(request: pytest.FixtureRequest) -> Largest:
+    found = Largest()
+    request.config.pluginmanager.register(found)
+    return found
 
 
 def name_of(value: Pipeline | Variant) -> str:
@@ -54,7 +65,7 @@ def name_of(value: Pipeline | Variant) -> str:
 def test_answer_equals_the_pipelines(
     client: Kandinsky,
     reference: Oracle,
-    largest: dict[str, float],
+    largest: Largest,
     pipeline: Pipeline,
     variant: Variant,
 ) -> None:
@@ -63,7 +74,7 @@ def test_answer_equals_the_pipelines(
     assert served.shape == case.expected.shape
     assert served.dtype == case.expected.dtype == np.float32
     difference = float(np.abs(served - case.expected).max())
-    largest[pipeline.__name__] = max(largest[pipeline.__name__], difference)
+    largest.take(pipeline.__name__, difference)
     assert difference <= TOLERANCE
 
 
