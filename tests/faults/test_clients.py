@@ -1,0 +1,166 @@
+"""Clients that vanish, stall or crowd: the others are served, and nothing of theirs stays."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+
+import grpc
+import pytest
+from kandinsky_server.engine.network import Call
+from torch import Tensor
+
+from tests.faults.requests import decode
+from tests.faults.traces import Traces
+from tests.faults.wrapped import wrap
+from tests.harness import RunningServer
+from tests.server.company import ENDLESS
+from tests.server.patience import eventually
+from tests.server.raw import Raw, rest
+
+pytestmark = pytest.mark.slow
+
+CONNECTIONS = 200
+NARROW_WINDOW = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
+"""The window of flow control stays at 64 KiB, so that a client that does not read is felt soon."""
+
+
+@pytest.fixture
+def before(server: RunningServer, raw: Raw) -> Traces:
+    """What there is while nobody asks for anything."""
+    assert raw.call("Decode", decode()).code == grpc.StatusCode.OK
+    eventually(lambda: not server.app.admission.tickets and not server.app.engine.active)
+    return Traces.of(server)
+
+
+@contextmanager
+def lone_client(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.faults.lone_client", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(process: subprocess.Popen[str], kind: str) -> None:
+    assert process.stdout
+    assert any(line.strip() == kind for line in process.stdout), f"the stream ended before {kind!r}"
+
+
+def others_are_served(raw: Raw) -> None:
+    assert raw.call("Decode", decode(step_count=3)).kinds[-1] == "completed"
+
+
+def test_a_client_killed_while_it_waits_for_a_seat(
+    server: RunningServer, raw: Raw, before: Traces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def alone(inner: Call, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return inner(*inputs)
+
+    monkeypatch.setattr(wrap(server, monkeypatch, alone), "max_rows", 2)
+    running = raw.image_service.Decode(decode(step_count=ENDLESS))
+    assert [next(running).WhichOneof("event") for _ in range(2)] == ["queued", "progress"]
+    with lone_client(server.target, ENDLESS, 64) as process:
+        wait_for(process, "queued")
+        eventually(lambda: len(server.app.engine.active) == 3)
+        waiting = [run for run in server.app.engine.active if run.started is None]
+        assert len(waiting) == 2
+        process.kill()
+        eventually(lambda: len(server.app.engine.active) == 1)
+    assert all(run.trajectory.step == 0 for run in waiting)
+    assert next(running).WhichOneof("event") == "progress"
+    running.cancel()
+    before.left_by_nobody(server)
+
+
+def test_a_client_killed_while_its_images_are_denoised(
+    server: RunningServer, raw: Raw, before: Traces
+) -> None:
+    with lone_client(server.target, ENDLESS, 64) as process:
+        wait_for(process, "progress")
+        running = raw.image_service.Decode(decode(step_count=20))
+        process.kill()
+        assert rest(running).kinds[-1] == "completed"
+    before.left_by_nobody(server)
+
+
+def test_a_client_killed_while_its_images_are_sent(server: RunningServer, raw: Raw, before: Traces) -> None:
+    """Images of 3 MiB each: the window is full long before they are through."""
+    with lone_client(server.target, 1, 512, "image") as process:
+        wait_for(process, "image")
+        others_are_served(raw)
+        assert len(server.app.admission.tickets) == 1, "it still holds its place"
+        process.kill()
+    before.left_by_nobody(server)
+
+
+def test_a_client_that_does_not_read_costs_no_previews_and_gets_its_image_when_it_does(
+    server: RunningServer, raw: Raw, before: Traces
+) -> None:
+    steps = 300
+    request = decode(step_count=steps)
+    request.options.preview_interval_steps = 1
+    first = len(server.recorder.steps)
+    with grpc.insecure_channel(server.target, NARROW_WINDOW) as channel:
+        stalled = Raw(channel).image_service.Decode(request)
+        assert next(stalled).WhichOneof("event") == "queued"
+        others_are_served(raw)
+        eventually(lambda: not server.app.engine.active)
+        networks = [
+            report.lane.network
+            for report in server.recorder.steps[first:]
+            if any(ticket is held for ticket, _ in report.riders for held in server.app.admission.tickets)
+        ]
+        assert networks[-1] != "decoder", "the last call made the image's pixels"
+        assert set(networks[-101:-1]) == {"decoder"}, "previews were made that nobody read"
+        assert len(server.app.admission.tickets) == 1
+        kinds = rest(stalled).kinds
+    assert kinds[-2:] == ["image", "completed"]
+    assert 0 < kinds.count("preview") < steps / 2
+    before.left_by_nobody(server)
+
+
+def test_a_client_that_never_reads_stalls_nobody_and_leaves_nothing(
+    server: RunningServer, raw: Raw, before: Traces
+) -> None:
+    large = decode(width_px=512, height_px=512, image_count=2, guidance_scale=1.0)
+    with grpc.insecure_channel(server.target, NARROW_WINDOW) as channel:
+        stalled = Raw(channel).image_service.Decode(large)
+        eventually(lambda: bool(server.app.engine.active))
+        eventually(lambda: not server.app.engine.active)
+        others_are_served(raw)
+        assert len(server.app.admission.tickets) == 1
+        stalled.cancel()
+    before.left_by_nobody(server)
+
+
+def test_200_connections_at_once(server: RunningServer, before: Traces) -> None:
+    def ask(seed: int) -> str:
+        with grpc.insecure_channel(server.target, NARROW_WINDOW) as channel:
+            return Raw(channel).call("Decode", decode(seed)).kinds[-1]
+
+    with ThreadPoolExecutor(CONNECTIONS) as clients:
+        answers = list(clients.map(ask, range(CONNECTIONS)))
+    assert answers == ["completed"] * CONNECTIONS
+    before.left_by_nobody(server)
+
+
+def test_connections_that_never_finish_their_first_words_are_cut_off(
+    server: RunningServer, raw: Raw, before: Traces
+) -> None:
+    host, _, port = server.target.rpartition(":")
+    sockets = [socket.create_connection((host, int(port))) for _ in range(20)]
+    for connection in sockets:
+        connection.sendall(b"PRI * HTTP/2.0\r\n")
+    others_are_served(raw)
+    for connection in sockets:
+        with closing(connection):
+            connection.settimeout(60)
+            while connection.recv(65536):
+                pass
+    before.left_by_nobody(server)
