@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +29,7 @@ from benchmarks import (
 )
 from benchmarks.figure import Figure
 from benchmarks.machine import facts
-from benchmarks.report import print_table, write_json
+from benchmarks.report import print_table, summary, write_json
 from benchmarks.setting import Setting
 
 FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
@@ -46,6 +48,8 @@ FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
 def main() -> None:
     """Measures what was asked for, one figure after the other."""
     arguments = _arguments()
+    # As after Ctrl-C, the servers are stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     _quieten()
     names = arguments.names or list(FIGURES)
     setting = Setting(
@@ -58,7 +62,9 @@ def main() -> None:
     console, before, figures = Console(), facts(), list[Figure]()
     for name in names:
         console.print(f"measuring {name} ...", style="dim")
-        figures += FIGURES[name](setting)
+        for figure in FIGURES[name](setting):
+            figures.append(figure)
+            console.print(f"  {summary(figure)}", highlight=False, markup=False)
     print_table(figures, console)
     write_json(
         arguments.json, figures, {"machine": before, "setting": asdict(setting) | {"model": arguments.model}}

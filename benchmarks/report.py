@@ -16,6 +16,12 @@ from benchmarks.figure import Bar, Figure
 COLOURS = {"pass": "green", "fail": "red", "told": "default", "skipped": "yellow"}
 
 
+def summary(figure: Figure) -> str:
+    """One line, for while the rest is being measured."""
+    numbers = f"{_measured(figure)}, {_spread(figure)}" if figure.samples else figure.note
+    return f"{figure.name}: {figure.verdict}, {numbers}"
+
+
 def print_table(figures: Sequence[Figure], console: Console) -> None:
     """One row a figure; its note and its command go below the table."""
     table = Table("figure", "bar", "measured", "min ... max", "", title="Benchmarks")
@@ -24,9 +30,9 @@ def print_table(figures: Sequence[Figure], console: Console) -> None:
         table.add_row(figure.name, _bar(figure.bar, figure.unit), _measured(figure), _spread(figure), verdict)
     console.print(table)
     for figure in figures:
-        console.print(f"{figure.name}: {figure.command}", style="dim", highlight=False)
+        console.print(f"{figure.name}: {figure.command}", style="dim", highlight=False, markup=False)
         if figure.note:
-            console.print(f"    {figure.note}", style="dim", highlight=False)
+            console.print(f"    {figure.note}", style="dim", highlight=False, markup=False)
 
 
 def write_json(path: Path, figures: Sequence[Figure], facts: dict[str, Any]) -> None:
