@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import torch
 from kandinsky_backends.base import BackendUnavailable
@@ -30,6 +31,7 @@ class Preflight:
         self._port()
         device = self._device()
         self._backend(device)
+        self._backend_cache()
         self._checkpoints()
 
     def _port(self) -> None:
@@ -67,6 +69,17 @@ class Preflight:
             self.findings.append(("backend", get_backend(name, options, device).name))
         except BackendUnavailable as error:
             self.problems.append(f"backend: {error.reason} {error.hint}")
+
+    def _backend_cache(self) -> None:
+        directory = self.settings.backend_cache_dir
+        if directory is None:
+            return
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=directory):
+                pass
+        except OSError as error:
+            self.problems.append(f"backend_cache_dir: {str(directory)!r} cannot be written: {error.strerror}")
 
     def _checkpoints(self) -> None:
         try:

@@ -64,7 +64,7 @@ def _of_model(model: str, cache_dir: Path) -> Sources:
         return Sources()
     if model in PRESETS:
         return Sources(**PRESETS[model])
-    directory = tiny.ensure(cache_dir) if model == EMBEDDED else Path(model).expanduser()
+    directory = _embedded(cache_dir) if model == EMBEDDED else Path(model).expanduser()
     found = {name: str(directory / name) for name in (*STAGES, "depth") if (directory / name).is_dir()}
     if not set(found) & set(STAGES):
         raise CheckpointError(
@@ -72,6 +72,15 @@ def _of_model(model: str, cache_dir: Path) -> Sources:
             f"folders {', '.join(STAGES)}; name single stages with --prior, --decoder, --inpaint, --controlnet"
         )
     return Sources(**found)
+
+
+def _embedded(cache_dir: Path) -> Path:
+    try:
+        return tiny.ensure(cache_dir)
+    except Exception as error:  # a full disk is another error in every library that writes
+        raise CheckpointError(
+            f"cache_dir {str(cache_dir)!r} cannot take the embedded checkpoint ({error}); free it, or choose another"
+        ) from error
 
 
 def local_directory(source: str) -> Path:
