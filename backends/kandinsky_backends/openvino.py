@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -79,8 +80,7 @@ class OpenvinoNetwork:
         return tuple(torch.from_numpy(array) for array in results.to_tuple())
 
     def _compile(self, example: tuple[Tensor, ...]) -> Any:
-        import openvino
-
+        openvino = import_openvino()
         properties = {
             "INFERENCE_PRECISION_HINT": "f32",  # newer CPUs would silently use bfloat16
             "INFERENCE_NUM_THREADS": self._options.threads or torch.get_num_threads(),
@@ -98,10 +98,21 @@ class OpenvinoNetwork:
         return core.compile_model(folder / GRAPH_FILE, "CPU", properties)
 
 
-def convert(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
-    """The module as an ``openvino.Model`` whose rows, heights, widths and token counts are dynamic."""
+def import_openvino() -> Any:
+    """The package, without its telemetry: converting a network would report to its makers.
+
+    Each report is a process of its own, 44 of them for one UNet, forked from a server that has ports open. OpenVINO
+    uses a stub when the package ``openvino_telemetry`` cannot be imported (openvino/tools/ovc/telemetry_utils.py).
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
+    return openvino
+
+
+def convert(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
+    """The module as an ``openvino.Model`` whose rows, heights, widths and token counts are dynamic."""
+    openvino = import_openvino()
     with torch.no_grad(), warnings.catch_warnings():
         # torch warns that branches on shapes are traced as they went for the example. Those in diffusers and
         # transformers go the same way for all valid sizes; the parity gate would tell if not.
@@ -113,8 +124,7 @@ def convert(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
 
 def save(model: Any, folder: Path) -> None:
     """Writes the model as float32 into ``folder``, which appears whole or not at all."""
-    import openvino
-
+    openvino = import_openvino()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
         content = Path(draft) / "model"

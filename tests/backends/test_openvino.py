@@ -1,5 +1,7 @@
 """Networks in OpenVINO on the CPU."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -82,3 +84,21 @@ def test_the_probe_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(backend_module, "find_spec", lambda name: None)
     with pytest.raises(BackendUnavailable, match=r"not installed.*pip install"):
         OpenvinoBackend(ONE_THREAD).probe(CPU)
+
+
+CONVERT = """
+import sys
+import torch
+from kandinsky_backends.openvino import convert
+
+forks = []
+sys.addaudithook(lambda event, _: forks.append(event) if event in ("os.fork", "socket.connect") else None)
+convert(torch.nn.Linear(2, 2).eval(), (torch.zeros(1, 2),))
+assert not forks, forks
+assert sys.modules["openvino_telemetry"] is None
+"""
+
+
+def test_converting_reports_to_nobody() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    subprocess.run([sys.executable, "-c", CONVERT], check=True, timeout=120, env=environment)
