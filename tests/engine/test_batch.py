@@ -107,3 +107,19 @@ async def test_the_row_that_breaks_the_network_fails_alone() -> None:
     ]
     assert failed == [runs[2]]
     assert values(outcomes) == [[1.0], [11.0], [31.0]]
+
+
+async def test_a_trajectorys_own_fault_does_not_cost_the_backend() -> None:
+    def fail() -> tuple[Tensor, ...]:
+        raise ValueError("oops")
+
+    runs = started(1, 1)
+    runs[1].trajectory.inputs = fail
+    network = adder(fallback=add_one, backend="openvino")
+    outcomes = execute(network, runs, Watcher())
+    failed = [
+        run for outcome in outcomes for run, share in outcome.shares if isinstance(share, BackendFailed)
+    ]
+    assert failed == [runs[1]]
+    assert values(outcomes) == [[1.0]]
+    assert network.backend == "openvino"

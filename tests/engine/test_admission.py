@@ -1,0 +1,109 @@
+"""Who is let in, and what those who are not are told."""
+
+import time
+from collections.abc import Sequence
+
+import pytest
+from kandinsky_server.engine.admission import Admission
+from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.engine.engine import Engine
+from kandinsky_server.engine.forecast import Load
+from kandinsky_server.engine.ticket import HIGH, LOW, Ticket
+from kandinsky_server.errors import DeadlineUnreachable, Draining, InvalidField, QueueFull, QuotaExceeded
+
+from tests.engine.fakes import LANE, Count, adder, running
+
+TEN_STEPS = Load(LANE, 1, 10)
+
+
+@pytest.fixture
+def admission() -> Admission:
+    """Eight places, four seats, and a second a step."""
+    cost = CostModel()
+    for rows in range(1, 5):
+        cost.observe(LANE, rows, 1.0)
+    return Admission(Engine({LANE.network: adder(max_rows=4)}, cost), queue_size=8)
+
+
+def let_in(
+    admission: Admission, count: int, loads: Sequence[Load] = (TEN_STEPS,), **ticket: object
+) -> Ticket:
+    admitted = Ticket(**ticket)
+    admission.admit(admitted, list(loads) * count)
+    return admitted
+
+
+def test_places_are_taken_and_given_back(admission: Admission) -> None:
+    tickets = [let_in(admission, 3), let_in(admission, 2)]
+    assert admission.length == 5
+    assert not admission.empty.is_set()
+    for ticket in tickets:
+        admission.release(ticket)
+        admission.release(ticket)
+    assert admission.length == 0
+    assert admission.empty.is_set()
+
+
+def test_a_full_queue_refuses_and_says_when(admission: Admission) -> None:
+    let_in(admission, 6)
+    with pytest.raises(QueueFull, match="6 of 8 places are taken and this request needs 3") as refusal:
+        let_in(admission, 3)
+    # Six of ten steps each, four at a time, take twenty seconds; half of them is soon enough to come back.
+    assert refusal.value.retry_after == pytest.approx(10.0)
+    assert admission.length == 6
+
+
+def test_what_can_never_fit_is_the_clients_mistake(admission: Admission) -> None:
+    with pytest.raises(InvalidField, match="needs 9 places"):
+        let_in(admission, 9)
+
+
+def test_one_client_cannot_take_more_than_its_share(admission: Admission) -> None:
+    let_in(admission, 3, client="greedy", share=0.5)
+    with pytest.raises(QuotaExceeded, match="'greedy' holds 3 places and may hold 4"):
+        let_in(admission, 2, client="greedy", share=0.5)
+    let_in(admission, 2, client="modest", share=0.5)
+
+
+def test_released_places_count_for_the_share_again(admission: Admission) -> None:
+    admission.release(let_in(admission, 4, client="greedy", share=0.5))
+    let_in(admission, 4, client="greedy", share=0.5)
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_at_once(admission: Admission) -> None:
+    let_in(admission, 4)
+    with pytest.raises(DeadlineUnreachable) as refusal:
+        let_in(admission, 1, deadline=time.monotonic() + 5, priority=LOW)
+    assert refusal.value.retry_after == pytest.approx(10.0)
+
+
+def test_a_deadline_that_can_be_met_is_taken(admission: Admission) -> None:
+    let_in(admission, 1, deadline=time.monotonic() + 60)
+
+
+def test_a_guess_refuses_no_one() -> None:
+    unmeasured = Admission(Engine({LANE.network: adder()}, CostModel()), queue_size=8)
+    let_in(unmeasured, 1, deadline=time.monotonic() + 0.01)
+
+
+def test_a_draining_server_takes_nothing(admission: Admission) -> None:
+    admission.draining = True
+    with pytest.raises(Draining):
+        let_in(admission, 1)
+
+
+def test_the_urgent_are_promised_an_earlier_start(admission: Admission) -> None:
+    let_in(admission, 4)
+    assert admission.predict([TEN_STEPS], Ticket()).start == 10.0
+    assert admission.predict([TEN_STEPS], Ticket(priority=HIGH)).start == 0.0
+
+
+async def test_work_is_counted_once_whether_planned_or_running() -> None:
+    async with running(adder(max_rows=1)) as engine:
+        admission = Admission(engine, queue_size=8)
+        ticket = let_in(admission, 1, [Load(LANE, 1, 3)])
+        planned = admission.predict([TEN_STEPS], Ticket(priority=LOW)).position
+        run = engine.submit(Count(steps=3), ticket)
+        submitted = admission.predict([TEN_STEPS], Ticket(priority=LOW)).position
+        await run.result()
+    assert (planned, submitted) == (1, 1)
