@@ -53,5 +53,5 @@ def _starts(setting: Setting, backend: str) -> Iterator[Figure]:
 
 def _start(setting: Setting, backend: str, cache: str) -> tuple[float, float]:
     """Seconds to SERVING, and of those the seconds that stages took to load and prepare."""
-    with setting.ours("--cache-dir", cache, backend=backend) as server:
+    with setting.ours("--backend-cache-dir", cache, backend=backend) as server:
         return server.start_seconds, server.metrics()["kandinsky_model_load_seconds"]

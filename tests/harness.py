@@ -45,6 +45,7 @@ class RunningServer:
             "threads": 1,
             "device": "cpu",
             "max_batch_rows": 16,
+            "backend_cache_dir": None,
         }
         self.settings = Settings(**{**defaults, **settings})
         self.recorder = Recorder()

@@ -72,7 +72,7 @@ class Preflight:
 
     def _backend_cache(self) -> None:
         directory = self.settings.backend_cache_dir
-        if directory is None:
+        if directory is None or self.settings.backend == "eager":
             return
         try:
             directory.mkdir(parents=True, exist_ok=True)

@@ -78,9 +78,15 @@ class Settings(BaseSettings):
     inpaint: str | None = Field(None, description="Directory or hub id of the inpaint decoder.")
     controlnet: str | None = Field(None, description="Directory or hub id of the ControlNet decoder.")
     depth_model: str | None = Field(None, description="Directory or hub id of a depth-estimation model.")
-    cache_dir: Path = Field(Path("~/.cache/kandinsky-grpc"), description="Where built checkpoints are kept.")
+    cache_dir: Path = Field(
+        Path("~/.cache/kandinsky-grpc"),
+        validate_default=True,
+        description="Where built checkpoints are kept.",
+    )
     backend_cache_dir: Path | None = Field(
-        None, description="Where backends keep compiled networks for the next start; default: nowhere."
+        Path("~/.cache/kandinsky-grpc/backends"),
+        validate_default=True,
+        description="Where backends keep compiled networks for the next start; 'null': nowhere.",
     )
 
     device: str = Field("auto", description="torch device; auto is cuda when there is one, else cpu.")
@@ -184,6 +190,11 @@ class Settings(BaseSettings):
             f"on {host!r} everyone on the way could read {secrets}: give tls_certificate and tls_key, or say "
             "insecure when something else encrypts"
         )
+
+    @field_validator("cache_dir", "backend_cache_dir")
+    @classmethod
+    def _home_is_spelt_out(cls, directory: Path | None) -> Path | None:
+        return directory.expanduser() if directory else None
 
     @field_validator("buckets")
     @classmethod
