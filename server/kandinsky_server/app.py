@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -98,7 +99,7 @@ class App:
             model=self.model,
             name=self.settings.model or ("" if _overrides(self.settings).given() else "embedded"),
             limits=self.limits,
-            backends=available_backends(self.backend_options, self.device),
+            backends=functools.cache(lambda: available_backends(self.backend_options, self.device)),
             device=str(self.device),
             dtype=self.settings.dtype,
         )

@@ -15,7 +15,7 @@ from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage, Pri
 from kandinsky_server.diffusion.source import Sources, resolve
 from kandinsky_server.engine.trajectory import LaneKey
 
-CHECK_ROWS = (1, 2, 4)
+CHECK_ROWS = 4
 
 MAX_SINGLE_ROWS = 8
 """For networks that are called once a request: enough to share, little enough to fit."""
@@ -35,9 +35,12 @@ class Part:
     shape: Callable[[int], BatchShape]
     steps: bool = False
 
-    def warm_shapes(self, rows: Iterable[int]) -> list[BatchShape]:
-        """What it is warmed up with and held to eager on: of ``rows``, those that its batches reach."""
-        return [self.shape(count) for count in rows if self.steps or count <= MAX_SINGLE_ROWS]
+    def warm_shapes(self, most: int) -> list[BatchShape]:
+        """What it is warmed up with and held to eager on: one row, and the most that batches have.
+
+        Networks that are called once a request are seldom called with more than two.
+        """
+        return [self.shape(1), self.shape(most if self.steps else min(most, 2))]
 
 
 def prior_parts(stage: PriorStage) -> list[Part]:

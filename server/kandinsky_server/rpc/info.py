@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kandinsky_api.v1 import server_pb2
@@ -18,12 +18,12 @@ from kandinsky_server.rpc.respond import duration, versions
 
 @dataclass(frozen=True)
 class InfoSource:
-    """Where the answer comes from; ``model`` fills up while it loads."""
+    """Where the answer comes from; ``model`` fills up while it loads, ``backends`` takes its time when first asked."""
 
     model: Model
     name: str
     limits: Limits
-    backends: Sequence[BackendStatus]
+    backends: Callable[[], Sequence[BackendStatus]]
     device: str
     dtype: str
     started: float = field(default_factory=time.monotonic)
@@ -54,7 +54,7 @@ class InfoSource:
             ),
             backends=[
                 server_pb2.BackendInfo(name=b.name, available=b.available, reason=b.reason, hint=b.hint)
-                for b in self.backends
+                for b in self.backends()
             ],
             versions=versions(),
             device=self.device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -146,7 +147,7 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         self, request: server_pb2.GetServerInfoRequest, context: Any
     ) -> server_pb2.GetServerInfoResponse:
         """See server.proto. Answers while the model is loading, too."""
-        return self.face.info.response()
+        return await asyncio.to_thread(self.face.info.response)
 
     async def Estimate(
         self, request: server_pb2.EstimateRequest, context: Any
