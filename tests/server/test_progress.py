@@ -77,14 +77,14 @@ def test_no_previews_unless_asked_for(client: Kandinsky, pair: EmbeddingPair) ->
 
 
 def previews_read(server: RunningServer, pair: EmbeddingPair, reads_late: bool) -> int:
-    """Previews of 12 images that arrive; a late reader begins when all is done.
+    """Previews of 10 images that arrive; a late reader begins when all is done.
 
     Its channel takes in no more than it must: otherwise the transport reads on its own.
     """
     options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16 * 1024)]
     request = image_pb2.DecodeRequest(
         embeddings=[pair.to_message()],
-        sampling={"seed": 1, "step_count": 60, "guidance_scale": 1.0, "image_count": 12},
+        sampling={"seed": 1, "step_count": 40, "guidance_scale": 1.0, "image_count": 10},
         options={"preview_interval_steps": 1, "progress_interval_steps": 0},
     )
     with grpc.insecure_channel(server.target, options) as channel:
@@ -93,7 +93,7 @@ def previews_read(server: RunningServer, pair: EmbeddingPair, reads_late: bool) 
         while reads_late and server.app.engine.active:
             time.sleep(0.05)
         kinds = [response.WhichOneof("event") for response in responses]
-    assert kinds.count("image") == 12
+    assert kinds.count("image") == 10
     return kinds.count("preview")
 
 
