@@ -19,6 +19,7 @@ from kandinsky_client import Kandinsky
 from prometheus_client.parser import text_string_to_metric_families
 
 POLL_SECONDS = 0.02
+ANSWER_SECONDS = 5.0
 STOP_SECONDS = 30.0
 
 
@@ -92,11 +93,14 @@ class ServerProcess:
         serving = health_pb2.HealthCheckResponse.SERVING
         with grpc.insecure_channel(self.target) as channel:
             check = health_pb2_grpc.HealthStub(channel).Check
-            try:
-                while check(health_pb2.HealthCheckRequest()).status != serving:
-                    time.sleep(POLL_SECONDS)
-            except grpc.RpcError as error:
-                raise ServerFailed(self._last_words()) from error
+            while True:
+                try:
+                    if check(health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS).status == serving:
+                        return
+                except grpc.RpcError as error:
+                    if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED:
+                        raise ServerFailed(self._last_words()) from error
+                time.sleep(POLL_SECONDS)
 
     def _last_words(self) -> str:
         self._process.wait()
