@@ -10,39 +10,50 @@ from benchmarks.process import ServerFailed, ServerProcess
 from benchmarks.setting import Setting
 from benchmarks.versus import compare
 
-BACKENDS = ("eager", "openvino", "compiled")
+COMPILED_FLAGS = ("--buckets", "[16]")
+"""One row count: on a CPU each takes about a minute to compile for a UNet, and padding costs little beside that."""
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
-    """Each part skips, and says why, when a backend cannot serve here."""
-    for backend in BACKENDS:
-        yield from _starts(setting, backend)
-    yield _gain(setting, "openvino", "naive", setting.naive, at_least(2.5))
-    for backend, bar in (("openvino", at_least(1.3)), ("compiled", at_least(1.2))):
-        yield _gain(setting, backend, "eager", lambda: setting.ours(backend="eager"), bar)
+    """Each backend's starts, then what it gains; a backend that cannot serve here says why."""
+    with tempfile.TemporaryDirectory() as cache:
+        kept = ("--backend-cache-dir", cache)
+        yield from _starts(setting, "eager", *kept)
+        yield from _starts(setting, "openvino", *kept)
+        yield _gain(setting, "openvino", "naive", setting.naive, at_least(2.5), *kept)
+        yield _gain(setting, "openvino", "eager", lambda: _eager(setting), at_least(1.3), *kept)
+        yield from _starts(setting, "compiled", *kept, *COMPILED_FLAGS)
+        yield _gain(
+            setting, "compiled", "eager", lambda: _eager(setting), at_least(1.2), *kept, *COMPILED_FLAGS
+        )
 
 
-def _gain(setting: Setting, backend: str, other: str, start: Callable[[], ServerProcess], bar: Bar) -> Figure:
+def _eager(setting: Setting) -> ServerProcess:
+    return setting.ours(backend="eager")
+
+
+def _gain(
+    setting: Setting, backend: str, other: str, start: Callable[[], ServerProcess], bar: Bar, *flags: str
+) -> Figure:
     """Images a second over those of another server."""
     name, command = f"{backend} over {other}", setting.command("backends")
     try:
-        with setting.ours(backend=backend) as ours, start() as theirs:
+        with setting.ours(*flags, backend=backend) as ours, start() as theirs:
             result = compare(setting, ours, theirs)
     except ServerFailed as error:
         return Figure(name, bar, [], "x", command, str(error))
     return Figure(name, bar, result.ratios, "x", command, result.note)
 
 
-def _starts(setting: Setting, backend: str) -> Iterator[Figure]:
+def _starts(setting: Setting, backend: str, *flags: str) -> Iterator[Figure]:
     """From an empty cache to SERVING, and what the second start saves with what the first one kept."""
     command = setting.command("backends")
-    with tempfile.TemporaryDirectory() as cache:
-        try:
-            first, first_load = _start(setting, backend, cache)
-            second, second_load = _start(setting, backend, cache)
-        except ServerFailed as error:
-            yield Figure(f"cold start, {backend}", None, [], " s", command, str(error))
-            return
+    try:
+        first, first_load = _start(setting, backend, *flags)
+        second, second_load = _start(setting, backend, *flags)
+    except ServerFailed as error:
+        yield Figure(f"cold start, {backend}", None, [], " s", command, str(error))
+        return
     note = f"{second:.1f} s with a warm cache; loading and preparing {first_load:.1f} s, then {second_load:.1f} s"
     yield Figure(f"cold start, {backend}", None, [first], " s", command, note)
     if backend == "compiled":
@@ -51,7 +62,7 @@ def _starts(setting: Setting, backend: str) -> Iterator[Figure]:
         )
 
 
-def _start(setting: Setting, backend: str, cache: str) -> tuple[float, float]:
+def _start(setting: Setting, backend: str, *flags: str) -> tuple[float, float]:
     """Seconds to SERVING, and of those the seconds that stages took to load and prepare."""
-    with setting.ours("--backend-cache-dir", cache, backend=backend) as server:
+    with setting.ours(*flags, backend=backend) as server:
         return server.start_seconds, server.metrics()["kandinsky_model_load_seconds"]

@@ -32,8 +32,8 @@ def compare(setting: Setting, ours: ServerProcess, theirs: ServerProcess) -> Com
     comparison = Comparison([], [])
     for server in (ours, theirs):
         images_per_second(server, jobs(8))
-    for _ in range(setting.scaled(5, 2)):
-        work = jobs(setting.scaled(80, 16))
+    for _ in range(setting.scaled(3, 2)):
+        work = jobs(setting.scaled(48, 16))
         comparison.ours.append(images_per_second(ours, work))
         comparison.theirs.append(images_per_second(theirs, work))
     return comparison
