@@ -559,7 +559,7 @@ class GenerateRequest(_message.Message):
     negative_prompt: _builtins.str
     """What the pictures are guided away from, as in PriorRequest."""
     prior_step_count: _builtins.int
-    """Denoising steps of the prior, 1 to Limits.step_count. Default 25."""
+    """Denoising steps of the prior, as in PriorRequest. Default 25."""
     prior_guidance_scale: _builtins.float
     """Classifier-free guidance of the prior, 0 to 100. Default 4."""
     strength: _builtins.float

@@ -43,7 +43,7 @@ class PriorRequest(_message.Message):
     seed: _builtins.int
     """The seed of the first result; result k uses seed + k. Not negative. Unset: drawn, and returned in the receipt."""
     step_count: _builtins.int
-    """Denoising steps, 1 to Limits.step_count. Default 25."""
+    """Denoising steps, 1 to Limits.step_count, and at least as many as the scheduler needs (UnCLIP: 2). Default 25."""
     guidance_scale: _builtins.float
     """Classifier-free guidance, 0 to 100; 1 and below is unguided. Default 4."""
     strength: _builtins.float
@@ -180,7 +180,7 @@ class InterpolateRequest(_message.Message):
     Not negative. Unset: drawn.
     """
     step_count: _builtins.int
-    """Denoising steps of each text condition, 1 to Limits.step_count. Default 25."""
+    """Denoising steps of each text condition, as in PriorRequest. Default 25."""
     guidance_scale: _builtins.float
     """Classifier-free guidance of each text condition, 0 to 100. Default 4."""
     @_builtins.property
