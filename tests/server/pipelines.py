@@ -12,7 +12,7 @@ from tests.oracle import Embeddings, Oracle
 
 PROMPT = "a red cat in the house"
 OTHER_PROMPT = "a robot on the square"
-"""What nothing but Interpolate asks for: the prior cache must not answer it."""
+"""What nothing but Interpolate asks for, so that Prior's cached results do not answer it."""
 SEED = 40
 STEPS = 4
 STRENGTH = 0.6

@@ -1,10 +1,10 @@
 """The answer does not depend on who else is in the batch."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from kandinsky_client import Kandinsky
 
 from tests.harness import RunningServer
 from tests.oracle import oracle
@@ -20,21 +20,28 @@ CASES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def forgetful(tiny_model: Path) -> Iterator[RunningServer]:
+    """A server without a prior cache: what it answers, it computed in company."""
+    with RunningServer(tiny_model, prior_cache_size=0) as running:
+        yield running
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("pipeline", "variant"), CASES, ids=[f"{pipeline.__name__}-{variant}" for pipeline, variant in CASES]
 )
 def test_answer_equals_the_pipelines_in_company(
-    server: RunningServer, client: Kandinsky, tiny_model: Path, pipeline: Pipeline, variant: Variant
+    forgetful: RunningServer, tiny_model: Path, pipeline: Pipeline, variant: Variant
 ) -> None:
     reference = oracle(tiny_model)
     pair = sendable(pair_of(reference, Variant()))[0]
     case = pipeline(reference, variant)
-    with company(client, pair):
-        before = len(server.recorder.steps)
-        strangers = {name for report in server.recorder.steps[-100:] for name in riders(report)}
+    with forgetful.client() as client, company(client, pair):
+        before = len(forgetful.recorder.steps)
+        strangers = {name for report in forgetful.recorder.steps[-100:] for name in riders(report)}
         served = case.served(client)
-        reports = server.recorder.steps[before:]
+        reports = forgetful.recorder.steps[before:]
     shared = [
         report
         for report in reports
