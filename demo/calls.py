@@ -116,6 +116,12 @@ def controlnet(album: Album) -> None:
     )
 
 
+def ask_the_server(album: Album) -> None:
+    """What the server is, and what a call would cost."""
+    assert all(stage.loaded for stage in album.client.info().stages)
+    assert album.client.estimate.decode(album.circle, step_count=STEPS).trajectory_count == 1
+
+
 CALLS: tuple[tuple[str, str, Callable[[Album], None]], ...] = (
     ("Generate", f"{len(PROMPTS)} prompts", generate),
     ("Prior, Decode", "one embedding, five images", prior_and_decode),
@@ -123,4 +129,5 @@ CALLS: tuple[tuple[str, str, Callable[[Album], None]], ...] = (
     ("Img2Img", "four strengths, one call each", img2img),
     ("Inpaint", "with and without pasting", inpaint),
     ("ControlNet", "a hint, and depth_from", controlnet),
+    ("GetServerInfo, Estimate", "no pictures", ask_the_server),
 )
