@@ -1,26 +1,26 @@
-"""What a request leaves in the log."""
+"""What a request leaves in the log of a real process."""
 
 import json
 from pathlib import Path
 
 import pytest
+from kandinsky_client import Kandinsky
 
-from tests.harness import RunningServer
+from tests.server.process import Process
+
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("log_prompts", [False, True])
-def test_prompts_are_logged_only_when_asked_for(
-    tiny_model: Path, capfd: pytest.CaptureFixture[str], log_prompts: bool
-) -> None:
-    from kandinsky_server import logs
-
-    with RunningServer(prior=str(tiny_model / "prior"), log_prompts=log_prompts, log_format="json") as server:
-        logs.configure(server.settings)
-        with server.client() as client:
+@pytest.mark.parametrize("flags", [(), ("--log-prompts",)])
+def test_prompts_are_logged_only_when_asked_for(tiny_model: Path, flags: tuple[str, ...]) -> None:
+    prior = tiny_model / "prior"
+    with Process(tiny_model, "--model=null", f"--prior={prior}", "--log-format=json", *flags) as server:
+        with Kandinsky(server.target("serving"), timeout=60) as client:
             client.prior("a secret wish", step_count=2)
-        server.run(server.app.drain())
-    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if '"event": "request"' in line]
+        server.terminate()
+        assert server.wait() == 0
+    lines = [json.loads(line) for line in server.errors if '"event": "request"' in line]
     assert [line["rpc"] for line in lines] == ["Prior"]
-    assert lines[0].get("prompts") == (["a secret wish"] if log_prompts else None)
+    assert lines[0].pop("prompts", None) == (["a secret wish"] if flags else None)
     assert lines[0]["request_id"]
-    assert "secret" not in json.dumps({**lines[0], "prompts": None})
+    assert "secret" not in json.dumps(lines)
