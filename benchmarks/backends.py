@@ -10,9 +10,6 @@ from benchmarks.process import ServerFailed, ServerProcess
 from benchmarks.setting import Setting
 from benchmarks.versus import compare
 
-COMPILED_FLAGS = ("--buckets", "[16]")
-"""One row count: on a CPU each takes about a minute to compile for a UNet, and padding costs little beside that."""
-
 
 def measure(setting: Setting) -> Iterator[Figure]:
     """Each backend's starts, then what it gains; a backend that cannot serve here says why."""
@@ -22,10 +19,8 @@ def measure(setting: Setting) -> Iterator[Figure]:
         yield from _starts(setting, "openvino", *kept)
         yield _gain(setting, "openvino", "naive", setting.naive, at_least(2.5), *kept)
         yield _gain(setting, "openvino", "eager", lambda: _eager(setting), at_least(1.3), *kept)
-        yield from _starts(setting, "compiled", *kept, *COMPILED_FLAGS)
-        yield _gain(
-            setting, "compiled", "eager", lambda: _eager(setting), at_least(1.2), *kept, *COMPILED_FLAGS
-        )
+        yield from _starts(setting, "compiled", *kept)
+        yield _gain(setting, "compiled", "eager", lambda: _eager(setting), at_least(1.2), *kept)
 
 
 def _eager(setting: Setting) -> ServerProcess:

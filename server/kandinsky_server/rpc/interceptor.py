@@ -135,10 +135,11 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         except Exception as error:
             failure = self._failure(error, call)
             code, reason = code_of(failure), failure.reason
-            status = rpc_status.to_status(status_of(failure))
-            await context.abort(status.code, status.details, (*status.trailing_metadata, *trailer))
         finally:
             self._account(call, code, reason)
+        # After the accounts: whoever sees the answer sees them too.
+        status = rpc_status.to_status(status_of(failure))
+        return await context.abort(status.code, status.details, (*status.trailing_metadata, *trailer))
 
     def _count(self, call: Call, response: Any) -> None:
         """Takes note of what was sent."""
