@@ -10,6 +10,7 @@ from kandinsky_server.engine.run import Update
 from kandinsky_server.engine.ticket import HIGH, LOW, Ticket
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import (
+    BackendFailed,
     DeadlineExceeded,
     InternalFailure,
     NonFinite,
@@ -209,3 +210,14 @@ async def test_stopping_fails_what_has_not_finished(gate: Gate) -> None:
     [failure] = await results([run])
     assert isinstance(failure, ServingError)
     assert run.trajectory.step == 1
+
+
+async def test_a_step_that_failed_for_all_leaves_no_cost_behind(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(values: Tensor) -> tuple[Tensor]:
+        raise RuntimeError("no")
+
+    async with running(adder(broken)) as engine:
+        assert [type(end) for end in await results(submit_all(engine, [Count()]))] == [BackendFailed]
+        assert not engine.cost.measured(Count().lane)
+        assert engine.cost.step_seconds(Count().lane, 2) > 0
+    assert "network adder failed" in caplog.text

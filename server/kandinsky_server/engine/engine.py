@@ -164,7 +164,8 @@ class Engine:
                 self._advance(run, outputs)
         riders = tuple((run.ticket, run.trajectory.step) for run in runs)
         seconds = time.monotonic() - started
-        self.cost.observe(lane.key, rows, seconds)
+        if rows:  # a call that failed for every run says nothing of the cost
+            self.cost.observe(lane.key, rows, seconds)
         report = StepReport(lane.key, network.stage, network.backend, rows, network_seconds, seconds, riders)
         for observer in self.observers:
             observer.on_step(report)
