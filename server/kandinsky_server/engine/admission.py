@@ -59,8 +59,8 @@ class Admission:
             raise Draining(
                 "this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS
             )
-        prediction = self.predict(loads, ticket)
         self._check_room(ticket, len(loads))
+        prediction = self.predict(loads, ticket)
         if ticket.deadline is not None and prediction.measured:
             left = ticket.deadline - time.monotonic()
             if prediction.finish > left:

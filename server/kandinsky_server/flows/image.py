@@ -15,7 +15,7 @@ from kandinsky_server.diffusion.decoder import Conditions, DecoderTrajectory, de
 from kandinsky_server.engine.forecast import Load
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import ImageReady, Receipt, Timings
-from kandinsky_server.flows.requests import Embeddings, Floats, ImageRequest, image_seeded
+from kandinsky_server.flows.requests import Embeddings, Floats, ImageRequest, seeded
 from kandinsky_server.flows.session import Runtime, Session, to_device
 
 
@@ -75,7 +75,7 @@ async def post_image(
     session: Session, request: ImageRequest, material: Material, pair: Embeddings, index: int
 ) -> None:
     """Makes and posts image ``index``."""
-    stage, sampling = material.stage, image_seeded(request.sampling, index)
+    stage, sampling = material.stage, seeded(request.sampling, index)
     conditions = replace(
         material.conditions,
         positive=to_device(pair.positive, stage),

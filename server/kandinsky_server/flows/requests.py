@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from kandinsky_server.diffusion.decoder import DecoderSampling
 from kandinsky_server.diffusion.prior import PriorSampling
 
 Floats = NDArray[np.float32]
+Sampling = TypeVar("Sampling", PriorSampling, DecoderSampling)
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,6 @@ class GenerateRequest:
     image: ImageRequest
 
 
-def seeded(sampling: PriorSampling, index: int) -> PriorSampling:
+def seeded(sampling: Sampling, index: int) -> Sampling:
     """The sampling of result ``index``."""
-    return replace(sampling, seed=sampling.seed + index)
-
-
-def image_seeded(sampling: DecoderSampling, index: int) -> DecoderSampling:
-    """The sampling of image ``index``."""
     return replace(sampling, seed=sampling.seed + index)

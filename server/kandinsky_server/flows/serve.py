@@ -49,7 +49,7 @@ async def serve(runtime: Runtime, request: Request, ticket: Ticket) -> AsyncGene
         ServingError: what ended it other than success.
     """
     prediction = runtime.admission.admit(ticket, loads_of(runtime, request))
-    session = Session(runtime, ticket, _watch(request))
+    session = Session(runtime, ticket, watch_of(request))
     embeddings = images = 0
     try:
         yield Queued(prediction.position, prediction.start, prediction.finish)
@@ -75,7 +75,8 @@ def _work(session: Session, request: Request) -> Callable[[], Awaitable[None]]:
             return lambda: serve_generate(session, request)
 
 
-def _watch(request: Request) -> Watch:
+def watch_of(request: Request) -> Watch:
+    """What the client wants to see on the way."""
     return request.prior.watch if isinstance(request, GenerateRequest) else request.watch
 
 
