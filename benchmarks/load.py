@@ -6,17 +6,21 @@ import io
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, cycle
+from itertools import chain, count, cycle
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL.Image
 from kandinsky_client import EmbeddingPair, Kandinsky
+from kandinsky_client.methods import Methods
 
 from benchmarks.process import ServerProcess
+
+T = TypeVar("T")
 
 CLIENTS = 8
 RPCS = {"decode": 6, "img2img": 3, "prior": 1}
@@ -40,13 +44,16 @@ class Job:
 
     def run(self, client: Kandinsky, material: Material) -> int:
         """Asks, waits, and returns the number of images."""
+        results = self.ask(client, material)
+        return 0 if self.rpc == "prior" else len(results)
+
+    def ask(self, methods: Methods[Any, Any], material: Material) -> Any:
+        """Makes the call on a client, or on its estimates."""
         if self.rpc == "prior":
-            client.prior("a red circle", **self._sampling)
-            return 0
+            return methods.prior("a red circle", **self._sampling)
         if self.rpc == "img2img":
-            images = client.img2img(material.pair, material.image, strength=self.strength, **self._sampling)
-            return len(images)
-        return len(client.decode(material.pair, **self._sampling))
+            return methods.img2img(material.pair, material.image, strength=self.strength, **self._sampling)
+        return methods.decode(material.pair, **self._sampling)
 
     @property
     def _sampling(self) -> dict[str, float]:
@@ -85,25 +92,27 @@ def jobs(number: int, order: int = 0) -> list[Job]:
 
 def images_per_second(server: ServerProcess, work: Sequence[Job]) -> float:
     """Lets ``CLIENTS`` clients take the requests one by one until all are answered."""
-    queue, taking = iter(work), threading.Lock()
     with server.client() as client:
         material = Material.of(client)
+    started = time.monotonic()
+    images = shared_out(server, work, lambda client, job: job.run(client, material))
+    return sum(images) / (time.monotonic() - started)
+
+
+def shared_out(server: ServerProcess, work: Sequence[Job], answer: Callable[[Kandinsky, Job], T]) -> list[T]:
+    """Lets each of ``CLIENTS`` clients take the next request when it has its answer; returns what ``answer`` does."""
+    queue, taking = iter(work), threading.Lock()
 
     def take() -> Job | None:
         with taking:
             return next(queue, None)
 
-    def drain(_: int) -> int:
-        images = 0
+    def drain(_: int) -> list[T]:
         with server.client() as client:
-            while job := take():
-                images += job.run(client, material)
-        return images
+            return [answer(client, job) for job in iter(take, None)]
 
-    started = time.monotonic()
     with ThreadPoolExecutor(CLIENTS) as clients:
-        images = sum(clients.map(drain, range(CLIENTS)))
-    return images / (time.monotonic() - started)
+        return list(chain.from_iterable(clients.map(drain, range(CLIENTS))))
 
 
 @contextmanager
