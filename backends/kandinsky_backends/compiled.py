@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
+from kandinsky_backends.buckets import BucketPlan
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.parity import device_of
@@ -84,7 +86,7 @@ class CompiledNetwork:
     def __init__(self, module: nn.Module, buckets: Sequence[int]) -> None:
         self._eager = EagerNetwork(module)
         self._buckets = tuple(buckets)
-        self._compiled_signatures: set[Signature] = set()
+        self._plans: dict[Signature, BucketPlan] = {}
         self._cuda = device_of(module).type == "cuda"
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._compiled = torch.compile(
@@ -97,28 +99,41 @@ class CompiledNetwork:
         buckets = [bucket for i, bucket in enumerate(self._buckets) if i == 0 or self._buckets[i - 1] < most]
         samples = dict.fromkeys((shape.samples, shape.dtypes) for shape in shapes)
         for sample, dtypes in samples:
+            seconds = {}
             for bucket in buckets:
                 logger.info("Compiling the %s network for %d rows of %s.", role, bucket, sample[0])
                 inputs = BatchShape(bucket, sample, dtypes).random_inputs(device_of(self._eager.module))
-                self._compiled_signatures.add(_signature(inputs))
-                # Twice: CUDA graphs are recorded by the second call.
-                self(*inputs)
-                self(*inputs)
-        self._buckets = tuple(buckets)
+                seconds[bucket] = self._seconds(inputs)
+            self._plans[_signature(inputs)] = BucketPlan(seconds)
+
+    @torch.no_grad()
+    def _seconds(self, inputs: tuple[Tensor, ...]) -> float:
+        """What one call takes, once compiled; CUDA graphs are recorded by the second call."""
+        timings = []
+        for _ in range(4):
+            began = time.perf_counter()
+            self._run(inputs, len(inputs[0]))
+            if self._cuda:
+                torch.cuda.synchronize()
+            timings.append(time.perf_counter() - began)
+        return min(timings[2:])
 
     @torch.no_grad()
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Pads the rows to a bucket, in several calls where they are more than the largest one."""
-        if _signature(inputs) not in self._compiled_signatures:
+        """Covers the rows with compiled buckets, the last one padded where that is the quickest way."""
+        plan = self._plans.get(_signature(inputs))
+        if plan is None:
             return self._eager(*inputs)
-        parts = [self._run(part) for part in _split(inputs, self._buckets[-1])]
+        parts, start = [], 0
+        for bucket in plan(len(inputs[0])):
+            parts.append(self._run(tuple(tensor[start : start + bucket] for tensor in inputs), bucket))
+            start += bucket
         return (
             parts[0] if len(parts) == 1 else tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
         )
 
-    def _run(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def _run(self, inputs: tuple[Tensor, ...], bucket: int) -> tuple[Tensor, ...]:
         rows = len(inputs[0])
-        bucket = next(bucket for bucket in self._buckets if bucket >= rows)
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         outputs = self._compiled(*(self._padded(tensor, bucket) for tensor in inputs))
         # A CUDA graph writes its next outputs into the same memory.
@@ -136,9 +151,3 @@ class CompiledNetwork:
 def _signature(inputs: Sequence[Tensor]) -> Signature:
     """What a program is compiled for, apart from the rows."""
     return tuple((tuple(tensor.shape[1:]), tensor.dtype) for tensor in inputs)
-
-
-def _split(inputs: tuple[Tensor, ...], rows: int) -> Iterator[tuple[Tensor, ...]]:
-    """Pieces of ``inputs`` of at most ``rows`` rows."""
-    for start in range(0, len(inputs[0]), rows):
-        yield tuple(tensor[start : start + rows] for tensor in inputs)
