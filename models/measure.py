@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 
 import numpy as np
 import scenes
+import torch
+import torch.nn.functional as F
 from scenes import CENTERS, COLORS, PALETTE, RADII, SHAPES, Scene
 
-TEMPLATE_SIDE = 48
+FIT_SIDE = 64  # the side that shapes are compared at, in pixels
+LEAST_PIXELS = 12  # fewer are noise, not a shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +24,7 @@ class Reading:
     background: str
     color_rgb: tuple[float, float, float]  # 0..255
     mask: np.ndarray  # (height, width) bool
+    likeness: float  # how well the nearest drawing covers what was seen, 0..1
 
     def matches(self, scene: Scene, attribute: str) -> bool:
         """Whether one attribute was read as `scene` has it."""
@@ -32,17 +38,18 @@ def nearest_color(rgb: np.ndarray) -> str:
     return COLORS[int(((np.array(list(PALETTE.values())) - rgb) ** 2).sum(1).argmin())]
 
 
-def shape_mask(picture: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    """Pixels nearer to the shape's colour than to the ground, (height, width) bool.
+def coverage(picture: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """How far each pixel is from the ground's colour to the shape's, (height, width) in [0, 1].
 
-    The shape's colour is the median over the pixels that differ most from the ground.
+    The shape's colour is the median over the pixels that differ most from the ground. All 0: no shape.
     """
     distance = np.sqrt(((picture - ground) ** 2).sum(2))
     far = distance > max(40.0, 0.5 * np.percentile(distance, 99))
-    if far.sum() < 12:
-        return np.zeros(distance.shape, bool)
+    if far.sum() < LEAST_PIXELS:
+        return np.zeros(distance.shape)
     away = np.median(picture[far], 0) - ground
-    return (picture - ground) @ away / (away @ away) > 0.5
+    share: np.ndarray = ((picture - ground) @ away / (away @ away)).clip(0, 1)
+    return share
 
 
 def extent(mask: np.ndarray) -> tuple[float, float, float, float]:
@@ -57,53 +64,68 @@ def extent(mask: np.ndarray) -> tuple[float, float, float, float]:
     return float(left), float(top), float(right), float(bottom)
 
 
-def templates() -> np.ndarray:
-    """Each shape filling its box, (shapes, TEMPLATE_SIDE**2) bool."""
-    axis = np.linspace(-1, 1, TEMPLATE_SIDE * 2 + 1)[1::2]
-    where = np.rint((axis / scenes.FIELD_REACH + 1) / 2 * (scenes.distance_fields().shape[-1] - 1)).astype(
-        int
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """The drawing that comes nearest to a picture's coverage."""
+
+    shape: str
+    radius: float  # canvas pixels
+    center: tuple[float, float]  # x, y in canvas pixels
+    likeness: float  # soft intersection over union, 0..1
+
+
+def candidates(radius: float, center: np.ndarray, reach: float, shift: float) -> scenes.Drawing:
+    """Every shape at radii `reach` (relative) and centres `shift` (pixels) around a guess, five by three by three."""
+    grid = itertools.product(
+        range(len(SHAPES)), np.linspace(1 - reach, 1 + reach, 5), (-shift, 0.0, shift), (-shift, 0.0, shift)
     )
-    fields = scenes.distance_fields()[:, 0].numpy()[:, where][:, :, where]
-    return (fields < 0).reshape(len(SHAPES), -1)
+    shape, scale, right, down = (torch.tensor(column) for column in zip(*grid, strict=True))
+    blank = torch.zeros(len(shape), 3)
+    where = torch.tensor(center) + torch.stack([right, down], 1)
+    return scenes.Drawing(shape, blank, blank, (radius * scale).float(), where.float())
 
 
-TEMPLATES = templates()
+def fit(seen: np.ndarray) -> Fit:
+    """Draw all shapes at and around the place of `seen`, (side, side) in [0, 1], and keep the likest.
 
-
-def match_shape(mask: np.ndarray) -> tuple[str, float]:
-    """The shape whose template overlaps the mask's box best, and that intersection over union."""
-    left, top, right, bottom = extent(mask)
-    grid = (np.arange(TEMPLATE_SIDE) + 0.5) / TEMPLATE_SIDE
-    rows = (top + grid * (bottom - top)).astype(int)
-    columns = (left + grid * (right - left)).astype(int)
-    seen = mask[np.ix_(rows, columns)].reshape(-1)
-    overlap = (TEMPLATES & seen).sum(1) / (TEMPLATES | seen).sum(1)
-    return SHAPES[int(overlap.argmax())], float(overlap.max())
+    A coarse search, and a fine one around its winner. Blurred tips and corners count for the little they cover.
+    """
+    left, top, right, bottom = extent(seen > 0.5)
+    scale = scenes.CANVAS / seen.shape[1]
+    center = np.array([left + right, top + bottom]) / 2 * scale
+    radius = float(np.sqrt((right - left) * (bottom - top)) / 2 * scale)
+    target = F.interpolate(torch.from_numpy(seen).float()[None, None], (FIT_SIDE, FIT_SIDE), mode="area")
+    for reach, shift in ((0.2, 2.0), (0.05, 0.7)):
+        drawing = candidates(radius, center, reach, shift)
+        drawn = scenes.masks(drawing, FIT_SIDE)
+        likeness = torch.minimum(drawn, target).sum((1, 2, 3)) / torch.maximum(drawn, target).sum((1, 2, 3))
+        best = int(likeness.argmax())
+        radius, center = float(drawing.radius[best]), drawing.center[best].numpy().astype(float)
+    x, y = center.tolist()
+    return Fit(SHAPES[int(drawing.shape[best])], radius, (x, y), float(likeness[best]))
 
 
 def read(picture: np.ndarray) -> Reading:
-    """Read one picture, (height, width, 3) uint8; sizes and places are relative to the picture's side."""
+    """Read one square picture, (side, side, 3) uint8; sizes and places are relative to its side."""
     pixels = picture.astype(np.float64)
     edges = (pixels[:3], pixels[-3:], pixels[3:-3, :3], pixels[3:-3, -3:])
     border = np.concatenate([edge.reshape(-1, 3) for edge in edges])
     ground = np.median(border, 0)
     background = nearest_color(ground)
-    mask = shape_mask(pixels, ground)
-    if mask.sum() < 12:
-        return Reading(None, background, (0.0, 0.0, 0.0), mask)
+    seen = coverage(pixels, ground)
+    mask = seen > 0.5
+    if mask.sum() < LEAST_PIXELS:
+        return Reading(None, background, (0.0, 0.0, 0.0), mask, 0.0)
     rgb = np.median(pixels[mask], 0)
-    left, top, right, bottom = extent(mask)
-    scale = scenes.CANVAS / picture.shape[1]
-    center = np.array([left + right, top + bottom]) / 2 * scale
-    radius = np.sqrt((right - left) * (bottom - top)) / 2 * scale
+    found = fit(seen)
     scene = Scene(
-        shape=match_shape(mask)[0],
+        shape=found.shape,
         color=nearest_color(rgb),
         background=background,
-        size=min(RADII, key=lambda size: abs(np.log(radius / RADII[size]))),
-        position=min(CENTERS, key=lambda place: float(((center - CENTERS[place]) ** 2).sum())),
+        size=min(RADII, key=lambda size: abs(np.log(found.radius / RADII[size]))),
+        position=min(CENTERS, key=lambda place: math.dist(found.center, CENTERS[place])),
     )
-    return Reading(scene, background, tuple(rgb.tolist()), mask)
+    return Reading(scene, background, tuple(rgb.tolist()), mask, found.likeness)
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import random
 
 import numpy as np
@@ -28,14 +29,14 @@ PALETTE = {
     "black": (18, 18, 18),
 }
 COLORS = tuple(PALETTE)
-RADII = {"small": 17.0, "medium": 24.5, "large": 35.0}
+RADII = {"small": 20.0, "medium": 28.0, "large": 39.0}
 SIZES = tuple(RADII)
 CENTERS = {
     "middle": (64.0, 64.0),
-    "left": (38.0, 64.0),
-    "right": (90.0, 64.0),
-    "top": (64.0, 38.0),
-    "bottom": (64.0, 90.0),
+    "left": (43.0, 64.0),
+    "right": (85.0, 64.0),
+    "top": (64.0, 43.0),
+    "bottom": (64.0, 85.0),
 }
 POSITIONS = tuple(CENTERS)
 ATTRIBUTES = {"shape": SHAPES, "color": COLORS, "background": COLORS, "size": SIZES, "position": POSITIONS}
@@ -80,13 +81,16 @@ class Scene:
         return tuple(words.index(getattr(self, name)) for name, words in ATTRIBUTES.items())
 
 
-def is_held_out(scene: Scene) -> bool:
-    """True for the eighth of all (shape, colour, background) triples that training never sees.
+@functools.cache
+def held_out_triples() -> frozenset[tuple[str, str, str]]:
+    """An eighth of all (shape, colour, background) triples, drawn at random: training never sees them."""
+    triples = [t for t in itertools.product(SHAPES, COLORS, COLORS) if t[1] != t[2]]
+    return frozenset(random.Random("held out").sample(triples, len(triples) // 8))
 
-    A Latin-square rule: every pair of the three attributes still occurs in training.
-    """
-    shape, color, background, *_ = scene.indices()
-    return (shape + 3 * color + 5 * background) % 8 == 0
+
+def is_held_out(scene: Scene) -> bool:
+    """Whether training never sees this shape in this colour on this background."""
+    return (scene.shape, scene.color, scene.background) in held_out_triples()
 
 
 def random_scene(rng: random.Random, *, held_out: bool = False) -> Scene:
@@ -147,7 +151,7 @@ def outline(shape: str) -> np.ndarray:
         )
     elif shape == "star":
         tips = np.arange(10) * np.pi / 5
-        reach = np.where(np.arange(10) % 2 == 0, 1.0, 0.42)
+        reach = np.where(np.arange(10) % 2 == 0, 1.0, 0.382)
         points = np.stack([reach * np.sin(tips), -reach * np.cos(tips)], 1)
     else:
         arm = 0.34
@@ -219,6 +223,13 @@ def lay_out(scenes: list[Scene], rng: random.Random) -> Drawing:
     return Drawing(
         index[:, 0], palette[index[:, 1]], palette[index[:, 2]], torch.tensor(radius), torch.tensor(center)
     )
+
+
+def recolor(drawing: Drawing, rows: torch.Tensor) -> None:
+    """Give the scenes where `rows`, (n,) bool, any two colours instead of the palette's."""
+    rows = rows[:, None]
+    drawing.color = torch.where(rows, torch.rand(rows.shape[0], 3), drawing.color)
+    drawing.background = torch.where(rows, torch.rand(rows.shape[0], 3), drawing.background)
 
 
 def masks(

@@ -28,6 +28,7 @@ WIDTH = 96
 WINDOW = 32  # tokens
 EYE = 64  # the side of the pictures the vision tower sees, in pixels
 BATCH = 32
+FREE_COLOR_SHARE = 0.4  # of the pictures have colours without a word, so that form is told apart from colour
 HEAD_WEIGHTS = {"shape": 4.0, "color": 1.0, "background": 1.0, "size": 1.0, "position": 1.0}
 HEAD_NOISE = 0.15  # of the embeddings' spread, added before the heads: keeps classes far apart
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -149,6 +150,7 @@ class ClipStage:
 
     name = "clip"
     learning_rate = 1e-3
+    matrix_rate = 0.02
     ema_decay = 0.995
 
     def __init__(self, seed: int, cache: Path) -> None:
@@ -184,8 +186,15 @@ class ClipStage:
         """
         rng = random.Random(f"{self.seed}/{step}")
         batch: list[Scene] = [scenes.random_scene(rng) for _ in range(BATCH)]
-        named = [scenes.random_named(rng) for _ in batch]
+        free = [rng.random() < FREE_COLOR_SHARE for _ in batch]
+        named = [
+            scenes.random_named(rng) - {"color", "background"} | {"shape"}
+            if any_color
+            else scenes.random_named(rng)
+            for any_color in free
+        ]
         drawing = scenes.lay_out(batch, rng)
+        scenes.recolor(drawing, torch.tensor(free))
         pictures = scenes.paint(drawing, scenes.masks(drawing, EYE))
         ids, mask = tokens(
             self.tokenizer, [scenes.caption(*row, rng) for row in zip(batch, named, strict=True)]
@@ -200,7 +209,9 @@ class ClipStage:
         logits = logits.masked_fill(also_true, -1e4)
         pairs = torch.arange(BATCH)
         contrast = (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
-        image_loss, right = self.read(image, truth, torch.ones_like(told))
+        visible = torch.ones_like(told)
+        visible[torch.tensor(free), 1:3] = False
+        image_loss, right = self.read(image, truth, visible)
         text_loss, _ = self.read(text, truth, told)
         calm = 0.01 * (image.square().mean() - 1).square()
         figures = dict(zip(self.heads, right, strict=True)) | {

@@ -11,7 +11,7 @@ from torch import nn
 
 from training import clip, gallery, hint, loop
 
-BATCH = 8
+BATCH = 24
 LATENT_SIDE = 16
 NO_EMBED_SHARE = 0.1
 EMBED_NOISE = 0.15  # of the embeddings' spread
@@ -73,11 +73,12 @@ def descend(kind: str, parent: dict[str, torch.Tensor]) -> UNet2DConditionModel:
 class DecoderStage:
     """One of the three UNets; `kind` is decoder, inpaint or controlnet."""
 
-    ema_decay = 0.995
+    ema_decay = 0.997
 
     def __init__(self, kind: str, seed: int, cache: Path, towers: clip.ClipStage) -> None:
         self.name = kind
         self.learning_rate = 1.5e-3 if kind == "decoder" else 8e-4
+        self.matrix_rate = 0.02 if kind == "decoder" else 0.01
         torch.manual_seed(seed)
         if kind == "decoder":
             self.model = build(kind)

@@ -44,6 +44,7 @@ class DepthStage:
 
     name = "depth"
     learning_rate = 3e-3
+    matrix_rate = 0.02
     ema_decay = 0.99
 
     def __init__(self, seed: int) -> None:
@@ -56,9 +57,8 @@ class DepthStage:
         """L1 to the drawn mask, on pictures half of which have colours the palette does not."""
         rng = random.Random(f"{self.seed}/depth/{step}")
         drawing = scenes.lay_out([scenes.random_scene(rng) for _ in range(BATCH)], rng)
-        free = torch.rand(BATCH, 1) < 0.5
-        drawing.color = torch.where(free, torch.rand(BATCH, 3), drawing.color)
-        drawing.background = torch.where(free, torch.rand(BATCH, 3), drawing.background)
+        free = torch.rand(BATCH) < 0.5
+        scenes.recolor(drawing, free)
         mask = scenes.masks(drawing, scenes.CANVAS)
         pictures = scenes.paint(drawing, mask)
         guess = self.model(pictures + 0.02 * torch.randn_like(pictures)).predicted_depth

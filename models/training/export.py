@@ -35,15 +35,13 @@ def load_averaged(model: nn.Module, cache: Path, stage: str, key: str) -> nn.Mod
 
 
 def load_movq(cache: Path, seed: int) -> VQModel:
-    """The trained MoVQ, its latents of mean 0 and spread 1, and polished if that was done."""
+    """The trained MoVQ, its latents of mean 0 and spread 1."""
     path, model = cache / "movq-finished.pt", movq.build().eval()
     if not path.exists():
         load_averaged(model, cache, "movq", "movq")
         print("movq:", movq.finish(model, seed))
         loop.save(path, model.state_dict())
     model.load_state_dict(torch.load(path, weights_only=True))
-    if (cache / "polish.pt").exists():
-        load_averaged(model, cache, "polish", "movq")
     return model.requires_grad_(False)
 
 

@@ -14,6 +14,8 @@ import torch
 from torch import distributed, nn
 from tqdm import tqdm
 
+from training import muon
+
 SAVE_EVERY_SECONDS = 100.0
 LONGEST_STEP_SECONDS = 20.0  # a longer one was a pause (SIGSTOP, a sleeping laptop) and is not counted
 
@@ -23,16 +25,28 @@ class Stage(Protocol):
 
     name: str
     modules: nn.ModuleDict
-    learning_rate: float
+    learning_rate: float  # AdamW's peak, for biases, norms, embeddings and thin matrices
+    matrix_rate: float  # Muon's peak, for all other weights
     ema_decay: float
 
     def loss(self, step: int, done: float) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss of one step, and figures for the log; `done` is the share of the budget already spent."""
 
 
-def learning_rate(peak: float, step: int, done: float) -> float:
-    """A warm-up of 50 steps, then half a cosine over the time budget down to 2% of the peak."""
-    return peak * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+def share_of_peak(step: int, done: float) -> float:
+    """Of the learning rates: a warm-up of 30 steps, then half a cosine over the time budget down to 2%."""
+    return min(1.0, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+
+def optimizers(stage: Stage, weights: list[nn.Parameter]) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices, AdamW for the rest."""
+    matrices = muon.matrices(stage.modules)
+    others = {id(w) for w in matrices}
+    rest = [w for w in weights if id(w) not in others]
+    return [
+        muon.Muon(matrices, lr=stage.matrix_rate),
+        torch.optim.AdamW(rest, lr=stage.learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
+    ]
 
 
 @torch.no_grad()
@@ -82,13 +96,15 @@ def train(stage: Stage, cache: Path, minutes: float) -> nn.ModuleDict:
     """Train (or go on training) a stage for `minutes` of running time in all; returns the average."""
     live, ema = stage.modules, copy.deepcopy(stage.modules).eval().requires_grad_(False)
     weights = [p for p in live.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=stage.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    both = optimizers(stage, weights)
+    peaks = [optimizer.defaults["lr"] for optimizer in both]
     step, spent, path = 0, 0.0, cache / f"{stage.name}.pt"
     if path.exists():
         state = load(cache, stage.name)
         live.load_state_dict(state["live"])
         ema.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(both, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         step, spent = state["step"], state["spent"]
     saved_at, mean, last = spent, None, time.monotonic()
     with tqdm(
@@ -96,16 +112,17 @@ def train(stage: Stage, cache: Path, minutes: float) -> nn.ModuleDict:
     ) as bar:
         while spent < minutes * 60:
             done = spent / (minutes * 60)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(stage.learning_rate, step, done)
+            for optimizer, peak in zip(both, peaks, strict=True):
+                optimizer.param_groups[0]["lr"] = peak * share_of_peak(step, done)
+                optimizer.zero_grad(set_to_none=True)
             torch.manual_seed(zlib.crc32(f"{stage.name}/{step}/{rank()}".encode()))
             loss, figures = stage.loss(step, done)
-            optimizer.zero_grad(set_to_none=True)
             loss.backward()
             now = time.monotonic()
             spent, last = pool(weights, spent + min(now - last, LONGEST_STEP_SECONDS)), now
             nn.utils.clip_grad_norm_(weights, 1.0)
-            optimizer.step()
+            for optimizer in both:
+                optimizer.step()
             average(ema, live, stage.ema_decay, step)
             step += 1
             mean = loss.item() if mean is None else 0.97 * mean + 0.03 * loss.item()
@@ -118,7 +135,7 @@ def train(stage: Stage, cache: Path, minutes: float) -> nn.ModuleDict:
                 state = {
                     "live": live.state_dict(),
                     "ema": ema.state_dict(),
-                    "optimizer": optimizer.state_dict(),
+                    "optimizers": [optimizer.state_dict() for optimizer in both],
                 }
                 save(path, state | {"step": step, "spent": spent})
                 saved_at = spent

@@ -35,10 +35,9 @@ def build() -> VQModel:
 def pictures(rng: random.Random, count: int, side: int) -> torch.Tensor:
     """Windows of `side` pixels of scenes, (count, 3, side, side) in [-1, 1]; a fifth have free colours."""
     drawing = scenes.lay_out([scenes.random_scene(rng) for _ in range(count)], rng)
-    free = torch.rand(count, 1) < 0.2
-    drawing.color = torch.where(free, torch.rand(count, 3), drawing.color)
-    drawing.background = torch.where(free, torch.rand(count, 3), drawing.background)
-    drawing.radius = drawing.radius * torch.where(free[:, 0], torch.empty(count).uniform_(0.7, 1.3), 1.0)
+    free = torch.rand(count) < 0.2
+    scenes.recolor(drawing, free)
+    drawing.radius = drawing.radius * torch.where(free, torch.empty(count).uniform_(0.7, 1.3), 1.0)
     drift = torch.randn(count, 2) * drawing.radius[:, None] * 0.6
     corner = (drawing.center + drift - side / 2).clamp(0, scenes.CANVAS - side)
     mask = scenes.masks(drawing, side, corner, span=side)
@@ -57,6 +56,7 @@ class MovqStage:
 
     name = "movq"
     learning_rate = 1.2e-3
+    matrix_rate = 0.02
     ema_decay = 0.99
 
     def __init__(self, seed: int) -> None:
@@ -77,35 +77,6 @@ class MovqStage:
         keep_small = 1e-3 * latents.square().mean()
         psnr = -10 * torch.log10((made.detach() - wanted).square().mean() / 4).item()
         return difference(made, wanted) + keep_small, {"psnr": psnr, "spread": spread.mean().item()}
-
-
-class PolishStage:
-    """MoVQ's decoding half trained on, while other stages already learn the frozen latents."""
-
-    name = "polish"
-    learning_rate = 8e-4
-    ema_decay = 0.99
-
-    def __init__(self, seed: int, model: VQModel) -> None:
-        self.seed = seed
-        self.model = model.train().requires_grad_(True)
-        for half in (model.encoder, model.quant_conv, model.quantize):
-            half.requires_grad_(False)
-        self.modules = nn.ModuleDict({"movq": model})
-
-    def loss(self, step: int, done: float) -> tuple[torch.Tensor, dict[str, float]]:
-        """As MovqStage, on more whole frames, and with latents as inexact as a UNet's."""
-        rng = random.Random(f"{self.seed}/polish/{step}")
-        wanted = (
-            pictures(rng, 3, scenes.CANVAS) if rng.random() < 0.5 else pictures(rng, 10, scenes.CANVAS // 2)
-        )
-        with torch.no_grad():
-            latents = self.model.encode(wanted).latents
-        made = self.model.decode(
-            latents + LATENT_NOISE * torch.randn_like(latents), force_not_quantize=True
-        ).sample
-        psnr = -10 * torch.log10((made.detach() - wanted).square().mean() / 4).item()
-        return difference(made, wanted), {"psnr": psnr}
 
 
 @torch.no_grad()

@@ -47,6 +47,7 @@ class PriorStage:
 
     name = "prior"
     learning_rate = 1e-3
+    matrix_rate = 0.01
     ema_decay = 0.998
 
     def __init__(self, seed: int, cache: Path) -> None:
