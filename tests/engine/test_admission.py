@@ -7,7 +7,7 @@ import pytest
 from kandinsky_server.engine.admission import Admission
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
-from kandinsky_server.engine.forecast import Load
+from kandinsky_server.engine.load import Load, single_call
 from kandinsky_server.engine.ticket import HIGH, LOW, Ticket
 from kandinsky_server.errors import DeadlineUnreachable, Draining, InvalidField, QueueFull, QuotaExceeded
 
@@ -107,3 +107,40 @@ async def test_work_is_counted_once_whether_planned_or_running() -> None:
         submitted = admission.predict([TEN_STEPS], Ticket(priority=LOW)).position
         await run.result()
     assert (planned, submitted) == (1, 1)
+
+
+async def test_what_follows_a_run_is_counted_while_it_runs_and_after() -> None:
+    async with running(adder(max_rows=1)) as engine:
+        admission = Admission(engine, queue_size=8)
+        ticket = let_in(admission, 1, [Load(LANE, 1, 3, then=(Load(LANE, 1, 5),))])
+        ahead = [admission.predict([TEN_STEPS], Ticket(priority=LOW)).position]
+        for steps in (3, 5):
+            run = engine.submit(Count(steps=steps), ticket)
+            ahead.append(admission.predict([TEN_STEPS], Ticket(priority=LOW)).position)
+            await run.result()
+            ahead.append(admission.predict([TEN_STEPS], Ticket(priority=LOW)).position)
+    assert ahead == [2, 2, 1, 1, 0]
+    assert ticket.trajectories == 2
+
+
+def test_encoders_take_no_place(admission: Admission) -> None:
+    ticket = let_in(admission, 1, [single_call(LANE, (TEN_STEPS, TEN_STEPS))])
+    assert ticket.trajectories == admission.length == 2
+
+
+def test_a_client_that_calls_again_and_again_is_no_company_to_itself(admission: Admission) -> None:
+    for _ in range(20):
+        admission.release(let_in(admission, 1))
+    assert not admission.company.rows
+
+
+def test_company_is_expected_to_stay_until_the_server_is_idle(admission: Admission) -> None:
+    """Always one other, who has ten steps left; a second row makes a step longer by a fifth."""
+    admission.engine.cost.observe(LANE, 2, 2.0)
+    tickets = [let_in(admission, 1)]
+    for _ in range(100):
+        tickets.append(let_in(admission, 1))
+        admission.release(tickets.pop(0))
+    assert admission.predict([Load(LANE, 1, 100)], Ticket()).finish == pytest.approx(120.0, rel=0.01)
+    admission.release(tickets.pop())
+    assert admission.predict([Load(LANE, 1, 100)], Ticket()).finish == pytest.approx(100.0)

@@ -1,10 +1,11 @@
 """Forecasts play the engine's rules forward."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from kandinsky_server.engine.cost import CostModel
-from kandinsky_server.engine.forecast import Forecast, Load, forecast
+from kandinsky_server.engine.forecast import Forecast, Pace, forecast
+from kandinsky_server.engine.load import Load, single_call
 from kandinsky_server.engine.trajectory import LaneKey
 
 ONE, OTHER = LaneKey("one", (8, 8)), LaneKey("other", (8, 8))
@@ -20,8 +21,14 @@ def cost() -> CostModel:
     return model
 
 
-def predict(cost: CostModel, ahead: list[Load], mine: list[Load], behind: Sequence[Load] = ()) -> Forecast:
-    return forecast(ahead, mine, behind, cost, lambda lane: 4)
+def predict(
+    cost: CostModel,
+    ahead: list[Load],
+    mine: list[Load],
+    behind: Sequence[Load] = (),
+    company: Mapping[LaneKey, float] = {},
+) -> Forecast:
+    return forecast(ahead, mine, behind, Pace(cost, lambda lane: 4, company))
 
 
 def test_alone_it_takes_its_steps(cost: CostModel) -> None:
@@ -73,3 +80,54 @@ def test_a_thousand_joins_stay_finite(cost: CostModel) -> None:
     ahead = [Load(ONE, 1, steps) for steps in range(1, 1001)]
     found = predict(cost, ahead, [Load(ONE, 1, 1)])
     assert found.finish >= 400
+
+
+def test_what_follows_takes_its_own_time(cost: CostModel) -> None:
+    """Three turns of both lanes, then two with the other's last steps, then three alone."""
+    mine = Load(ONE, 2, 3, then=(Load(OTHER, 2, 5),))
+    assert predict(cost, [], [mine]).finish == 8.0
+    assert predict(cost, [Load(OTHER, 2, 5)], [mine]).finish == 3 * 2 + 2 + 3
+
+
+def test_those_who_follow_one_another_do_so_in_company_too(cost: CostModel) -> None:
+    ahead = [Load(OTHER, 4, 2, then=(Load(ONE, 4, 3),))]
+    assert predict(cost, ahead, [Load(ONE, 2, 10)]).finish == 2 * 2 + 3 + 8
+
+
+def test_the_first_step_is_a_denoising_step(cost: CostModel) -> None:
+    encoded = single_call(OTHER, (Load(ONE, 2, 10),))
+    assert predict(cost, [], [encoded]) == Forecast(1.0, 11.0, 0, True)
+    assert predict(cost, [Load(ONE, 4, 7)], [encoded]) == Forecast(8.0, 18.0, 1, True)
+
+
+def test_encoders_that_were_never_measured_make_no_guess(cost: CostModel) -> None:
+    assert predict(cost, [], [single_call(LaneKey("encoder", (1,)), (Load(ONE, 2, 10),))]).measured
+
+
+def test_waiting_for_another_requests_steps_takes_no_seat(cost: CostModel) -> None:
+    wait = Load(ONE, 0, 6, denoising=False)
+    assert predict(cost, [Load(ONE, 4, 6)], [wait]) == Forecast(0.0, 6.0, 0, True)
+    assert predict(cost, [Load(ONE, 4, 6), wait], [Load(ONE, 2, 10)]).finish == 16.0
+
+
+@pytest.fixture
+def dear() -> CostModel:
+    """A second a row."""
+    model = CostModel()
+    for lane in (ONE, OTHER):
+        for rows in range(1, 17):
+            model.observe(lane, rows, float(rows))
+    return model
+
+
+def test_company_that_leaves_is_replaced_up_to_what_is_usual(dear: CostModel) -> None:
+    ahead, mine = [Load(ONE, 3, 4)], [Load(ONE, 1, 10)]
+    assert predict(dear, ahead, mine).finish == 4 * 4 + 6 * 1
+    assert predict(dear, ahead, mine, company={ONE: 2.0}).finish == 4 * 4 + 6 * 3
+    assert predict(dear, ahead, mine, company={ONE: 9.0}).finish == 10 * 4
+
+
+def test_other_lanes_usual_turns_are_waited_for(dear: CostModel) -> None:
+    mine = [Load(ONE, 1, 10)]
+    assert predict(dear, [], mine, company={OTHER: 2.0}).finish == 30.0
+    assert predict(dear, [], mine, company={OTHER: 0.25}).finish == 12.5

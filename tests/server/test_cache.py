@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from kandinsky_client import EmbeddingReady, EmbeddingSet, Kandinsky, Queued
 from tests.harness import RunningServer
 from tests.oracle import oracle
 from tests.server.company import named, new_id, wait_for_step
+from tests.server.patience import eventually
 from tests.server.pipelines import pixels, vectors
 
 PROMPT = "a photo of a robot"
@@ -86,6 +87,36 @@ def test_equal_requests_at_once_run_the_network_once(plain: RunningServer) -> No
             follower.join()
     assert prior_steps(plain, *names) == 300
     assert [answer[0].cached for answer in answers] == [True] * 3
+
+
+def test_steps_that_requests_share_are_forecast_once(plain: RunningServer) -> None:
+    """The leader stands still between two steps meanwhile."""
+    network, held, go_on = plain.app.model.networks["prior"], Event(), Event()
+    inner = network.call
+
+    def still(*inputs: object) -> object:
+        held.set()
+        go_on.wait(60)
+        return inner(*inputs)
+
+    options = {"seed": 46, "step_count": 40}
+    with plain.client() as client, client.stream.prior(PROMPT, **options) as leader:
+        wait_for_step(leader, 10)
+        network.call = still
+        try:
+            held.wait(60)
+            other = client.estimate.prior(PROMPT, seed=47, step_count=40)
+            same = client.estimate.prior(PROMPT, **options)
+            follower = client.stream.prior(PROMPT, **options)
+            wait_for_queued(follower)
+            eventually(lambda: not any(list(ticket.planned) for ticket in plain.app.admission.tickets))
+            assert len(plain.app.engine.active) == 1
+        finally:
+            network.call = inner
+            go_on.set()
+        assert list(follower)
+    assert (same.trajectory_count, same.step_count) == (0, 0)
+    assert 0 < same.run_seconds < other.run_seconds
 
 
 def test_a_cancelled_leader_does_not_fail_its_followers(plain: RunningServer, tiny_model: Path) -> None:

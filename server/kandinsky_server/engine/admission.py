@@ -7,8 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from kandinsky_server.engine.company import Company
 from kandinsky_server.engine.engine import Engine
-from kandinsky_server.engine.forecast import Forecast, Load, forecast
+from kandinsky_server.engine.forecast import Forecast, Pace, forecast
+from kandinsky_server.engine.load import Load
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import (
@@ -35,6 +37,7 @@ class Admission:
         self.engine = engine
         self.queue_size = queue_size
         self.draining = False
+        self.company = Company()
         self.tickets: set[Ticket] = set()
         self.empty = asyncio.Event()
         self.empty.set()
@@ -59,7 +62,8 @@ class Admission:
             raise Draining(
                 "this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS
             )
-        self._check_room(ticket, len(loads))
+        places = sum(load.denoising for first in loads for load in first.all())
+        self._check_room(ticket, places)
         prediction = self.predict(loads, ticket)
         if ticket.deadline is not None and prediction.measured:
             left = ticket.deadline - time.monotonic()
@@ -69,8 +73,9 @@ class Admission:
                     "allow more time, or ask for fewer steps or images",
                     max(MIN_RETRY_SECONDS, prediction.start),
                 )
-        ticket.trajectories = len(loads)
-        ticket.planned = Counter(loads)
+        self.company.observe(load for _, load in self._outstanding())
+        ticket.trajectories = places
+        ticket.planned.add(loads)
         self.tickets.add(ticket)
         self.empty.clear()
         self._by_client[ticket.client] += ticket.trajectories
@@ -84,6 +89,7 @@ class Admission:
             if not self._by_client[ticket.client]:
                 del self._by_client[ticket.client]
             if not self.tickets:
+                self.company.forget()
                 self.empty.set()
 
     def predict(self, loads: Sequence[Load], ticket: Ticket) -> Forecast:
@@ -92,7 +98,7 @@ class Admission:
         behind: list[Load] = []
         for other, load in self._outstanding():
             (ahead if other.precedence <= ticket.precedence else behind).append(load)
-        return forecast(ahead, loads, behind, self.engine.cost, self._rows_for)
+        return forecast(ahead, loads, behind, Pace(self.engine.cost, self._rows_for, self.company.rows))
 
     def _check_room(self, ticket: Ticket, count: int) -> None:
         allowed = max(1, int(ticket.share * self.queue_size))
@@ -115,7 +121,7 @@ class Admission:
     def _retry_after(self) -> float:
         """Until the queue is about half empty."""
         loads = [load for _, load in self._outstanding()]
-        everything = forecast([], loads, [], self.engine.cost, self._rows_for)
+        everything = forecast([], loads, [], Pace(self.engine.cost, self._rows_for, {}))
         return max(MIN_RETRY_SECONDS, everything.finish / 2)
 
     def _outstanding(self) -> list[tuple[Ticket, Load]]:
@@ -124,9 +130,9 @@ class Admission:
         for run in self.engine.active:
             trajectory = run.trajectory
             left = max(1, trajectory.step_count - trajectory.step)
-            loads.append((run.ticket, Load(trajectory.lane, trajectory.rows, left)))
+            loads.append((run.ticket, Load(trajectory.lane, trajectory.rows, left, run.then)))
         for ticket in self.tickets:
-            loads.extend((ticket, load) for load in ticket.planned.elements())
+            loads.extend((ticket, load) for load in ticket.planned)
         return sorted(loads, key=lambda item: item[0].precedence)
 
     def _rows_for(self, lane: LaneKey) -> int:

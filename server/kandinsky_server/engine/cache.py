@@ -26,6 +26,10 @@ class SingleFlightCache(Generic[V]):
         """Whether the value is there now; does not count as use."""
         return key in self._values
 
+    def awaits(self, key: Hashable) -> bool:
+        """Whether the value is being computed now."""
+        return key in self._flights
+
     async def get(self, key: Hashable, compute: Callable[[], Awaitable[V]]) -> tuple[V, bool]:
         """Returns the value of ``key`` and whether it was there already, or on its way.
 

@@ -35,8 +35,8 @@ class CostModel:
         with self._lock:
             return bool(self._seconds.get(lane))
 
-    def step_seconds(self, lane: LaneKey, rows: int) -> float:
-        """The predicted seconds of one step of ``rows`` rows.
+    def step_seconds(self, lane: LaneKey, rows: float) -> float:
+        """The predicted seconds of one step of ``rows`` rows, which may be an average.
 
         Between measured row counts it interpolates linearly; outside it scales the overhead-free half of the nearest.
         A lane never seen takes the nearest lane of the same network, scaled by area.
@@ -67,9 +67,9 @@ def _area(lane: LaneKey) -> int:
     return area
 
 
-def _interpolate(by_rows: dict[int, float], rows: int) -> float:
+def _interpolate(by_rows: dict[int, float], rows: float) -> float:
     if rows in by_rows:
-        return by_rows[rows]
+        return by_rows[int(rows)]
     below = max((count for count in by_rows if count < rows), default=None)
     above = min((count for count in by_rows if count > rows), default=None)
     if below is not None and above is not None:

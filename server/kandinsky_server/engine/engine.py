@@ -7,7 +7,6 @@ import logging
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -15,7 +14,6 @@ import torch
 
 from kandinsky_server.engine.batch import Batch
 from kandinsky_server.engine.cost import CostModel
-from kandinsky_server.engine.forecast import Load
 from kandinsky_server.engine.lane import Lane
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.report import Observer, StepReport
@@ -78,8 +76,8 @@ class Engine:
 
     def submit(self, trajectory: Trajectory[T], ticket: Ticket, preview_interval: int = 0) -> Run[T]:
         """Puts a trajectory into its lane; it joins the batch at the next step."""
-        run = Run(trajectory, ticket, preview_interval)
-        ticket.planned -= Counter([Load(trajectory.lane, trajectory.rows, trajectory.step_count)])
+        then = ticket.planned.begin(trajectory.lane, trajectory.rows, trajectory.step_count)
+        run = Run(trajectory, ticket, preview_interval, then)
         self.active.add(run)
         self._inbox.put(run)
         return run
@@ -221,8 +219,13 @@ class Engine:
             lane.members.remove(run)
             if not lane.members:
                 del self._lanes[lane.key]
-        self._outbox.append((self.active.discard, (run,)))
+        self._outbox.append((self._leave, (run,)))
         self._outbox.append((post, (value,)))
+
+    def _leave(self, run: Run[Any]) -> None:
+        """On the event loop: what comes after the run is what its request submits next."""
+        self.active.discard(run)
+        run.ticket.planned.add(run.then)
 
     def _deliver(self) -> None:
         """Hands everything that happened in this step to the event loop in one call."""

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from torch import Tensor
 
+from kandinsky_server.engine.load import Load
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import Trajectory
 
@@ -28,13 +29,21 @@ class Update:
 class Run(Generic[T]):
     """One trajectory on its way through the engine. Created on the event loop, stepped on the engine's thread.
 
-    Times are ``time.monotonic()`` seconds. ``preview_interval`` is in steps, 0 for none.
+    Times are ``time.monotonic()`` seconds. ``preview_interval`` is in steps, 0 for none. ``then`` is what its request
+    will submit when it has ended.
     """
 
-    def __init__(self, trajectory: Trajectory[T], ticket: Ticket, preview_interval: int = 0) -> None:
+    def __init__(
+        self,
+        trajectory: Trajectory[T],
+        ticket: Ticket,
+        preview_interval: int = 0,
+        then: tuple[Load, ...] = (),
+    ) -> None:
         self.trajectory = trajectory
         self.ticket = ticket
         self.preview_interval = preview_interval
+        self.then = then
         self.submitted = time.monotonic()
         self.last_served = self.submitted
         self.started: float | None = None

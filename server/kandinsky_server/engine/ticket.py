@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 
-from kandinsky_server.engine.forecast import Load
 from kandinsky_server.engine.phase import Phase
+from kandinsky_server.engine.plan import Plan
 from kandinsky_server.errors import DeadlineExceeded, RequestCancelled, ServingError
 
 LOW, NORMAL, HIGH = 0, 1, 2
@@ -19,7 +18,7 @@ class Ticket:
     """Shared by all trajectories of one request. Times are ``time.monotonic()`` seconds.
 
     ``share`` (0 to 1) is what its client may hold of the queue. ``trajectories`` counts what the request occupies of
-    it; ``planned`` is the part of that not yet submitted. ``phases`` is where its time went.
+    it; ``planned`` is its work not yet submitted. ``phases`` is where its time went.
     """
 
     request_id: str = ""
@@ -29,7 +28,7 @@ class Ticket:
     priority: int = NORMAL
     deadline: float | None = None
     trajectories: int = 0
-    planned: Counter[Load] = field(default_factory=Counter)
+    planned: Plan = field(default_factory=Plan)
     arrival: float = field(default_factory=time.monotonic)
     failure: ServingError | None = None
     phases: list[Phase] = field(default_factory=list)

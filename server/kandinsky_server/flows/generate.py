@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from kandinsky_server.engine.forecast import Load
+from kandinsky_server.engine.load import Load
 from kandinsky_server.flows.concurrency import gather
-from kandinsky_server.flows.image import Material, image_loads, post_image, prepare
+from kandinsky_server.flows.image import Material, image_load, post_image, prepare
 from kandinsky_server.flows.prior import post_prior_result, prior_loads, prompts_of
 from kandinsky_server.flows.requests import GenerateRequest
 from kandinsky_server.flows.session import Runtime, Session
 
 
 def generate_loads(runtime: Runtime, request: GenerateRequest) -> list[Load]:
-    """The work of both halves."""
-    prompts = prompts_of(request.prior)
-    return prior_loads(runtime, prompts) + image_loads(runtime, request.image, len(prompts))
+    """The work of both halves; a start image is encoded beside the prior's steps and takes no time of its own."""
+    return prior_loads(runtime, prompts_of(request.prior), (image_load(runtime, request.image),))
 
 
 async def serve_generate(session: Session, request: GenerateRequest) -> None:

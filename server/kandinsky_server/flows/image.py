@@ -12,7 +12,8 @@ from PIL import Image
 from kandinsky_server.diffusion import pixels
 from kandinsky_server.diffusion.checkpoint import DecoderStage
 from kandinsky_server.diffusion.decoder import Conditions, DecoderTrajectory, decoder_lane
-from kandinsky_server.engine.forecast import Load
+from kandinsky_server.engine.load import Load, single_call
+from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import ImageReady, Receipt, Timings
 from kandinsky_server.flows.requests import Embeddings, Floats, ImageRequest, seeded
@@ -29,11 +30,22 @@ class Material:
 
 
 def image_loads(runtime: Runtime, request: ImageRequest, count: int) -> list[Load]:
-    """The work of ``count`` images."""
-    stage = runtime.model.decoders[request.stage]
-    sampling = request.sampling
-    steps = runtime.model.step_counters[request.stage](sampling.step_count, sampling.strength)
-    return [Load(decoder_lane(stage, sampling), sampling.rows, steps)] * count
+    """The work of ``count`` images; if the request has an image of its own, that is encoded first."""
+    images = [image_load(runtime, request)] * count
+    if request.image is None:
+        return images
+    network = runtime.model.movq(runtime.model.decoders[request.stage], "encoder")
+    shape = (3, request.sampling.height, request.sampling.width)
+    return [single_call(LaneKey(network, shape), tuple(images))]
+
+
+def image_load(runtime: Runtime, request: ImageRequest) -> Load:
+    """The work of one image: its steps, then its pixels."""
+    model, sampling = runtime.model, request.sampling
+    stage = model.decoders[request.stage]
+    lane = decoder_lane(stage, sampling)
+    steps = model.step_counters[request.stage](sampling.step_count, sampling.strength)
+    return Load(lane, sampling.rows, steps, (single_call(LaneKey(model.movq(stage, "decoder"), lane.shape)),))
 
 
 async def serve_image(session: Session, request: ImageRequest) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from kandinsky_server.engine.forecast import Load
+from kandinsky_server.engine.load import Load
 from kandinsky_server.errors import InvalidField, Violation
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import EmbeddingReady

@@ -11,7 +11,7 @@ from PIL import Image
 
 from kandinsky_server.diffusion.checkpoint import PriorStage
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, prior_rows
-from kandinsky_server.engine.forecast import Load
+from kandinsky_server.engine.load import Load, single_call
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.flows.concurrency import gather
@@ -38,17 +38,42 @@ class PriorResult:
     timings: Timings
 
 
-def prior_loads(runtime: Runtime, prompts: Iterable[tuple[Prompt, PriorSampling]]) -> list[Load]:
-    """The work of these results, less what the cache holds."""
+def prior_loads(
+    runtime: Runtime, prompts: Iterable[tuple[Prompt, PriorSampling]], then: tuple[Load, ...] = ()
+) -> list[Load]:
+    """The work of these results, ``then`` after each.
+
+    What the cache holds is no work; what another request is computing is a wait for the steps it has left.
+    """
     stage = runtime.model.prior
     assert stage is not None, "the request was checked against the loaded stages"
-    loads = []
+    loads: list[Load] = []
     for prompt, sampling in prompts:
-        if not runtime.prior_cache.holds(_key(stage, prompt, sampling)):
-            steps = runtime.model.step_counters["prior"](sampling.step_count, sampling.strength)
-            rows = prior_rows(sampling, prompt.negative is not None)
-            loads.append(Load(LaneKey("prior", (stage.embedding_width,)), rows, steps))
+        key = _key(stage, prompt, sampling)
+        steps = runtime.model.step_counters["prior"](sampling.step_count, sampling.strength)
+        if runtime.prior_cache.holds(key):
+            loads.extend(then)
+        elif runtime.prior_cache.awaits(key):
+            done = runtime.priors[key].step if key in runtime.priors else 0
+            loads.append(Load(_lane(stage), 0, max(1, steps - done), then, denoising=False))
+        else:
+            loads.append(_prior_load(stage, prompt, sampling, steps, then))
     return loads
+
+
+def _prior_load(
+    stage: PriorStage, prompt: Prompt, sampling: PriorSampling, steps: int, then: tuple[Load, ...]
+) -> Load:
+    """One result's work: text encoder, steps, and the image encoder for the negative embedding."""
+    if prompt.negative is None:
+        side = int(stage.image_encoder.config.image_size)
+        then = (single_call(LaneKey("image_encoder", (3, side, side)), then),)
+    denoising = Load(_lane(stage), prior_rows(sampling, prompt.negative is not None), steps, then)
+    return single_call(LaneKey("text_encoder", (stage.token_count,)), (denoising,))
+
+
+def _lane(stage: PriorStage) -> LaneKey:
+    return LaneKey("prior", (stage.embedding_width,))
 
 
 def prompts_of(request: PriorRequest) -> list[tuple[Prompt, PriorSampling]]:
@@ -95,17 +120,22 @@ async def prior_result(session: Session, prompt: Prompt, sampling: PriorSampling
     """One embedding pair: from the cache, from a request that is computing it now, or computed here."""
     runs: list[Run[Any]] = []
 
-    async def compute() -> Embeddings:
-        return await _compute(session, prompt, sampling, index, runs)
+    cache, plan = session.runtime.prior_cache, session.ticket.planned
+    key = _key(session.prior, prompt, sampling)
 
-    embeddings, cached = await session.runtime.prior_cache.get(_key(session.prior, prompt, sampling), compute)
+    async def compute() -> Embeddings:
+        return await _compute(session, prompt, sampling, index, runs, key)
+
+    follows = plan.forgo("prior") if cache.awaits(key) else ()
+    embeddings, cached = await cache.get(key, compute)
+    plan.add(follows)
     return PriorResult(embeddings, cached, session.timings(runs[0] if runs else None))
 
 
 async def _compute(
-    session: Session, prompt: Prompt, sampling: PriorSampling, index: int, runs: list[Run[Any]]
+    session: Session, prompt: Prompt, sampling: PriorSampling, index: int, runs: list[Run[Any]], key: Hashable
 ) -> Embeddings:
-    stage = session.prior
+    stage, priors = session.prior, session.runtime.priors
     tokens = [await session.tokens(text) for text in (prompt.text, prompt.negative or "")]
     text, negative = await gather(map(session.encode_text, tokens))
     trajectory = PriorTrajectory(
@@ -117,7 +147,11 @@ async def _compute(
         session.runtime.model.step_counters["prior"](sampling.step_count, sampling.strength),
         None if prompt.image is None else await session.encode_image(prompt.image),
     )
-    (positive, against), run = await session.denoise(trajectory, stage, index)
+    priors[key] = trajectory
+    try:
+        (positive, against), run = await session.denoise(trajectory, stage, index)
+    finally:
+        del priors[key]
     runs.append(run)
     return Embeddings(positive, await session.zero_embedding() if against is None else against)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from kandinsky_server.engine.forecast import Forecast, Load
+from kandinsky_server.engine.forecast import Forecast
+from kandinsky_server.engine.load import Load
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.flows.events import Completed, EmbeddingReady, Event, ImageReady, Queued
 from kandinsky_server.flows.generate import generate_loads, serve_generate
@@ -24,7 +25,7 @@ Request = PriorRequest | InterpolateRequest | ImageRequest | GenerateRequest
 
 
 def loads_of(runtime: Runtime, request: Request) -> list[Load]:
-    """The trajectories a request becomes, in the order they are submitted."""
+    """What a request does first, each with what follows it."""
     match request:
         case PriorRequest():
             return prior_loads(runtime, prompts_of(request))

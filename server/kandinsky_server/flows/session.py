@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 from kandinsky_server.diffusion import pixels, single
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.model import Model
-from kandinsky_server.diffusion.prior import TextCondition
+from kandinsky_server.diffusion.prior import PriorTrajectory, TextCondition
 from kandinsky_server.diffusion.text import Tokens, tokenize
 from kandinsky_server.engine.admission import Admission
 from kandinsky_server.engine.cache import SingleFlightCache
@@ -40,7 +40,10 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Runtime:
-    """What all requests share. ``pool`` runs image work off the event loop and off the device's thread."""
+    """What all requests share. ``pool`` runs image work off the event loop and off the device's thread.
+
+    ``priors`` are the prior trajectories under way, by their key in the cache.
+    """
 
     model: Model
     engine: Engine
@@ -48,6 +51,7 @@ class Runtime:
     pool: Executor
     prior_cache: SingleFlightCache[Embeddings]
     dtype_name: str
+    priors: dict[Hashable, PriorTrajectory] = field(default_factory=dict)
 
 
 class Session:

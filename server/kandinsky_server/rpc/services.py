@@ -159,11 +159,12 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         asked = getattr(request, chosen)
         ticket = Ticket(priority=read_priority(asked.options))
         prediction, loads = estimate(runtime, await convert(converter, asked), ticket)
+        denoising = [load for first in loads for load in first.all() if load.denoising]
         return server_pb2.EstimateResponse(
             queue_wait=duration(prediction.start),
             run_time=duration(prediction.finish - prediction.start),
-            step_count=sum(load.steps for load in loads),
-            trajectory_count=len(loads),
+            step_count=sum(load.steps for load in denoising),
+            trajectory_count=len(denoising),
             queue_length=runtime.admission.length,
             measured=prediction.measured,
         )
