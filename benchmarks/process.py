@@ -9,13 +9,14 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from kandinsky_client import Kandinsky
+from prometheus_client.metrics_core import Sample
 from prometheus_client.parser import text_string_to_metric_families
 
 POLL_SECONDS = 0.02
@@ -66,21 +67,30 @@ class ServerProcess:
         """A client on a channel of its own."""
         return Kandinsky(self.target, **options)
 
-    def memory_bytes(self) -> int:
-        """Resident memory that the server allocated itself; mapped libraries come and go with the page cache."""
-        memory = psutil.Process(self._process.pid).memory_info()
-        return int(memory.rss - memory.shared)
+    def resident_bytes(self) -> int:
+        """Memory of the server's process."""
+        return int(psutil.Process(self._process.pid).memory_info().rss)
 
     def metrics(self) -> Counter[str]:
         """The server's metrics now, each summed over its labels."""
+        sums: Counter[str] = Counter()
+        for sample in self._samples():
+            sums[sample.name] += sample.value
+        return sums
+
+    def requests(self) -> Counter[tuple[str, str]]:
+        """How many requests the server has answered, by RPC and code."""
+        samples = (sample for sample in self._samples() if sample.name == "kandinsky_requests_total")
+        return Counter(
+            {(sample.labels["rpc"], sample.labels["code"]): int(sample.value) for sample in samples}
+        )
+
+    def _samples(self) -> Iterator[Sample]:
         url = f"http://{self.target.rpartition(':')[0]}:{self._metrics_port}/metrics"
         with urllib.request.urlopen(url) as response:
             families = text_string_to_metric_families(response.read().decode())
-        sums: Counter[str] = Counter()
         for family in families:
-            for sample in family.samples:
-                sums[sample.name] += sample.value
-        return sums
+            yield from family.samples
 
     def _read(self, pattern: str) -> re.Match[str]:
         assert self._process.stdout is not None
