@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from kandinsky_backends import cache
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
 from kandinsky_backends.buckets import BucketPlan
 from kandinsky_backends.eager import EagerNetwork
@@ -71,8 +72,9 @@ class CompiledBackend:
         """
         if role not in COMPILED_ROLES:
             return EagerNetwork(network)
-        if self._options.cache_dir is not None:
-            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(self._options.cache_dir / "inductor")
+        cache_dir = cache.usable(self._options.cache_dir)
+        if cache_dir is not None:
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache_dir / "inductor")
         torch._dynamo.config.recompile_limit = VARIANT_LIMIT
         torch._dynamo.config.accumulated_recompile_limit = VARIANT_LIMIT
         prepared = CompiledNetwork(network, self._options.buckets)

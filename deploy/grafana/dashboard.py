@@ -146,6 +146,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "short",
             **{"{{instance}} {{stage}}": gauge("out_of_memory_total")},
         ),
+        panel("Memory of the device", "bytes", **{"{{instance}} {{kind}}": gauge("device_memory_bytes")}),
         panel("Seconds to load a stage", "s", **{"{{instance}} {{stage}}": gauge("model_load_seconds")}),
         panel(
             "Versions",

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import grpc
@@ -174,6 +173,7 @@ class App:
     def _publish(self) -> None:
         """What is known once the model is loaded."""
         self.metrics.watch_queue(lambda: self.admission.length)
+        self.metrics.watch_device(self.device)
         self.metrics.build.info({"device": str(self.device), "dtype": self.settings.dtype, **versions()})
         for name, report in self.model.reports.items():
             self.metrics.load_seconds.labels(name).set(report.load_seconds)
@@ -185,17 +185,18 @@ class App:
         status = health_pb2.HealthCheckResponse
         await self.health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
-    async def drain(self) -> None:
+    async def drain(self, hurrying: asyncio.Event | None = None) -> None:
         """Turns health to NOT_SERVING, then new work away; ends when running work has.
 
-        What still runs after ``drain_seconds`` is answered with DRAINING. The port stays open until the end: it is the
-        answer DRAINING that tells clients to go elsewhere.
+        What still runs after ``drain_seconds``, or when ``hurrying`` is set, is answered with DRAINING. The port stays
+        open until the end: it is the answer DRAINING that tells clients to go elsewhere.
         """
         await self.health.enter_graceful_shutdown()
         self.admission.draining = True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.drain_seconds):
-                await self.admission.empty.wait()
+        ends = [asyncio.create_task(event.wait()) for event in (self.admission.empty, hurrying) if event]
+        await asyncio.wait(ends, timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
         for ticket in self.admission.tickets:
             ticket.cancel(
                 Draining("this server shut down before it was done; try again", DRAINING_RETRY_SECONDS)

@@ -6,10 +6,12 @@ import asyncio
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 
-from kandinsky_server.settings import Settings, load_settings, refuse
+if TYPE_CHECKING:
+    from kandinsky_server.settings import Settings
 
 EXIT_FAILED = 1
 
@@ -23,7 +25,18 @@ app = typer.Typer(add_completion=False)
 )
 def serve(context: typer.Context) -> None:
     """Serve Kandinsky 2.2 over gRPC (`kandinsky serve --help` lists every setting)."""
+    _tune_libraries()
+    from kandinsky_server.settings import load_settings
+
     sys.exit(main(load_settings(context.args)))
+
+
+def _tune_libraries() -> None:
+    """Sets what libraries read once, as they are imported; the settings import grpc."""
+    # Spinning threads starve each other on shared cores.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # Libraries that look at the CPU fork while the port is open; the children never use gRPC.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 
 def main(settings: Settings) -> int:
@@ -31,12 +44,9 @@ def main(settings: Settings) -> int:
 
     Settings that cannot work end the process with code 2 before anything is loaded.
     """
-    # libgomp reads this when torch is imported: spinning threads starve each other on shared cores.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    # Libraries that look at the CPU fork while the port is open; the children never use gRPC.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from kandinsky_server import logs
     from kandinsky_server.preflight import Preflight
+    from kandinsky_server.settings import refuse
 
     logs.configure(settings)
     preflight = Preflight(settings)
@@ -55,10 +65,10 @@ async def _run(settings: Settings) -> int:
     from kandinsky_server.app import App
     from kandinsky_server.diffusion.source import CheckpointError
 
-    stopping = asyncio.Event()
+    stopping, hurrying = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, lambda: (hurrying if stopping.is_set() else stopping).set())
     try:
         app = App(settings)
         await app.start()
@@ -78,7 +88,7 @@ async def _run(settings: Settings) -> int:
         return _fail(str(error))
     print(f"serving on {settings.host}:{app.port}, metrics on port {app.metrics_port}", flush=True)
     await stopping.wait()
-    await app.drain()
+    await app.drain(hurrying)
     await app.stop()
     return 0
 

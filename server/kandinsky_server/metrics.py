@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+import torch
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from kandinsky_server.engine.report import StepReport
 
@@ -48,7 +49,11 @@ class Metrics:
         self.out_of_memory = counter("out_of_memory", "Batches the device had no room for.", "stage")
         self.parity = gauge("backend_parity_difference", "Max abs difference to eager.", "stage", "backend")
         self.load_seconds = gauge("model_load_seconds", "Loading and preparing a stage.", "stage")
+        self.device_memory = gauge("device_memory_bytes", "Memory of the device, as torch counts it.", "kind")
         self.build = Info("kandinsky_build", "Versions.", registry=self.registry)
+        ProcessCollector(
+            registry=self.registry
+        )  # standard names: process_resident_memory_bytes, process_open_fds
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"kandinsky_{name}", text, labels, registry=self.registry)
@@ -62,6 +67,13 @@ class Metrics:
     def watch_queue(self, length: Callable[[], float]) -> None:
         """Reads the queue's length whenever it is scraped."""
         self.queue_length.set_function(length)
+
+    def watch_device(self, device: torch.device) -> None:
+        """Reads a CUDA device's memory whenever it is scraped; on other devices torch keeps no count."""
+        if device.type == "cuda":
+            memory = self.device_memory
+            memory.labels("allocated").set_function(lambda: torch.cuda.memory_allocated(device))
+            memory.labels("reserved").set_function(lambda: torch.cuda.memory_reserved(device))
 
     def on_lookup(self, hit: bool) -> None:
         """Counts a look into the prior cache."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import torch
 from kandinsky_backends.base import BackendUnavailable
+from kandinsky_backends.cache import obstacle
 from kandinsky_backends.registry import AUTO, backend_names, get_backend
 from kandinsky_backends.threads import usable_cores
 
 from kandinsky_server.app import backend_options, pick_device, sources_of
-from kandinsky_server.diffusion.layout import check_layout
+from kandinsky_server.diffusion.checkpoint import scheduler
+from kandinsky_server.diffusion.layout import check_layout, read_object
 from kandinsky_server.diffusion.source import CheckpointError, is_on_hub, local_directory
 from kandinsky_server.security.tokens import read_tokens
 from kandinsky_server.settings import Settings
+
+OWN_FILES = 128
+"""Open files that are no connections: ports, weights, caches, the log."""
 
 
 @dataclass
@@ -29,6 +34,7 @@ class Preflight:
     def run(self) -> None:
         """Looks at everything, however much of it is wrong."""
         self._port()
+        self._open_files()
         device = self._device()
         self._backend(device)
         self._backend_cache()
@@ -43,6 +49,20 @@ class Preflight:
             [client.name for _, client in read_tokens(settings.tokens_file)] if settings.tokens_file else []
         )
         self.findings.append(("clients", ", ".join(clients) or "anyone, no tokens"))
+
+    def _open_files(self) -> None:
+        """Raises this process's own limit as far as the connections need it."""
+        needed = self.settings.max_connections + OWN_FILES
+        limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if limit == resource.RLIM_INFINITY or limit >= needed:
+            return
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
+        except (ValueError, OSError):
+            self.problems.append(
+                f"max_connections: needs {needed} open files and this process may have {most}; lower it, or raise "
+                "the limit (ulimit -n)"
+            )
 
     def _device(self) -> torch.device | None:
         name = self.settings.device
@@ -74,12 +94,10 @@ class Preflight:
         directory = self.settings.backend_cache_dir
         if directory is None or self.settings.backend == "eager":
             return
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=directory):
-                pass
-        except OSError as error:
-            self.problems.append(f"backend_cache_dir: {str(directory)!r} cannot be written: {error.strerror}")
+        found = obstacle(directory)
+        self.findings.append(
+            ("cache", f"{directory} cannot be written: {found}" if found else str(directory))
+        )
 
     def _checkpoints(self) -> None:
         try:
@@ -90,17 +108,25 @@ class Preflight:
         for stage, source in sources.given().items():
             self._stage(stage, source)
         if sources.depth:
-            here = (Path(sources.depth).expanduser() / "config.json").is_file()
-            if not here and not is_on_hub(sources.depth):
-                self.problems.append(f"depth_model: {sources.depth!r} holds no config.json")
-            self.findings.append(("depth", sources.depth))
+            self._depth(sources.depth)
+
+    def _depth(self, source: str) -> None:
+        config = Path(source).expanduser() / "config.json"
+        try:
+            if config.is_file() or not is_on_hub(source):
+                read_object(config)
+        except CheckpointError as error:
+            self.problems.append(f"depth_model: {error}")
+        self.findings.append(("depth", source))
 
     def _stage(self, stage: str, source: str) -> None:
         if is_on_hub(source):
             self.findings.append((stage, f"{source}, from the hub or its cache; not looked at"))
             return
         try:
-            size = check_layout(stage, local_directory(source))
+            directory = local_directory(source)
+            size = check_layout(stage, directory)
+            scheduler(directory)
         except CheckpointError as error:
             self.problems.append(f"{stage}: {error}")
         else:

@@ -130,6 +130,21 @@ class Settings(BaseSettings):
         512,
         description="Calls at once of one connection; more than queue_size, so that a full queue is told.",
     )
+    max_connections: PositiveInt = Field(
+        512, description="Connections at once, half-open ones too; each is an open file."
+    )
+    handshake_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=86400,
+        description="How long a new connection may take until it speaks HTTP/2, TLS included.",
+    )
+    idle_seconds: float = Field(
+        300.0,
+        gt=0,
+        le=86400,
+        description="How long a connection without calls is kept; clients open another unseen.",
+    )
     reflection: bool = Field(True, description="Let clients list the services and their messages.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")

@@ -9,7 +9,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import SpanKind, Status, set_span_in_context
+from opentelemetry.trace import SpanKind, Status, format_span_id, format_trace_id, set_span_in_context
 from opentelemetry.trace import StatusCode as SpanStatus
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -39,8 +39,11 @@ class Tracing:
         self._tracer = self._provider.get_tracer("kandinsky_server")
         self._propagator = TraceContextTextMapPropagator()
 
-    def record(self, call: Call, code: StatusCode, reason: str) -> None:
-        """One span for a call that has just ended, with a child for each of its phases."""
+    def record(self, call: Call, code: StatusCode, reason: str) -> dict[str, str]:
+        """One span for a call that has just ended, with a child for each of its phases.
+
+        Returns its ``trace_id`` and ``span_id`` in hexadecimal, for the log.
+        """
         ticket = call.ticket
         # Spans want the time of day; calls are measured on a clock that never jumps.
         epoch = time.time_ns() - time.monotonic_ns()
@@ -67,6 +70,8 @@ class Tracing:
             )
             child.end(epoch + _nanoseconds(phase.end))
         span.end(epoch + time.monotonic_ns())
+        ids = span.get_span_context()
+        return {"trace_id": format_trace_id(ids.trace_id), "span_id": format_span_id(ids.span_id)}
 
     def flush(self) -> None:
         """Waits until what was recorded has been sent."""

@@ -66,10 +66,13 @@ def test_the_scheduler_is_the_one_that_the_config_names(
     decoder = copy_of(tiny_model / "decoder", tmp_path / "decoder")
     path = decoder / "scheduler" / "scheduler_config.json"
     config = json.loads(path.read_text())
+    del config["variance_type"]  # DDPM alone uses a variance that the UNet predicts
     path.write_text(json.dumps({**config, "_class_name": "DDIMScheduler"}))
     assert type(checkpoints.load("decoder", str(decoder)).scheduler).__name__ == "DDIMScheduler"
     path.write_text(json.dumps({**config, "_class_name": "NoSuchScheduler"}))
-    with pytest.raises(CheckpointError, match=r"stage decoder: .* no scheduler 'NoSuchScheduler'"):
+    with pytest.raises(
+        CheckpointError, match=r"stage decoder: .*scheduler_config\.json.* no scheduler 'NoSuchScheduler'"
+    ):
         checkpoints.load("decoder", str(decoder))
 
 
@@ -81,5 +84,5 @@ def test_what_is_missing_is_said_with_the_stage(
 ) -> None:
     decoder = copy_of(tiny_model / "decoder", tmp_path / "decoder")
     (decoder / missing).rename(tmp_path / "away")
-    with pytest.raises(CheckpointError, match=r"stage decoder: .*cannot be loaded"):
+    with pytest.raises(CheckpointError, match=rf"stage decoder: .*{Path(missing).parts[0]}"):
         checkpoints.load("decoder", str(decoder))

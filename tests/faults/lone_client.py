@@ -1,25 +1,60 @@
-"""A client in a process of its own, to be killed: prints each event's kind, and stops reading after ``--stop`` if given.
+"""A client in a process of its own, to be killed. It prints what happens, and stops reading after STOP if given.
 
-`python -m tests.faults.lone_client TARGET STEPS SIZE [STOP]`
+`python -m tests.faults.lone_client TARGET RPC STEPS SIZE [STOP]`, RPC being Decode or Generate
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kandinsky_api.v1 import image_pb2
 
 from tests.faults.requests import decode
-from tests.server.raw import connected
+from tests.server.raw import Raw, connected
 
 
-def main(target: str, steps: str, size: str, stop: str = "") -> None:
-    sampling = {"step_count": int(steps), "width_px": int(size), "height_px": int(size), "image_count": 2}
+def main(target: str, rpc: str, steps: str, size: str, stop: str = "") -> None:
     with connected(target) as raw:
-        for event in raw.image_service.Decode(decode(**sampling)):
+        for event in start(raw, rpc, int(steps), int(size)):
             kind = event.WhichOneof("event")
             print(kind, flush=True)
+            if kind == "progress":
+                print(f"{event.progress.stage} {event.progress.step}", flush=True)
             while kind == stop:
                 time.sleep(1)
+
+
+def start(raw: Raw, rpc: str, steps: int, size: int) -> Any:
+    """Two images of so many steps; Generate takes as many in the prior, for a prompt that nobody else has."""
+    request = decode(step_count=steps, width_px=size, height_px=size, image_count=2)
+    if rpc == "Decode":
+        return raw.image_service.Decode(request)
+    options = {"sampling": request.sampling, "output": request.output}
+    prompt = f"a cat {os.getpid()}"
+    return raw.image_service.Generate(
+        image_pb2.GenerateRequest(prompts=[prompt], prior_step_count=steps, **options)
+    )
+
+
+@contextmanager
+def lone_client(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.faults.lone_client", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(process: subprocess.Popen[str], kind: str) -> None:
+    assert process.stdout
+    assert any(line.strip() == kind for line in process.stdout), f"the stream ended before {kind!r}"
 
 
 if __name__ == "__main__":

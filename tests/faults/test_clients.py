@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 
 import grpc
 import pytest
 from kandinsky_server.engine.network import Call
 from torch import Tensor
 
+from tests.faults.lone_client import lone_client, wait_for
 from tests.faults.requests import decode
 from tests.faults.traces import Traces
 from tests.faults.wrapped import wrap
@@ -37,21 +33,6 @@ def before(server: RunningServer, raw: Raw) -> Traces:
     return Traces.of(server)
 
 
-@contextmanager
-def lone_client(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.faults.lone_client", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_for(process: subprocess.Popen[str], kind: str) -> None:
-    assert process.stdout
-    assert any(line.strip() == kind for line in process.stdout), f"the stream ended before {kind!r}"
-
-
 def others_are_served(raw: Raw) -> None:
     assert raw.call("Decode", decode(step_count=3)).kinds[-1] == "completed"
 
@@ -65,7 +46,7 @@ def test_a_client_killed_while_it_waits_for_a_seat(
     monkeypatch.setattr(wrap(server, monkeypatch, alone), "max_rows", 2)
     running = raw.image_service.Decode(decode(step_count=ENDLESS))
     assert [next(running).WhichOneof("event") for _ in range(2)] == ["queued", "progress"]
-    with lone_client(server.target, ENDLESS, 64) as process:
+    with lone_client(server.target, "Decode", ENDLESS, 64) as process:
         wait_for(process, "queued")
         eventually(lambda: len(server.app.engine.active) == 3)
         waiting = [run for run in server.app.engine.active if run.started is None]
@@ -81,7 +62,7 @@ def test_a_client_killed_while_it_waits_for_a_seat(
 def test_a_client_killed_while_its_images_are_denoised(
     server: RunningServer, raw: Raw, before: Traces
 ) -> None:
-    with lone_client(server.target, ENDLESS, 64) as process:
+    with lone_client(server.target, "Decode", ENDLESS, 64) as process:
         wait_for(process, "progress")
         running = raw.image_service.Decode(decode(step_count=20))
         process.kill()
@@ -91,7 +72,7 @@ def test_a_client_killed_while_its_images_are_denoised(
 
 def test_a_client_killed_while_its_images_are_sent(server: RunningServer, raw: Raw, before: Traces) -> None:
     """Images of 3 MiB each: the window is full long before they are through."""
-    with lone_client(server.target, 1, 512, "image") as process:
+    with lone_client(server.target, "Decode", 1, 512, "image") as process:
         wait_for(process, "image")
         others_are_served(raw)
         assert len(server.app.admission.tickets) == 1, "it still holds its place"
@@ -147,20 +128,4 @@ def test_200_connections_at_once(server: RunningServer, before: Traces) -> None:
     with ThreadPoolExecutor(CONNECTIONS) as clients:
         answers = list(clients.map(ask, range(CONNECTIONS)))
     assert answers == ["completed"] * CONNECTIONS
-    before.left_by_nobody(server)
-
-
-def test_connections_that_never_finish_their_first_words_are_cut_off(
-    server: RunningServer, raw: Raw, before: Traces
-) -> None:
-    host, _, port = server.target.rpartition(":")
-    sockets = [socket.create_connection((host, int(port))) for _ in range(20)]
-    for connection in sockets:
-        connection.sendall(b"PRI * HTTP/2.0\r\n")
-    others_are_served(raw)
-    for connection in sockets:
-        with closing(connection):
-            connection.settimeout(60)
-            while connection.recv(65536):
-                pass
     before.left_by_nobody(server)

@@ -23,4 +23,5 @@ def test_prompts_are_logged_only_when_asked_for(tiny_model: Path, flags: tuple[s
     assert [line["rpc"] for line in lines] == ["Prior"]
     assert lines[0].pop("prompts", None) == (["a secret wish"] if flags else None)
     assert lines[0]["request_id"]
+    assert "trace_id" not in lines[0], "nothing is traced"
     assert "secret" not in json.dumps(lines)

@@ -36,9 +36,10 @@ needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="Pr
 
 @pytest.fixture(scope="module")
 def server(tiny_model: Path) -> Iterator[RunningServer]:
-    """A server that has served one request."""
+    """A server that has served one request and refused another."""
     with RunningServer(prior=str(tiny_model / "prior")) as running, connected(running.target) as raw:
         raw.call("Prior", prior_pb2.PriorRequest(prompts=["a cat"], step_count=2))
+        raw.call("Prior", prior_pb2.PriorRequest())
         yield running
 
 

@@ -122,3 +122,24 @@ def test_bad_settings_end_the_process_before_anything_heavy_is_imported() -> Non
     assert ended.returncode == 2
     assert "port" in ended.stderr
     assert "queue_size" in ended.stderr
+
+
+def test_what_libraries_read_at_their_import_is_set_before_the_command_line_imports_them() -> None:
+    """Above all gRPC, which would stop at every fork while the port is open."""
+    script = (
+        "import os, sys\n"
+        "names = ('GRPC_ENABLE_FORK_SUPPORT', 'GOMP_SPINCOUNT')\n"
+        "def tell(event, about):\n"
+        "    if event == 'import' and about[0] == 'grpc':\n"
+        "        print(*map(os.environ.get, names))\n"
+        "sys.addaudithook(tell)\n"
+        "from kandinsky_client.cli import main\n"
+        "main(['serve', '--port=x'])\n"
+    )
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("GRPC_", "GOMP_"))
+    }
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert "port" in ended.stderr
+    assert ended.stdout.splitlines()[:1] == ["0 10000"]

@@ -11,12 +11,14 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog
 from google.protobuf.message import Message
 from grpc import StatusCode
 from kandinsky_api.v1 import prior_pb2
 from kandinsky_server.settings import Settings, load_settings
 
 from tests.harness import RunningServer
+from tests.server.patience import eventually
 from tests.server.raw import Raw, connected, good_requests
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.grpc", reason="the extra otel is not installed")
@@ -120,6 +122,16 @@ def test_without_a_traceparent_or_with_a_broken_one_a_trace_begins_here(traced: 
     (alone, _), (broken, _) = traced.spans("alone"), traced.spans("broken")
     assert alone.parent_span_id == broken.parent_span_id == b""
     assert alone.trace_id != broken.trace_id
+
+
+def test_the_log_line_of_a_request_names_its_span(traced: Traced) -> None:
+    request = prior_pb2.PriorRequest(prompts=["a cat"], step_count=2)
+    with structlog.testing.capture_logs() as lines:
+        traced.raw.call("Prior", request, x_request_id="logged", traceparent=f"00-{TRACE}-{CALLER}-01")
+        span, _ = traced.spans("logged")
+        eventually(lambda: "logged" in {line.get("request_id") for line in list(lines)})
+    (line,) = [line for line in lines if line.get("request_id") == "logged"]
+    assert (line["trace_id"], line["span_id"]) == (TRACE, span.span_id.hex())
 
 
 def test_a_caller_that_does_not_sample_is_not_traced(traced: Traced) -> None:

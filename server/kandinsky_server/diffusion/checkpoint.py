@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,8 @@ import torch
 import transformers
 
 from kandinsky_server.diffusion.fingerprint import fingerprint
+from kandinsky_server.diffusion.layout import check_layout, read_object
+from kandinsky_server.diffusion.schedule import rehearse
 from kandinsky_server.diffusion.source import CheckpointError, local_directory
 
 log = logging.getLogger(__name__)
@@ -110,13 +111,16 @@ class Checkpoints:
         """
         try:
             directory = local_directory(source)
+            check_layout(name, directory)
             return (
                 self._prior(source, directory) if name == "prior" else self._decoder(name, source, directory)
             )
         except CheckpointError as error:
             raise CheckpointError(f"stage {name}: {error}") from error
         except Exception as error:
-            raise CheckpointError(f"stage {name}: {source!r} cannot be loaded: {error}") from error
+            raise CheckpointError(
+                f"stage {name}: {source!r} cannot be loaded: {first_line(error)}"
+            ) from error
 
     def _prior(self, source: str, directory: Path) -> PriorStage:
         return PriorStage(
@@ -131,8 +135,8 @@ class Checkpoints:
             image_encoder=self._module(
                 transformers.CLIPVisionModelWithProjection, directory / "image_encoder"
             ),
-            tokenizer=transformers.CLIPTokenizer.from_pretrained(directory / "tokenizer"),
-            image_processor=transformers.CLIPImageProcessor.from_pretrained(directory / "image_processor"),
+            tokenizer=from_folder(transformers.CLIPTokenizer, directory / "tokenizer"),
+            image_processor=from_folder(transformers.CLIPImageProcessor, directory / "image_processor"),
         )
 
     def _decoder(self, name: str, source: str, directory: Path) -> DecoderStage:
@@ -166,17 +170,41 @@ class Checkpoints:
 
     def _module(self, kind: Any, directory: Path) -> Any:
         argument = "dtype" if issubclass(kind, transformers.PreTrainedModel) else "torch_dtype"
-        module = kind.from_pretrained(directory, **{argument: self.dtype})
+        module = from_folder(kind, directory, **{argument: self.dtype})
         return module.to(self.weights_device or self.device).eval().requires_grad_(False)
 
 
 def scheduler(directory: Path) -> Any:
-    """The scheduler that ``scheduler_config.json`` names, whichever class of diffusers it is."""
+    """The scheduler that ``scheduler_config.json`` names, whichever class of diffusers it is.
+
+    Raises:
+        CheckpointError: naming the file, when it makes no scheduler or none that can take a step.
+    """
     folder = directory / "scheduler"
-    config = json.loads((folder / "scheduler_config.json").read_text())
-    kind = getattr(diffusers, config.get("_class_name", ""), None)
-    if kind is None:
+    file = folder / "scheduler_config.json"
+    name = str(read_object(file).get("_class_name"))
+    kind = getattr(diffusers, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin)):
         raise CheckpointError(
-            f"diffusers {diffusers.__version__} has no scheduler {config.get('_class_name')!r}"
+            f"{str(file)!r}: diffusers {diffusers.__version__} has no scheduler {name!r} here"
         )
-    return kind.from_pretrained(folder)
+    template = from_folder(kind, folder)
+    try:
+        rehearse(template)
+    except Exception as error:
+        raise CheckpointError(f"{str(file)!r} makes a {name} that fails: {first_line(error)}") from error
+    return template
+
+
+def from_folder(kind: Any, folder: Path, **options: Any) -> Any:
+    """``kind.from_pretrained``; raises CheckpointError naming the folder, whatever a library raises."""
+    try:
+        return kind.from_pretrained(folder, **options)
+    except Exception as error:
+        message = f"{str(folder)!r} holds no {kind.__name__} that can be loaded: {first_line(error)}"
+        raise CheckpointError(message) from error
+
+
+def first_line(error: Exception) -> str:
+    """Libraries' errors can be pages long."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(":")

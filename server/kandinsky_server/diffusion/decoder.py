@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage
-from kandinsky_server.diffusion.schedule import copy_scheduler
+from kandinsky_server.diffusion.schedule import copy_scheduler, learns_variance, takes_generator
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import NonFinite
 
@@ -166,13 +164,3 @@ class DecoderTrajectory:
 def decoder_lane(stage: DecoderStage, sampling: DecoderSampling) -> LaneKey:
     """The lane of images of this size in this stage; its shape is the latents' height and width."""
     return LaneKey(stage.name, (sampling.height // stage.factor, sampling.width // stage.factor))
-
-
-def learns_variance(scheduler: Any) -> bool:
-    """Whether the scheduler wants the UNet's variance channels, by diffusers' own test."""
-    return getattr(scheduler.config, "variance_type", None) in ("learned", "learned_range")
-
-
-def takes_generator(scheduler: Any) -> bool:
-    """Whether the scheduler's step draws from a generator of the caller's."""
-    return "generator" in inspect.signature(scheduler.step).parameters

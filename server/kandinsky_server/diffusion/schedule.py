@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +28,24 @@ def _skipped(step_count: int, strength: float | None) -> int:
     if strength is None:
         return 0
     return max(step_count - min(int(step_count * strength), step_count), 0)
+
+
+def rehearse(template: Any) -> None:
+    """Takes a step, as trajectories will; whatever a configuration spoils is raised here and not in requests."""
+    scheduler, timesteps = copy_scheduler(template, 2, None, torch.device("cpu"))
+    latents = torch.zeros(1, 4, 8, 8)
+    predicted = torch.zeros(1, 8 if learns_variance(scheduler) else 4, 8, 8)
+    scheduler.step(predicted, timesteps[0], latents)
+
+
+def learns_variance(scheduler: Any) -> bool:
+    """Whether the scheduler wants the UNet's variance channels, by diffusers' own test."""
+    return getattr(scheduler.config, "variance_type", None) in ("learned", "learned_range")
+
+
+def takes_generator(scheduler: Any) -> bool:
+    """Whether the scheduler's step draws from a generator of the caller's."""
+    return "generator" in inspect.signature(scheduler.step).parameters
 
 
 class StepCounter:

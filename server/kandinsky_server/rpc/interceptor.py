@@ -176,6 +176,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             metrics.cancellations.labels(code.name).inc()
         elif code not in (StatusCode.OK, StatusCode.INTERNAL):
             metrics.rejections.labels(reason or code.name).inc()
+        trace = self.tracing.record(call, code, reason) if self.tracing else {}
         log.info(
             "request",
             request_id=call.ticket.request_id,
@@ -186,10 +187,9 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             seconds=round(seconds, 4),
             images=call.images,
             embeddings=call.embeddings,
+            **trace,
             **({"prompts": call.prompts} if call.prompts else {}),
         )
-        if self.tracing:
-            self.tracing.record(call, code, reason)
 
 
 def _expired(ticket: Ticket) -> bool:

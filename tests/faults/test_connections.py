@@ -1,0 +1,131 @@
+"""Connections that are opened to be in the way: half-open, idle, or too many."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import grpc
+import pytest
+from kandinsky_client import Kandinsky, Tls, UnavailableError
+from kandinsky_server.preflight import Preflight
+from kandinsky_server.settings import Settings
+
+from tests.faults.requests import decode
+from tests.faults.traces import Traces
+from tests.harness import RunningServer
+from tests.server import pki
+from tests.server.company import ENDLESS
+from tests.server.patience import eventually
+from tests.server.raw import Raw
+
+MOST = 12
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+WORDS = [
+    (b"", False),
+    (b"\x16\x03\x01\x02\x00\x01\x00", False),  # half a ClientHello
+    (b"", True),
+    (PREFACE[:10], True),
+    (PREFACE, True),  # and not the settings that must follow
+]
+"""What a connection says before it falls silent, and whether within TLS."""
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> pki.Pair:
+    return pki.authority(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="module")
+def guarded(decoder: Path, ca: pki.Pair) -> Iterator[RunningServer]:
+    """A server with little patience and few places."""
+    own = pki.issue(ca, ca.certificate.parent, "server")
+    limits = {"max_connections": MOST, "handshake_seconds": 4.0, "idle_seconds": 1.0}
+    with RunningServer(decoder, tls_certificate=own.certificate, tls_key=own.key, **limits) as running:
+        yield running
+
+
+def opened(running: RunningServer, words: bytes, tls: bool) -> socket.socket:
+    """A connection that has said these words."""
+    host, _, port = running.target.rpartition(":")
+    connection = socket.create_connection((host, int(port)))
+    connection.settimeout(60)
+    if tls:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        connection = context.wrap_socket(connection)
+    connection.sendall(words)
+    return connection
+
+
+def wait_for_end(connection: socket.socket) -> None:
+    """Returns once the other side has closed it."""
+    with closing(connection):
+        try:
+            while connection.recv(65536):
+                pass
+        except (ConnectionResetError, ssl.SSLError):
+            return
+
+
+def client_of(running: RunningServer, ca: pki.Pair, retries: int = 5) -> Kandinsky:
+    return running.client(tls=Tls(ca.certificate), retries=retries, timeout=60)
+
+
+def test_who_does_not_finish_the_handshake_is_cut_off(guarded: RunningServer, ca: pki.Pair) -> None:
+    before = Traces.of(guarded)
+    connections = [opened(guarded, words, tls) for words, tls in (*WORDS, *WORDS)]
+    with client_of(guarded, ca) as client:
+        assert client.info().device == "cpu"
+    for connection in connections:
+        wait_for_end(connection)
+    before.left_by_nobody(guarded)
+
+
+def test_more_connections_than_places_are_refused_and_those_inside_are_served(
+    guarded: RunningServer, ca: pki.Pair
+) -> None:
+    """Half-open ones count; when they have been cut off there is room again."""
+
+    def gets_in() -> bool:
+        with client_of(guarded, ca, retries=0) as late:
+            try:
+                return late.info().device == "cpu"
+            except UnavailableError:
+                return False
+
+    def crowded_out() -> bool:
+        for _ in range(3 * MOST):
+            stack.enter_context(closing(opened(guarded, b"", tls=False)))
+        return not gets_in()
+
+    credentials = grpc.ssl_channel_credentials(ca.certificate.read_bytes())
+    with grpc.secure_channel(guarded.target, credentials) as channel, ExitStack() as stack:
+        inside = Raw(channel).image_service.Decode(decode(step_count=ENDLESS))
+        assert next(inside).WhichOneof("event") == "queued"
+        eventually(crowded_out)
+        assert next(inside).WhichOneof("event") == "progress"
+        eventually(gets_in)
+        inside.cancel()
+
+
+def test_a_connection_without_calls_is_closed_and_its_client_does_not_notice(
+    guarded: RunningServer, ca: pki.Pair
+) -> None:
+    before = Traces.of(guarded)
+    with client_of(guarded, ca) as client:
+        assert client.info().device == "cpu"
+        before.left_by_nobody(guarded)
+        assert client.info().device == "cpu"
+
+
+def test_more_connections_than_open_files_are_refused_at_start(decoder: Path) -> None:
+    preflight = Preflight(Settings(model=str(decoder), max_connections=10**9))
+    preflight.run()
+    (problem,) = preflight.problems
+    assert problem.startswith("max_connections: needs 1000000128 open files")
