@@ -218,7 +218,7 @@ def test_cancels_and_deadlines_are_told_apart(
     with monkeypatch.context() as patch:
         patch.setattr(server.app.model.networks["decoder"], "call", held_back)
         patch.setattr(server.app.model.cost, "measured", lambda _: False)  # so that any deadline is let in
-        running = [raw.image_service.Decode(request), raw.image_service.Decode(request, timeout=0.5)]
+        running = [raw.image_service.Decode(request), raw.image_service.Decode(request, timeout=2)]
         assert [next(iter(stream)).WhichOneof("event") for stream in running] == ["queued", "queued"]
         assert Scrape(server)("queue_length") == 2
         assert Scrape(server)("requests_in_flight", rpc="Decode") == 2
