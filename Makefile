@@ -6,12 +6,13 @@ PY := $(BIN)/python
 READY := $(VENV)/.ready
 AUDIT := $(VENV)/audit/bin/pip-audit
 STUBS := clients/python
+TINY := from pathlib import Path; from tests import tiny; print(tiny.ensure(Path('.cache')))
 PROTOS := $(wildcard proto/kandinsky_api/v1/*.proto)
 # One thread a process, and no long spinning: two torch processes on a small machine starve each other otherwise.
 export OMP_NUM_THREADS ?= 1
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: demo test check audit serve bench proto proto-check setup clean
+.PHONY: demo test check audit serve bench soak proto proto-check setup clean
 
 setup: $(READY)
 
@@ -48,6 +49,10 @@ $(AUDIT):
 
 bench: $(READY)
 	$(PY) -m benchmarks
+
+# On the tests' checkpoint, whose steps take milliseconds; `make soak MODEL=DIR` for another.
+soak: $(READY)
+	$(PY) -m benchmarks soak --model "$${MODEL:-$$($(PY) -c "$(TINY)")}"
 
 proto: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto --python_out=$(STUBS) --grpc_python_out=$(STUBS) \

@@ -20,6 +20,7 @@ from benchmarks import (
     backends,
     cancel,
     device_share,
+    estimate,
     queue_jump,
     single,
     soak,
@@ -38,6 +39,7 @@ FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "single": single.measure,
     "queue_jump": queue_jump.measure,
     "cancel": cancel.measure,
+    "estimate": estimate.measure,
     "warm_prior": warm_prior.measure,
     "start": start.measure,
     "soak": soak.measure,
@@ -46,7 +48,7 @@ FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
 
 
 def main() -> None:
-    """Measures what was asked for, one figure after the other."""
+    """Measures what was asked for, one figure after the other; exits with 1 when a bar was not reached."""
     arguments = _arguments()
     # As after Ctrl-C, the servers are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -70,6 +72,7 @@ def main() -> None:
         arguments.json, figures, {"machine": before, "setting": asdict(setting) | {"model": arguments.model}}
     )
     console.print(f"written to {arguments.json}", style="dim")
+    sys.exit(any(figure.verdict == "fail" for figure in figures))
 
 
 def _quieten() -> None:
