@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 
 import grpc
 
@@ -22,7 +23,7 @@ from benchmarks.setting import Setting
 
 CLIENTS = 16
 PARTS = 10
-"""Of the run: after each all clients pause, for memory and checksums."""
+"""Of the run, each of a hundred requests at least: after each all clients pause, for memory and checksums."""
 
 CACHE_SIZE = 32
 """Embeddings: the cache is full long before the first part ends, and forgets all the time."""
@@ -36,6 +37,7 @@ class Soak:
     def __init__(self, server: ServerProcess, number: int) -> None:
         self.server = server
         self.number = number
+        self.done = 0
         self.accounts = Accounts()
         self.repeats = Repeats()
         self.memory: list[int] = []
@@ -48,13 +50,15 @@ class Soak:
 
     def run(self) -> None:
         """Part by part."""
-        requests = list(self._mixture.requests(self.number, range(SEEDS, 2 * SEEDS)))
+        requests = self._mixture.requests(self.number, range(SEEDS, 2 * SEEDS))
+        parts = max(2, min(PARTS, self.number // 100))
         self._check()
-        for part in range(PARTS):
-            self._ask_all(requests[part * self.number // PARTS : (part + 1) * self.number // PARTS])
+        for done in (part * self.number // parts for part in range(1, parts + 1)):
+            self._ask_all(list(islice(requests, done - self.done)))
             self._check()
+            self.done = done
             self.memory.append(self.server.resident_bytes())
-            done, megabytes = (part + 1) * self.number // PARTS, self.memory[-1] / 2**20
+            megabytes = self.memory[-1] / 2**20
             print(
                 f"soak: {done} of {self.number}, {megabytes:.0f} MiB, {len(self.broken)} broken", flush=True
             )
@@ -111,54 +115,29 @@ class Soak:
 
 def measure(setting: Setting) -> Iterator[Figure]:
     """Growth is from the end of the first part on, to the highest point."""
-    number = setting.scaled(setting.soak_requests, 400)
     with setting.ours("--prior-cache-size", str(CACHE_SIZE)) as server:
-        soak = Soak(server, number)
+        soak = Soak(server, setting.scaled(setting.soak_requests, 400))
         soak.run()
         differences = list(soak.accounts.discrepancies(soak.counted()))
-        left = soak.running
-    command, title = setting.command("soak"), f"soak of {number}, {setting.backend}"
+        miscounted = sum(by for by, _ in differences) + soak.running
+    repeats = soak.repeats
+
+    def figure(name: str, limit: float, value: float, note: str, unit: str = "") -> Figure:
+        title = f"soak of {soak.number}, {setting.backend}: {name}"
+        return Figure(title, at_most(limit), [value], unit, setting.command("soak"), note)
+
     ends = ", ".join(f"{kind} {code} {count}" for (kind, code), count in sorted(soak.ends.items()))
-    yield Figure(
-        f"{title}: not one right answer",
-        at_most(0),
-        [len(soak.broken)],
-        "",
-        command,
-        "; ".join([ends, *soak.broken[:9]]),
+    yield figure("not one right answer", 0, len(soak.broken), "; ".join([ends, *soak.broken[:9]]))
+    given_up = f"{soak.accounts.given_up.total()} given up"
+    yield figure(
+        "miscounted or left", 0, miscounted, "; ".join([given_up, *(text for _, text in differences)])
     )
-    yield Figure(
-        f"{title}: miscounted or left",
-        at_most(0),
-        [sum(by for by, _ in differences) + left],
-        "",
-        command,
-        "; ".join([f"{soak.accounts.given_up.total()} given up", *(text for _, text in differences)]),
+    checksums = (
+        f"{len(repeats.checksums)} checksums of {SEEDS} seeds, each alone: {repeats.checksums[0][:16]}"
     )
-    yield Figure(
-        f"{title}: changed checksums of {SEEDS} seeds",
-        at_most(0),
-        [len(set(soak.repeats.checksums)) - 1],
-        "",
-        command,
-        f"{len(soak.repeats.checksums)} checksums, each seed alone: {soak.repeats.checksums[0][:16]}",
-    )
-    yield Figure(
-        f"{title}: changed results in company",
-        at_most(0),
-        [soak.repeats.changed],
-        "",
-        command,
-        f"{soak.repeats.compared} answers to {SEEDS} seeds; they differ by at most {soak.repeats.largest:.1e}, "
-        f"{TOLERANCE:g} is allowed",
-    )
-    growth = 100 * (max(soak.memory) / soak.memory[0] - 1)
+    yield figure("changed checksums", 0, len(set(repeats.checksums)) - 1, checksums)
+    company = f"{repeats.compared} answers to {SEEDS} seeds, at most {repeats.largest:.1e} off; {TOLERANCE:g} may be"
+    yield figure("changed in company", 0, repeats.changed, company)
     sizes = ", ".join(f"{size / 2**20:.0f}" for size in soak.memory)
-    yield Figure(
-        f"{title}: memory growth",
-        at_most(5),
-        [growth],
-        "%",
-        command,
-        f"resident MiB after each tenth: {sizes}",
-    )
+    growth = 100 * (max(soak.memory) / soak.memory[0] - 1)
+    yield figure("memory growth", 5, growth, f"resident MiB after each part: {sizes}", "%")
