@@ -12,7 +12,7 @@ PROTOS := $(wildcard proto/kandinsky_api/v1/*.proto)
 export OMP_NUM_THREADS ?= 1
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: demo test check audit serve bench soak proto proto-check setup clean
+.PHONY: demo test check audit serve bench soak train proto proto-check setup clean
 
 setup: $(READY)
 
@@ -53,6 +53,13 @@ bench: $(READY)
 # On the tests' checkpoint, whose steps take milliseconds; `make soak MODEL=DIR` for another.
 soak: $(READY)
 	$(PY) -m benchmarks soak --model "$${MODEL:-$$($(PY) -c "$(TINY)")}"
+
+# Some two hours on two cores. Every stage goes on from where it was stopped.
+train: $(READY)
+	for stage in movq clip prior gallery; do $(PY) models/train.py $$stage || exit; done
+	$(PY) models/train.py decoder --ranks 2 --rank 1 & $(PY) models/train.py decoder --ranks 2 --rank 0; wait
+	for stage in inpaint controlnet depth export; do $(PY) models/train.py $$stage || exit; done
+	$(PY) models/evaluate.py
 
 proto: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto --python_out=$(STUBS) --grpc_python_out=$(STUBS) \

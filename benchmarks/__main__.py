@@ -21,6 +21,7 @@ from benchmarks import (
     cancel,
     device_share,
     estimate,
+    prompt,
     queue_jump,
     single,
     soak,
@@ -41,6 +42,7 @@ FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "cancel": cancel.measure,
     "estimate": estimate.measure,
     "warm_prior": warm_prior.measure,
+    "prompt": prompt.measure,
     "start": start.measure,
     "soak": soak.measure,
     "backends": backends.measure,
@@ -102,7 +104,7 @@ def _arguments() -> argparse.Namespace:
 
 def _model_directory(model: str) -> Path:
     """The directory that holds the stage folders; the naive server needs it spelt out."""
-    prior = resolve(model, Sources(), Path("~/.cache/kandinsky-grpc").expanduser()).prior
+    prior = resolve(model, Sources()).prior
     assert prior is not None, "the benchmarks need a checkpoint with a prior"
     return Path(prior).parent
 

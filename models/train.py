@@ -20,10 +20,10 @@ MINUTES = {
     "movq": 24.0,
     "clip": 12.0,
     "prior": 9.0,
-    "decoder": 36.0,
-    "inpaint": 11.0,
-    "controlnet": 14.0,
-    "depth": 3.0,
+    "decoder": 48.0,
+    "inpaint": 9.0,
+    "controlnet": 11.0,
+    "depth": 2.0,
 }
 
 

@@ -197,10 +197,19 @@ class Oracle:
         if name not in self._loaded:
             diffusers.utils.logging.disable_progress_bar()
             transformers.utils.logging.disable_progress_bar()
-            pipeline = getattr(diffusers, name).from_pretrained(self._directory / stage)
+            pipeline = getattr(diffusers, name).from_pretrained(
+                self._directory / stage, **self._borrowed(stage)
+            )
             pipeline.set_progress_bar_config(disable=True)
             self._loaded[name] = pipeline
         return self._loaded[name]
+
+    def _borrowed(self, stage: str) -> dict[str, Any]:
+        """The decoder's MoVQ for a stage that comes without its weights."""
+        folder = self._directory / stage / "movq"
+        if not folder.exists() or any(folder.glob("*.safetensors")):
+            return {}
+        return {"movq": self._pipeline("KandinskyV22Pipeline", "decoder").movq}
 
 
 def hint_tensor(hint: Image.Image) -> torch.Tensor:

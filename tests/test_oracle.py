@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from kandinsky_server.diffusion import tiny
+from tests import tiny
 from PIL import Image
 
 from tests.oracle import Embeddings, Oracle, oracle

@@ -242,7 +242,7 @@ def backend_options(settings: Settings, threads: int) -> BackendOptions:
 
 def sources_of(settings: Settings) -> Sources:
     """Where the stages come from; raises CheckpointError when that cannot be told."""
-    return resolve(settings.model, _overrides(settings), settings.cache_dir)
+    return resolve(settings.model, _overrides(settings))
 
 
 def _overrides(settings: Settings) -> Sources:

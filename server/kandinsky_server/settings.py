@@ -78,11 +78,6 @@ class Settings(BaseSettings):
     inpaint: str | None = Field(None, description="Directory or hub id of the inpaint decoder.")
     controlnet: str | None = Field(None, description="Directory or hub id of the ControlNet decoder.")
     depth_model: str | None = Field(None, description="Directory or hub id of a depth-estimation model.")
-    cache_dir: Path = Field(
-        Path("~/.cache/kandinsky-grpc"),
-        validate_default=True,
-        description="Where built checkpoints are kept.",
-    )
     backend_cache_dir: Path | None = Field(
         Path("~/.cache/kandinsky-grpc/backends"),
         validate_default=True,
@@ -206,7 +201,7 @@ class Settings(BaseSettings):
             "insecure when something else encrypts"
         )
 
-    @field_validator("cache_dir", "backend_cache_dir")
+    @field_validator("backend_cache_dir")
     @classmethod
     def _home_is_spelt_out(cls, directory: Path | None) -> Path | None:
         return directory.expanduser() if directory else None

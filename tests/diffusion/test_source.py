@@ -11,8 +11,8 @@ from kandinsky_server.diffusion.source import (
 )
 
 
-def test_a_preset_names_the_official_repositories(tmp_path: Path) -> None:
-    found = resolve("kandinsky-2.2", Sources(), tmp_path)
+def test_a_preset_names_the_official_repositories() -> None:
+    found = resolve("kandinsky-2.2", Sources())
     assert found.given() == {
         "prior": "kandinsky-community/kandinsky-2-2-prior",
         "decoder": "kandinsky-community/kandinsky-2-2-decoder",
@@ -24,31 +24,31 @@ def test_a_preset_names_the_official_repositories(tmp_path: Path) -> None:
 def test_a_directory_gives_the_stages_it_holds(tmp_path: Path) -> None:
     for stage in ("decoder", "prior", "depth"):
         (tmp_path / stage).mkdir()
-    found = resolve(str(tmp_path), Sources(), tmp_path)
+    found = resolve(str(tmp_path), Sources())
     assert list(found.given()) == ["prior", "decoder"]
     assert found.depth == str(tmp_path / "depth")
 
 
-def test_a_single_stage_takes_precedence(tmp_path: Path) -> None:
-    found = resolve("kandinsky-2.2", Sources(decoder="mine", depth="deep"), tmp_path)
+def test_a_single_stage_takes_precedence() -> None:
+    found = resolve("kandinsky-2.2", Sources(decoder="mine", depth="deep"))
     assert (found.decoder, found.depth) == ("mine", "deep")
     assert found.prior == "kandinsky-community/kandinsky-2-2-prior"
 
 
-def test_single_stages_alone_are_all_there_is(tmp_path: Path) -> None:
-    assert resolve(None, Sources(decoder="mine"), tmp_path) == Sources(decoder="mine")
+def test_single_stages_alone_are_all_there_is() -> None:
+    assert resolve(None, Sources(decoder="mine")) == Sources(decoder="mine")
 
 
 @pytest.mark.parametrize("model", [None, "embedded"])
-def test_the_built_in_model_has_every_stage(tiny_model: Path, model: str | None) -> None:
-    found = resolve(model, Sources(), tiny_model.parent)
+def test_the_embedded_model_has_every_stage(model: str | None) -> None:
+    found = resolve(model, Sources())
     assert list(found.given()) == ["prior", "decoder", "inpaint", "controlnet"]
     assert found.depth
 
 
 def test_an_unknown_model_is_told_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"neither a preset \(kandinsky-2\.2\) nor a directory"):
-        resolve(str(tmp_path / "nowhere"), Sources(), tmp_path)
+        resolve(str(tmp_path / "nowhere"), Sources())
 
 
 def test_a_checkpoint_needs_a_model_index(tmp_path: Path) -> None:

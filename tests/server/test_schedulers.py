@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from kandinsky_client import Kandinsky
-from kandinsky_server.diffusion import tiny
+from tests import tiny
 
 from tests.harness import RunningServer
 from tests.oracle import Embeddings, Oracle, oracle

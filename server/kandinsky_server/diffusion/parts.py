@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from kandinsky_backends.base import BatchShape, NamedNetwork, Role
@@ -113,9 +112,7 @@ def load_networks(model: str | None) -> Iterable[NamedNetwork]:
     """
     checkpoints = Checkpoints(torch.device("cpu"), torch.float32)
     known: set[str] = set()
-    for name, source in (
-        resolve(model, Sources(), Path("~/.cache/kandinsky-grpc").expanduser()).given().items()
-    ):
+    for name, source in resolve(model, Sources()).given().items():
         stage = checkpoints.load(name, source)
         if isinstance(stage, PriorStage):
             parts = prior_parts(stage)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
-
-from kandinsky_server.diffusion import tiny
 
 STAGES = ("prior", "decoder", "inpaint", "controlnet")
 
@@ -19,6 +18,7 @@ PRESETS = {
 }
 
 EMBEDDED = "embedded"
+"""The model that comes with the server: the package `kandinsky_embedded`, trained in `models/`."""
 
 
 class CheckpointError(Exception):
@@ -41,7 +41,7 @@ class Sources:
         return {name: source for name, source in pairs if source}
 
 
-def resolve(model: str | None, overrides: Sources, cache_dir: Path) -> Sources:
+def resolve(model: str | None, overrides: Sources) -> Sources:
     """Works out the stages of ``model``, then lets single stages in ``overrides`` take precedence.
 
     ``model`` is a preset's name, a directory that holds stage folders, ``"embedded"``, or None: the built-in checkpoint
@@ -50,7 +50,7 @@ def resolve(model: str | None, overrides: Sources, cache_dir: Path) -> Sources:
     Raises:
         CheckpointError: when ``model`` is none of these.
     """
-    sources = _of_model(model or _default(overrides), cache_dir)
+    sources = _of_model(model or _default(overrides))
     given = {name: getattr(overrides, name) for name in (*STAGES, "depth") if getattr(overrides, name)}
     return replace(sources, **given)
 
@@ -59,12 +59,12 @@ def _default(overrides: Sources) -> str:
     return "" if overrides.given() else EMBEDDED
 
 
-def _of_model(model: str, cache_dir: Path) -> Sources:
+def _of_model(model: str) -> Sources:
     if not model:
         return Sources()
     if model in PRESETS:
         return Sources(**PRESETS[model])
-    directory = _embedded(cache_dir) if model == EMBEDDED else Path(model).expanduser()
+    directory = Path(str(files("kandinsky_embedded"))) if model == EMBEDDED else Path(model).expanduser()
     found = {name: str(directory / name) for name in (*STAGES, "depth") if (directory / name).is_dir()}
     if not set(found) & set(STAGES):
         raise CheckpointError(
@@ -72,15 +72,6 @@ def _of_model(model: str, cache_dir: Path) -> Sources:
             f"folders {', '.join(STAGES)}; name single stages with --prior, --decoder, --inpaint, --controlnet"
         )
     return Sources(**found)
-
-
-def _embedded(cache_dir: Path) -> Path:
-    try:
-        return tiny.ensure(cache_dir)
-    except Exception as error:  # a full disk is another error in every library that writes
-        raise CheckpointError(
-            f"cache_dir {str(cache_dir)!r} cannot take the embedded checkpoint ({error}); free it, or choose another"
-        ) from error
 
 
 def local_directory(source: str) -> Path:

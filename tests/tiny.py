@@ -1,4 +1,4 @@
-"""A tiny Kandinsky 2.2 of seeded random weights: the default until a trained one ships, and the tests' model.
+"""A tiny Kandinsky 2.2 of seeded random weights: what most tests serve, as it is quick.
 
 Every component is of the class, and configured in the way, that the official checkpoints have (UNet on
 projected image embeddings, f = 8 MoVQ with spatial norms, learned-range DDPM, UnCLIP prior), only narrow and
