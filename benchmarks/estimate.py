@@ -15,7 +15,7 @@ from benchmarks.process import ServerProcess
 from benchmarks.setting import Setting
 
 NEAR = 0.3
-"""A prediction is good when it is off by at most this part of what it predicts."""
+"""A prediction is good when it is off by at most this part of what was measured."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 from kandinsky_server.engine.cost import CostModel
@@ -36,8 +37,17 @@ class Pace:
     rows_for: Callable[[LaneKey], int]
     company: Mapping[LaneKey, float]
 
-    def turn_seconds(self, lane: LaneKey, seated: Sequence[_Member]) -> float:
-        """One turn of a lane. Where there is less than a row on the average, there is a turn only so often."""
+    def round_seconds(self, seated: Mapping[LaneKey, Sequence[_Member]]) -> float:
+        """A turn of every lane that somebody is seated in, or usually is."""
+        rest = sum(seconds for lane, seconds in self._others_alone.items() if lane not in seated)
+        return rest + sum(self._turn_seconds(lane, members) for lane, members in seated.items())
+
+    @cached_property
+    def _others_alone(self) -> dict[LaneKey, float]:
+        return {lane: self._turn_seconds(lane, ()) for lane in self.company}
+
+    def _turn_seconds(self, lane: LaneKey, seated: Sequence[_Member]) -> float:
+        """Where there is less than a row on the average, there is a turn only so often."""
         mine = sum(member.load.rows for member in seated if member.mine)
         others = sum(member.load.rows for member in seated if not member.mine)
         usual = min(self.company.get(lane, 0.0), self.rows_for(lane) - mine)
@@ -45,49 +55,59 @@ class Pace:
         return min(1.0, rows) * self.cost.step_seconds(lane, max(1.0, rows))
 
 
-@dataclass
+@dataclass(eq=False)
 class _Member:
-    """``place`` sorts who is seated first."""
+    """``place`` is its request's: the lower is seated first. Who needs no row takes nobody's seat."""
 
     load: Load
     place: int
     mine: bool
     left: int
 
+    @property
+    def order(self) -> tuple[bool, int]:
+        return (self.load.rows > 0, self.place)
+
+    @property
+    def denoises_mine(self) -> bool:
+        return self.mine and self.load.denoising
+
     def followers(self) -> list[_Member]:
         return [_Member(load, self.place, self.mine, load.steps) for load in self.load.then]
 
 
 class _Lanes:
-    """Who waits or is seated in each lane, in order."""
+    """Who waits or is seated in each lane, in order; ``mine`` are those of the request that is forecast."""
 
     def __init__(self, rows_for: Callable[[LaneKey], int]) -> None:
         self.members: dict[LaneKey, list[_Member]] = {}
+        self.mine: set[_Member] = set()
         self._rows_for = rows_for
-
-    @property
-    def all(self) -> Iterator[_Member]:
-        return chain.from_iterable(self.members.values())
 
     def join(self, members: Iterable[_Member]) -> None:
         for member in members:
-            insort(self.members.setdefault(member.load.lane, []), member, key=lambda other: other.place)
+            insort(self.members.setdefault(member.load.lane, []), member, key=lambda other: other.order)
+            if member.mine:
+                self.mine.add(member)
 
     def seat(self) -> dict[LaneKey, list[_Member]]:
-        """In order while rows last; never nobody."""
+        """The first of each lane while rows last; never nobody."""
         return {lane: _seated(members, self._rows_for(lane)) for lane, members in self.members.items()}
 
     def advance(self, seated: Mapping[LaneKey, Sequence[_Member]], steps: int) -> None:
         """Takes steps; those who have done their last leave, and what follows them joins."""
-        for members in seated.values():
+        done: list[_Member] = []
+        for lane, members in seated.items():
             for member in members:
                 member.left -= steps
-        for lane, members in seated.items():
-            done = [member for member in members if member.left <= 0]
-            self.members[lane] = [member for member in self.members[lane] if member.left > 0]
-            for member in done:
-                self.join(member.followers())
+            ended = [member for member in members if member.left <= 0]
+            if ended:
+                self.members[lane][: len(members)] = [member for member in members if member.left > 0]
+                done += ended
+        self.mine.difference_update(done)
         self.members = {lane: members for lane, members in self.members.items() if members}
+        for member in done:
+            self.join(member.followers())
 
 
 def forecast(ahead: Sequence[Load], mine: Sequence[Load], behind: Sequence[Load], pace: Pace) -> Forecast:
@@ -102,39 +122,31 @@ def forecast(ahead: Sequence[Load], mine: Sequence[Load], behind: Sequence[Load]
     lanes.join(_Member(load, place, own, load.steps) for place, (load, own) in enumerate(owned))
     clock, start, waited = 0.0, None, False
     for _ in range(MAX_PHASES):
-        if not any(member.mine for member in lanes.all):
+        if not lanes.mine:
             break
         seated = lanes.seat()
-        running = [member for members in seated.values() for member in members]
-        if start is None and any(map(_denoises_mine, running)):
+        running = list(chain.from_iterable(seated.values()))
+        if start is None and any(member.denoises_mine for member in running):
             start = clock
-        waited |= start is None and any(map(_denoises_mine, lanes.all))
-        turns = (
-            pace.turn_seconds(lane, seated.get(lane, ())) for lane in seated.keys() | pace.company.keys()
-        )
+        waited |= start is None and any(member.denoises_mine for member in lanes.mine)
         steps = min(member.left for member in running)
-        clock += steps * sum(turns)
+        clock += steps * pace.round_seconds(seated)
         lanes.advance(seated, steps)
     else:
-        clock += sum(_alone(member, pace.cost) for member in lanes.all)
+        clock += sum(_alone(member, pace.cost) for member in chain.from_iterable(lanes.members.values()))
     denoising = [load for root in mine for load in root.all() if load.denoising]
     position = _waiting(ahead, denoising[0].lane) if waited else 0
     return Forecast(start or 0.0, clock, position, all(pace.cost.measured(load.lane) for load in denoising))
 
 
-def _denoises_mine(member: _Member) -> bool:
-    return member.mine and member.load.denoising
-
-
 def _seated(members: Sequence[_Member], max_rows: int) -> list[_Member]:
-    """In order while rows last, at least one; who needs no row has a seat anyway."""
     seated: list[_Member] = []
-    rows, full = 0, False
+    rows = 0
     for member in members:
-        full = full or (rows > 0 and rows + member.load.rows > max_rows)
-        if not full or not member.load.rows:
-            seated.append(member)
-            rows += member.load.rows
+        if rows and rows + member.load.rows > max_rows:
+            break
+        seated.append(member)
+        rows += member.load.rows
     return seated
 
 
