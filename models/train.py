@@ -20,10 +20,10 @@ MINUTES = {
     "movq": 24.0,
     "clip": 12.0,
     "prior": 9.0,
-    "decoder": 48.0,
+    "decoder": 60.0,
     "inpaint": 9.0,
     "controlnet": 11.0,
-    "depth": 2.0,
+    "depth": 7.0,
 }
 
 

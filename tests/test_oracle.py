@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tests import tiny
 from PIL import Image
 
+from tests import tiny
 from tests.oracle import Embeddings, Oracle, oracle
 
 SCHEDULERS = [

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from kandinsky_client import Kandinsky
-from tests import tiny
 
+from tests import tiny
 from tests.harness import RunningServer
 from tests.oracle import Embeddings, Oracle, oracle
 from tests.server.pipelines import STRENGTH, Variant, mask, pair_of, picture, pixels, sendable
