@@ -28,8 +28,8 @@ PHASES = {
     "queued": ("queued", ENDLESS, 64, ""),
     "prior": ("prior 2", ENDLESS, 64, ""),
     "decoder": ("decoder 2", 60, 64, ""),
-    "pixels": ("decoder 1", 1, 512, ""),
-    "sending": ("image", 1, 512, "image"),
+    "pixels": ("decoder 2", 2, 512, ""),
+    "sending": ("image", 2, 512, "image"),
 }
 """Phase -> the line at which a client of Generate is killed, its steps, size, and what it stops reading after."""
 
