@@ -8,6 +8,8 @@ from kandinsky_server.engine.forecast import Forecast, Pace, forecast
 from kandinsky_server.engine.load import Load, single_call
 from kandinsky_server.engine.trajectory import LaneKey
 
+from tests.engine.clockwork import Clockwork
+
 ONE, OTHER = LaneKey("one", (8, 8)), LaneKey("other", (8, 8))
 
 
@@ -131,3 +133,13 @@ def test_other_lanes_usual_turns_are_waited_for(dear: CostModel) -> None:
     mine = [Load(ONE, 1, 10)]
     assert predict(dear, [], mine, company={OTHER: 2.0}).finish == 30.0
     assert predict(dear, [], mine, company={OTHER: 0.25}).finish == 12.5
+
+
+@pytest.mark.parametrize(("clients", "max_rows"), [(1, 8), (3, 8), (8, 8), (8, 32), (16, 8)])
+def test_under_steady_load_four_of_five_end_within_30_percent_of_what_was_predicted(
+    clients: int, max_rows: int
+) -> None:
+    clockwork = Clockwork(clients, max_rows)
+    clockwork.run(300)
+    near = [abs(job.predicted - job.took) <= 0.3 * job.took for job in clockwork.answered[20:]]
+    assert sum(near) >= 0.8 * len(near)

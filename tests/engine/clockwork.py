@@ -1,0 +1,100 @@
+"""The engine's rules on a clock of its own: lanes in turns, seats by arrival, steps that take what they are said to."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kandinsky_server.engine.company import Company
+from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.engine.forecast import Pace, forecast
+from kandinsky_server.engine.load import Load, single_call
+from kandinsky_server.engine.trajectory import LaneKey
+
+PRIOR, DECODER, TO_PIXELS = (LaneKey(name, (8, 8)) for name in ("prior", "decoder", "movq"))
+SECONDS = {PRIOR: (0.002, 0.0015), DECODER: (0.0, 0.0034), TO_PIXELS: (0.002, 0.027)}
+"""Of a step, and of each of its rows."""
+
+
+@dataclass(eq=False)
+class Job:
+    """One request; ``load`` is where it is."""
+
+    load: Load
+    arrival: float
+    predicted: float
+    left: int
+    took: float = 0.0
+
+
+@dataclass
+class Clockwork:
+    """``clients`` send their next request as soon as the last is answered."""
+
+    clients: int
+    max_rows: int
+    now: float = 0.0
+    jobs: list[Job] = field(default_factory=list)
+    answered: list[Job] = field(default_factory=list)
+    company: Company = field(default_factory=Company)
+
+    def __post_init__(self) -> None:
+        self._draw = random.Random(0)
+        self._served = dict.fromkeys(SECONDS, 0.0)
+        self._cost = CostModel()
+        for lane in SECONDS:
+            for rows in range(1, self.max_rows + 1):
+                self._cost.observe(lane, rows, _seconds(lane, rows))
+
+    def run(self, number: int) -> None:
+        """Until that many requests are answered."""
+        for _ in range(self.clients):
+            self._arrive()
+        while len(self.answered) < number:
+            self._step(min({job.load.lane for job in self.jobs}, key=self._served.__getitem__))
+
+    def _arrive(self) -> None:
+        present = [Load(job.load.lane, job.load.rows, job.left, job.load.then) for job in self.jobs]
+        load = _drawn(self._draw)
+        pace = Pace(self._cost, lambda lane: self.max_rows, self.company.rows)
+        predicted = forecast(present, [load], [], pace).finish
+        self.company.observe(present)
+        self.jobs.append(Job(load, self.now, predicted, load.steps))
+
+    def _step(self, lane: LaneKey) -> None:
+        seated, rows = [], 0
+        for job in self.jobs:
+            if job.load.lane == lane:
+                if rows + job.load.rows > self.max_rows:
+                    break
+                seated.append(job)
+                rows += job.load.rows
+        self._served[lane] = self.now
+        self.now += _seconds(lane, rows) * self._draw.uniform(0.9, 1.1)
+        for job in seated:
+            job.left -= 1
+            if not job.left:
+                self._leave(job, job.load.then)
+
+    def _leave(self, job: Job, then: Iterable[Load]) -> None:
+        for job.load in then:
+            job.left = job.load.steps
+            return
+        job.took = self.now - job.arrival
+        self.jobs.remove(job)
+        self.answered.append(job)
+        if not self.jobs:
+            self.company.forget()
+        self._arrive()
+
+
+def _seconds(lane: LaneKey, rows: int) -> float:
+    fixed, each = SECONDS[lane]
+    return fixed + each * rows
+
+
+def _drawn(draw: random.Random) -> Load:
+    """Nine pictures of ten, 3 to 50 steps; one of four unguided."""
+    rows, steps = draw.choice((1, 2, 2, 2)), draw.randint(3, 50)
+    if draw.random() < 0.1:
+        return Load(PRIOR, rows, steps)
+    return Load(DECODER, rows, steps, (single_call(TO_PIXELS),))
