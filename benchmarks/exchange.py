@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,8 @@ import grpc
 import numpy as np
 from kandinsky_client.rpcs import STREAMS, Request, serialize
 
-ANSWER_SECONDS = 120.0
-"""A request that has no answer by then is lost."""
+ANSWER_SECONDS = 600.0
+"""A request that has no answer by then is lost; so long that a slow machine refuses none for want of time."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class Answer:
     code: str
     heard: bool
     events: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        kinds = Counter(event.WhichOneof("event") for event in self.events)
+        return f"{self.code} {'heard' if self.heard else 'not heard'} after {dict(kinds)}"
 
     @property
     def whole(self) -> bool:

@@ -14,7 +14,7 @@ from kandinsky_client.rpcs import Request
 
 from benchmarks.load import Material
 
-LONG_STEPS = 200
+LONG_STEPS = 100
 """Enough to be given up while it runs."""
 
 TIGHT_SECONDS = (0.1, 1.0)

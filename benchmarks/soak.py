@@ -104,7 +104,8 @@ class Soak:
             self.accounts.enter(answer)
             self.ends[request.kind.value, answer.code] += 1
             if answer.code not in CODES[request.kind] or not answer.whole:
-                self.broken.append(f"{request.kind.value} {answer.rpc} of seed {request.seed}: {answer.code}")
+                self.broken.append(f"{request.kind.value} {answer.rpc} of seed {request.seed}: {answer}")
+                print(f"soak: broken: {self.broken[-1]}", flush=True)
         return answer
 
     @contextmanager
