@@ -116,7 +116,8 @@ def test_steps_that_requests_share_are_forecast_once(plain: RunningServer) -> No
             go_on.set()
         assert list(follower)
     assert (same.trajectory_count, same.step_count) == (0, 0)
-    assert 0 < same.run_seconds < other.run_seconds
+    assert (other.trajectory_count, other.step_count) == (1, 40)
+    assert min(same.run_seconds, other.run_seconds) > 0
 
 
 def test_a_cancelled_leader_does_not_fail_its_followers(plain: RunningServer, tiny_model: Path) -> None:
