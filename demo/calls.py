@@ -10,13 +10,16 @@ from PIL import Image, ImageDraw
 
 STEPS = 30
 PROMPTS = (
-    "a large red circle on a blue background",
-    "a small yellow star on a black background",
-    "a green heart on a white background",
-    "a purple diamond on the left on a cyan background",
+    "a large red circle in the middle on a blue background",
+    "a large yellow star in the middle on a black background",
+    "a green heart in the middle on a white background",
+    "a purple diamond on the left on a yellow background",
     "a big white ring on a red background",
 )
-START, END = "a large red circle on a white background", "a large blue square on a white background"
+START, END = (
+    "a large red circle in the middle on a white background",
+    "a large blue square in the middle on a white background",
+)
 
 
 @dataclass
@@ -66,7 +69,9 @@ def interpolate(album: Album) -> None:
     # One call a frame, since the images of one call have seeds of their own and a path wants the same noise.
     frames = [album.client.decode(frame, seed=2, step_count=STEPS)[0].image for frame in path]
     tiles = ((f"{share:.0%}", image) for share, image in zip(shares, frames, strict=True))
-    album.add("interpolate", f"Interpolate: from {START!r} to {END!r}", *tiles)
+    album.add(
+        "interpolate", "Interpolate: from a red circle to a blue square, both large and in the middle", *tiles
+    )
 
 
 def img2img(album: Album) -> None:
@@ -85,12 +90,12 @@ def inpaint(album: Album) -> None:
     width, height = image.size
     mask = Image.new("L", image.size)
     ImageDraw.Draw(mask).rectangle((width // 8, height // 8, 7 * width // 8, 7 * height // 8), fill=255)
-    star = album.client.prior("a yellow star on a blue background", seed=1)
+    star = album.client.prior("a large yellow star in the middle on a blue background", seed=1)
     free = album.client.inpaint(star, image, mask, seed=6, step_count=STEPS)
     pasted = album.client.inpaint(star, image, mask, seed=6, step_count=STEPS, paste_original=True)
     album.add(
         "inpaint",
-        "Inpaint: 'a yellow star on a blue background' where the mask is white",
+        "Inpaint: 'a large yellow star in the middle on a blue background' where the mask is white",
         ("image", image),
         ("mask", mask),
         ("repainted", free[0].image),

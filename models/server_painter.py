@@ -32,7 +32,7 @@ class ServerPainter:
             made = self.client.prior(
                 prompts[row], negative_prompt=negative, seed=seeds[row], step_count=PRIOR_STEPS
             )
-            return made[0]
+            return made[0].embedding
 
         with ThreadPoolExecutor(CLIENTS) as pool:
             pairs = list(pool.map(one, range(len(prompts))))
