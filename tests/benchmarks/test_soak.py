@@ -98,7 +98,7 @@ def test_a_result_may_round_otherwise_but_not_change() -> None:
 @pytest.mark.slow
 def test_a_short_soak_finds_nothing(tiny_model: Path) -> None:
     """But for memory, which a server that has just started still takes."""
-    figures = {figure.name: figure for figure in soak.measure(Setting(tiny_model, soak_requests=300))}
+    figures = {figure.name: figure for figure in soak.measure(Setting(tiny_model, soak_requests=150))}
     for name, figure in figures.items():
         assert figure.verdict == "pass" or "memory" in name, (name, figure.measured, figure.note)
     assert len(figures) == 5
