@@ -57,7 +57,7 @@ soak: $(READY)
 # Some two hours on two cores. Every stage goes on from where it was stopped.
 train: $(READY)
 	for stage in movq clip prior gallery; do $(PY) models/train.py $$stage || exit; done
-	$(PY) models/train.py decoder --ranks 2 --rank 1 & $(PY) models/train.py decoder --ranks 2 --rank 0; wait
+	$(PY) models/train.py decoder --ranks 2 --rank 1 & other=$$!; $(PY) models/train.py decoder --ranks 2 && wait $$other
 	for stage in inpaint controlnet depth export; do $(PY) models/train.py $$stage || exit; done
 	$(PY) models/evaluate.py
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from kandinsky_client import Embedding, EmbeddingPair, ImageSet, Kandinsky
 from painter import DECODER_STEPS, PRIOR_STEPS, Embeds, Picture
 from PIL import Image
 
+T = TypeVar("T")
 CLIENTS = 8  # rows asked for at once, so that they share the server's network calls
 
 
@@ -18,11 +20,6 @@ class ServerPainter:
 
     def __init__(self, target: str) -> None:
         self.client = Kandinsky(target, timeout=600)
-
-    def each(self, call: Callable[[int], Picture], rows: int) -> list[Picture]:
-        """The pictures of all rows, in their order."""
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            return list(pool.map(call, range(rows)))
 
     def embed(self, prompts: Sequence[str], negatives: Sequence[str] | None, seeds: Sequence[int]) -> Embeds:
         """Prior."""
@@ -34,15 +31,14 @@ class ServerPainter:
             )
             return made[0].embedding
 
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            pairs = list(pool.map(one, range(len(prompts))))
+        pairs = each(one, len(prompts))
         positive = np.stack([pair.positive.array.reshape(-1) for pair in pairs])
         negative = np.stack([pair.negative.array.reshape(-1) for pair in pairs if pair.negative])
         return positive, negative
 
     def decode(self, embeds: Embeds, seeds: Sequence[int]) -> list[Picture]:
         """Decode."""
-        return self.each(
+        return each(
             lambda row: pixels(
                 self.client.decode(pair(embeds, row), seed=seeds[row], step_count=DECODER_STEPS)
             ),
@@ -59,7 +55,7 @@ class ServerPainter:
             options = {"strength": strength, "seed": seeds[row], "step_count": DECODER_STEPS}
             return pixels(self.client.img2img(pair(embeds, row), image, **options))
 
-        return self.each(one, len(seeds))
+        return each(one, len(seeds))
 
     def inpaint(
         self, embeds: Embeds, starts: Sequence[Picture], repaint: Sequence[np.ndarray], seeds: Sequence[int]
@@ -71,7 +67,7 @@ class ServerPainter:
             options = {"seed": seeds[row], "step_count": DECODER_STEPS}
             return pixels(self.client.inpaint(pair(embeds, row), image, mask, **options))
 
-        return self.each(one, len(seeds))
+        return each(one, len(seeds))
 
     def controlnet(self, embeds: Embeds, hints: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Picture]:
         """ControlNet."""
@@ -80,7 +76,13 @@ class ServerPainter:
             options = {"hint": gray(hints[row]), "seed": seeds[row], "step_count": DECODER_STEPS}
             return pixels(self.client.controlnet(pair(embeds, row), **options))
 
-        return self.each(one, len(seeds))
+        return each(one, len(seeds))
+
+
+def each(call: Callable[[int], T], rows: int) -> list[T]:
+    """What the call gives for every row, in their order."""
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        return list(pool.map(call, range(rows)))
 
 
 def pair(embeds: Embeds, row: int) -> EmbeddingPair:

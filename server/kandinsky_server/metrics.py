@@ -51,9 +51,8 @@ class Metrics:
         self.load_seconds = gauge("model_load_seconds", "Loading and preparing a stage.", "stage")
         self.device_memory = gauge("device_memory_bytes", "Memory of the device, as torch counts it.", "kind")
         self.build = Info("kandinsky_build", "Versions.", registry=self.registry)
-        ProcessCollector(
-            registry=self.registry
-        )  # standard names: process_resident_memory_bytes, process_open_fds
+        # Under their standard names: process_resident_memory_bytes, process_open_fds and others.
+        ProcessCollector(registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"kandinsky_{name}", text, labels, registry=self.registry)
