@@ -225,11 +225,11 @@ def lay_out(scenes: list[Scene], rng: random.Random) -> Drawing:
     )
 
 
-def recolor(drawing: Drawing, rows: torch.Tensor) -> None:
-    """Give the scenes where `rows`, (n,) bool, any two colours instead of the palette's."""
-    rows = rows[:, None]
-    drawing.color = torch.where(rows, torch.rand(rows.shape[0], 3), drawing.color)
-    drawing.background = torch.where(rows, torch.rand(rows.shape[0], 3), drawing.background)
+def recolor(drawing: Drawing, color: torch.Tensor, background: torch.Tensor) -> None:
+    """Give the shapes where `color`, and the grounds where `background`, both (n,) bool, any colour there is."""
+    for name, rows in (("color", color), ("background", background)):
+        free = torch.rand(len(rows), 3)
+        setattr(drawing, name, torch.where(rows[:, None], free, getattr(drawing, name)))
 
 
 def masks(

@@ -1,7 +1,7 @@
 """Train the embedded Kandinsky 2.2, one stage a command; each goes on from where it was stopped.
 
-The order is that of STAGES; `make train` runs them all. Interrupt at any time and run the same command again.
-The seeds are fixed; the budgets are running time.
+`make train` runs them all, in the order of STAGES but for `adopt`, which instead takes the shipped weights to go on from.
+Interrupt at any time and run the same command again. The seeds are fixed; the budgets are running time.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import argparse
 from pathlib import Path
 
 import torch
-from training import clip, decoder, depth, export, gallery, loop, movq, prior
+from training import adopt, clip, decoder, depth, export, gallery, loop, movq, prior
 
 HERE = Path(__file__).parent
 SEED = 22
 SHARDS = 24
-STAGES = ("movq", "clip", "prior", "gallery", "decoder", "inpaint", "controlnet", "depth", "export")
+STAGES = ("adopt", "movq", "clip", "prior", "gallery", "decoder", "inpaint", "controlnet", "depth", "export")
 MINUTES = {
     "movq": 24.0,
     "clip": 12.0,
@@ -42,7 +42,9 @@ def make(stage: str, cache: Path) -> loop.Stage:
 
 def run(stage: str, cache: Path, target: Path, minutes: float | None) -> None:
     """Do one stage; `minutes` None means its own budget."""
-    if stage == "gallery":
+    if stage == "adopt":
+        adopt.adopt(cache, SEED, target, MINUTES)
+    elif stage == "gallery":
         gallery.build(cache, SEED, SHARDS, export.load_movq(cache, SEED))
     elif stage == "export":
         export.export(cache, SEED, target)

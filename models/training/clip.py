@@ -194,7 +194,7 @@ class ClipStage:
             for any_color in free
         ]
         drawing = scenes.lay_out(batch, rng)
-        scenes.recolor(drawing, torch.tensor(free))
+        scenes.recolor(drawing, torch.tensor(free), torch.tensor(free))
         pictures = scenes.paint(drawing, scenes.masks(drawing, EYE))
         ids, mask = tokens(
             self.tokenizer, [scenes.caption(*row, rng) for row in zip(batch, named, strict=True)]

@@ -61,7 +61,7 @@ class DepthStage:
         rng = random.Random(f"{self.seed}/depth/{step}")
         drawing = scenes.lay_out([scenes.random_scene(rng) for _ in range(BATCH)], rng)
         free = torch.rand(BATCH) < 0.5
-        scenes.recolor(drawing, free)
+        scenes.recolor(drawing, free, free)
         mask = scenes.masks(drawing, scenes.CANVAS)
         pictures = scenes.paint(drawing, mask)
         guess = self.model(pictures + 0.02 * torch.randn_like(pictures)).predicted_depth

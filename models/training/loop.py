@@ -103,8 +103,9 @@ def train(stage: Stage, cache: Path, minutes: float) -> nn.ModuleDict:
         state = load(cache, stage.name)
         live.load_state_dict(state["live"])
         ema.load_state_dict(state["ema"])
-        for optimizer, kept in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
+        if "optimizers" in state:
+            for optimizer, kept in zip(both, state["optimizers"], strict=True):
+                optimizer.load_state_dict(kept)
         step, spent = state["step"], state["spent"]
     saved_at, mean, last = spent, None, time.monotonic()
     with tqdm(

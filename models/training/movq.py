@@ -36,7 +36,7 @@ def pictures(rng: random.Random, count: int, side: int) -> torch.Tensor:
     """Windows of `side` pixels of scenes, (count, 3, side, side) in [-1, 1]; a fifth have free colours."""
     drawing = scenes.lay_out([scenes.random_scene(rng) for _ in range(count)], rng)
     free = torch.rand(count) < 0.2
-    scenes.recolor(drawing, free)
+    scenes.recolor(drawing, free, free)
     drawing.radius = drawing.radius * torch.where(free, torch.empty(count).uniform_(0.7, 1.3), 1.0)
     drift = torch.randn(count, 2) * drawing.radius[:, None] * 0.6
     corner = (drawing.center + drift - side / 2).clamp(0, scenes.CANVAS - side)

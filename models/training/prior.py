@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from training import clip, loop
 BATCH = 64
 NO_CAPTION_SHARE = 0.1
 PICTURES = 24_000
+ODD = "odd"  # what captions call a colour without a word
+ODD_SHARES = {(): 0.6, ("color",): 0.15, ("background",): 0.15, ("color", "background"): 0.1}
 
 
 def build() -> PriorTransformer:
@@ -55,6 +58,8 @@ class PriorStage:
         self.clip = load_clip(cache, seed)
         rng = random.Random(f"{seed}/prior")
         self.scenes = [scenes.random_scene(rng) for _ in range(PICTURES)]
+        self.odd = rng.choices(list(ODD_SHARES), list(ODD_SHARES.values()), k=PICTURES)
+        torch.manual_seed(seed)
         self.embeds = self.look(rng)
         torch.manual_seed(seed)
         self.model = build()
@@ -66,12 +71,25 @@ class PriorStage:
         self.noise = scheduler()
         self.modules = nn.ModuleDict({"prior": self.model})
 
+    def said(self, row: int) -> scenes.Scene:
+        """A training scene in the words of its caption."""
+        return dataclasses.replace(self.scenes[row], **dict.fromkeys(self.odd[row], ODD))
+
     @torch.no_grad()
     def look(self, rng: random.Random) -> torch.Tensor:
-        """The vision tower's embeddings of all training scenes, (PICTURES, WIDTH)."""
+        """The vision tower's embeddings of all training scenes, (PICTURES, WIDTH).
+
+        Some have colours without a word. With the palette's alone, the prior learns that a red ring is never on white,
+        where it never is in training, and answers a held-out caption with another background.
+        """
         embeds = []
         for start in range(0, PICTURES, 200):
-            drawing = scenes.lay_out(self.scenes[start : start + 200], rng)
+            rows = slice(start, start + 200)
+            drawing = scenes.lay_out(self.scenes[rows], rng)
+            color, background = (
+                torch.tensor([name in odd for odd in self.odd[rows]]) for name in ("color", "background")
+            )
+            scenes.recolor(drawing, color, background)
             pictures = scenes.paint(drawing, scenes.masks(drawing, clip.EYE))
             embeds.append(self.clip.vision(clip.pixel_values(pictures)).image_embeds)
         return torch.cat(embeds)
@@ -83,7 +101,7 @@ class PriorStage:
         captions = [
             ""
             if rng.random() < NO_CAPTION_SHARE
-            else scenes.caption(self.scenes[i], scenes.random_named(rng), rng)
+            else scenes.caption(self.said(i), scenes.random_named(rng), rng)
             for i in rows
         ]
         ids, mask = clip.tokens(self.clip.tokenizer, captions)
