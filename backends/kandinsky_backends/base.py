@@ -60,7 +60,7 @@ class NamedNetwork:
     """A network of a loaded model, to be checked: its stage, its role, and the shapes it is served with.
 
     The server yields them from the function it registers as ``model`` in the entry-point group
-    ``kandinsky.networks``: ``load_networks(model: str | None) -> Iterable[NamedNetwork]``.
+    ``kandinsky.networks``: ``load_networks(model: str | None, device, dtype) -> Iterable[NamedNetwork]``.
     """
 
     stage: str

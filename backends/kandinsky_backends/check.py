@@ -29,7 +29,7 @@ class CheckResult:
         parity: difference from eager; ``None`` when the backend failed.
         step_seconds: median time of a call.
         eager_seconds: the same in eager, measured in turns with it.
-        peak_memory_bytes: most memory in use so far, see ``peak_memory_bytes``.
+        peak_memory_bytes: most memory in use until then, see ``peak_memory_bytes``; eager's included.
         error: what the backend failed with; empty when it did not.
     """
 
@@ -48,23 +48,33 @@ class CheckResult:
         return self.parity is not None and self.parity.passed
 
 
-def networks_to_check(model: str | None, device: torch.device) -> Iterable[NamedNetwork]:
+def networks_to_check(
+    model: str | None, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Iterable[NamedNetwork]:
     """The networks of ``model`` (``None``: the server's default), or small random ones without the server.
 
-    The server's are where it loads them; the small ones are put on ``device``.
-
     Raises:
-        BackendUnavailable: ``model`` is given, and no package that loads models is installed.
+        BackendUnavailable: ``model`` is given, and no package that loads models is installed; or, while they are
+            taken, the model cannot be loaded.
     """
     loaders = entry_points(group=GROUP)
     for loader in loaders:
-        networks: Iterable[NamedNetwork] = loader.load()(model)
+        networks: Iterable[NamedNetwork] = loader.load()(model, device, dtype)
         return networks
     if model is not None:
         raise BackendUnavailable(
             f"No package here can load '{model}'.", 'Run pip install "kandinsky-grpc[server]".'
         )
-    return [replace(named, module=named.module.to(device)) for named in reference_networks()]
+    return [_placed(named, device, dtype) for named in reference_networks()]
+
+
+def _placed(named: NamedNetwork, device: torch.device, dtype: torch.dtype) -> NamedNetwork:
+    """A small random network where and as it is to be checked."""
+    shapes = tuple(
+        replace(shape, dtypes=tuple(dtype if kind.is_floating_point else kind for kind in shape.dtypes))
+        for shape in named.shapes
+    )
+    return replace(named, module=named.module.to(device, dtype), shapes=shapes)
 
 
 def check(backend: Backend, networks: Iterable[NamedNetwork], rows: Sequence[int]) -> Iterator[CheckResult]:

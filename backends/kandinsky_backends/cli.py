@@ -14,7 +14,7 @@ from rich.table import Table
 
 from kandinsky_backends.base import BackendUnavailable
 from kandinsky_backends.check import CheckResult, check, networks_to_check
-from kandinsky_backends.options import Attention, BackendOptions
+from kandinsky_backends.options import DTYPES, Attention, BackendOptions
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 
@@ -43,6 +43,7 @@ def check_backend(
     model: Annotated[str | None, typer.Option(help="Directory or hub name of a model.")] = None,
     rows: Annotated[str, typer.Option(help="Row counts, separated by commas.")] = "1,2,4",
     device: Device = "auto",
+    dtype: Annotated[str, typer.Option(help=f"Of the weights: {', '.join(DTYPES)}.")] = "fp32",
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: all usable cores.")] = None,
     attention: Annotated[Attention, typer.Option(help="Eager's attention.")] = Attention.SDPA,
     cache_dir: Annotated[Path | None, typer.Option(help="Where compiled networks are kept.")] = None,
@@ -52,15 +53,16 @@ def check_backend(
 
     Without a model: the server's own, or small random networks where the server is not installed.
     """
-    options = BackendOptions(threads=set_threads(threads), attention=attention, cache_dir=cache_dir)
+    options = BackendOptions(
+        threads=set_threads(threads), attention=attention, cache_dir=cache_dir, dtype=_dtype(dtype)
+    )
     counts = _row_counts(rows)
     try:
         backend = get_backend(name, options, _device(device))
-        networks = networks_to_check(model, _device(device))
+        results = list(check(backend, networks_to_check(model, _device(device), options.dtype), counts))
     except BackendUnavailable as error:
         Console(stderr=True).print(f"{error}", style="red", soft_wrap=True)
         raise typer.Exit(1) from error
-    results = list(check(backend, networks, counts))
     if as_json:
         typer.echo(json.dumps([asdict(result) | {"passed": result.passed} for result in results], indent=2))
     else:
@@ -106,6 +108,12 @@ def _device(name: str) -> torch.device:
         return torch.device(name)
     except RuntimeError as error:
         raise typer.BadParameter(f"'{name}' is no device of PyTorch.", param_hint="--device") from error
+
+
+def _dtype(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise typer.BadParameter(f"'{name}' is none of {', '.join(DTYPES)}.", param_hint="--dtype")
+    return DTYPES[name]
 
 
 def _row_counts(text: str) -> list[int]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import logging
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -73,8 +78,8 @@ class CompiledBackend:
         if role not in COMPILED_ROLES:
             return EagerNetwork(network)
         cache_dir = cache.usable(self._options.cache_dir)
-        if cache_dir is not None:
-            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache_dir / "inductor")
+        programs = cache_dir / "inductor" if cache_dir else _scratch()
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(programs)
         torch._dynamo.config.recompile_limit = VARIANT_LIMIT
         torch._dynamo.config.accumulated_recompile_limit = VARIANT_LIMIT
         prepared = CompiledNetwork(network, self._options.buckets)
@@ -148,6 +153,14 @@ class CompiledNetwork:
             tensor = torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
         order = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
         return tensor.contiguous(memory_format=order)
+
+
+@functools.cache
+def _scratch() -> Path:
+    """Where inductor writes what nobody wants to keep: gone when the process ends."""
+    folder = tempfile.mkdtemp(prefix="kandinsky-inductor-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _signature(inputs: Sequence[Tensor]) -> Signature:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +36,11 @@ class OpenvinoBackend:
         self._options = options
 
     def probe(self, device: torch.device) -> None:
-        """Returns when OpenVINO is installed and ``device`` is the CPU, else raises BackendUnavailable."""
+        """Returns when OpenVINO can be imported and ``device`` is the CPU in float32.
+
+        Raises:
+            BackendUnavailable: it is not so. An import that fails for another reason raises its own error.
+        """
         if find_spec("openvino") is None:
             raise BackendUnavailable(
                 "The package openvino is not installed.", f"Run {INSTALL_COMMANDS['openvino']}."
@@ -45,6 +50,9 @@ class OpenvinoBackend:
                 f"This backend runs on the CPU, not on '{device}'.",
                 "Choose --device cpu or --backend compiled.",
             )
+        if self._options.dtype != torch.float32:
+            raise _needs_float32(f"and {self._options.dtype} was asked for")
+        import_openvino()
 
     def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
         """Converts and compiles for the first of ``shapes`` (or the first call) and runs each shape once.
@@ -54,9 +62,7 @@ class OpenvinoBackend:
         """
         dtypes = {parameter.dtype for parameter in network.parameters()}
         if dtypes - {torch.float32}:
-            raise BackendUnavailable(
-                f"OpenVINO runs these networks in float32, and this one has {dtypes}.", "Choose --dtype fp32."
-            )
+            raise _needs_float32(f"and this one has {dtypes}")
         prepared = OpenvinoNetwork(network, role, self._options)
         for shape in shapes:
             prepared(*shape.random_inputs(torch.device("cpu")))
@@ -88,15 +94,30 @@ class OpenvinoNetwork:
             "ENABLE_CPU_PINNING": False,  # two servers on one machine would pin themselves to the same cores
         }
         core = openvino.Core()
-        if cache_dir := cache.usable(self._options.cache_dir):
-            folder = cache_dir / f"openvino-{self._role}-{fingerprint(self._module)}"
-            try:
-                if not folder.exists():
-                    save(convert(self._module, example), folder)
-                return compile_once(core, folder, properties)
-            except (OSError, RuntimeError) as error:  # the latter is OpenVINO's, when the disk is full
-                cache.warn(folder, error)
-        return core.compile_model(convert(self._module, example), "CPU", properties)
+        cache_dir = cache.usable(self._options.cache_dir)
+        if cache_dir is None:
+            return core.compile_model(convert(self._module, example), "CPU", properties)
+        # What is compiled holds for one kind of CPU and one set of properties.
+        target = f"{core.get_property('CPU', 'FULL_DEVICE_NAME')} {sorted(properties.items())}"
+        folder = cache_dir / f"openvino-{self._role}-{fingerprint(self._module, target)}"
+        model = None if folder.exists() else convert(self._module, example)
+        try:
+            if model is not None:
+                save(model, folder)
+            return compile_once(core, folder, properties)
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # the latter is OpenVINO's, when the disk is full or a file is broken
+            cache.warn(folder, error)
+            shutil.rmtree(folder, ignore_errors=True)
+        return core.compile_model(model or convert(self._module, example), "CPU", properties)
+
+
+def _needs_float32(why: str) -> BackendUnavailable:
+    return BackendUnavailable(
+        f"OpenVINO runs these networks in float32, {why}.", "Choose --dtype fp32, or --backend eager."
+    )
 
 
 def import_openvino() -> Any:
@@ -148,12 +169,16 @@ def save(model: Any, folder: Path) -> None:
             content.rename(folder)
 
 
-def fingerprint(module: nn.Module) -> str:
-    """Hash over a module's structure and weights and the versions of what converts it."""
-    digest = hashlib.blake2b(digest_size=16)
+def fingerprint(module: nn.Module, target: str = "") -> str:
+    """Hash over a module's structure, configuration and weights, the versions of what converts it, and ``target``."""
+    digest = hashlib.blake2b(target.encode(), digest_size=16)
     for package in ("openvino", "torch", "diffusers", "transformers"):
         digest.update(version(package).encode())
     digest.update(repr(module).encode())
+    for config in filter(None, (getattr(part, "config", None) for part in module.modules())):
+        values = config if isinstance(config, Mapping) else config.to_dict()
+        # Underlined are paths and versions of the files that it came from.
+        digest.update(repr(sorted((key, values[key]) for key in values if key[0] != "_")).encode())
     for name, tensor in module.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.contiguous().numpy().data)

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import torch
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
 
 class Attention(StrEnum):
     """How eager computes attention: ``sdpa`` is fused and fast, ``math`` is the plain two matrix products."""
@@ -25,8 +29,9 @@ class BackendOptions:
         attention: eager's attention.
         deterministic: nothing that may change a bit of the result between runs: math attention, and ``auto``
             is eager.
-        cache_dir: where compiled networks are kept for the next start; ``None`` writes no file.
-        buckets: row counts that ``compiled`` compiles, ascending; a batch is padded to the next one up.
+        cache_dir: where compiled networks are kept for the next start; ``None`` keeps none.
+        buckets: row counts that ``compiled`` compiles, ascending; calls of these cover any batch.
+        dtype: of the networks' weights.
     """
 
     threads: int | None = None
@@ -34,6 +39,7 @@ class BackendOptions:
     deterministic: bool = False
     cache_dir: Path | None = None
     buckets: tuple[int, ...] = (1, 2, 4, 8, 16)
+    dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kandinsky_backends.base import Backend, BackendUnavailable, BatchShape, Network, Role
-from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.eager import EagerBackend, EagerNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +49,26 @@ class PreparedNetwork:
 
     Attributes:
         network: what to call.
-        backend_name: the backend that runs it: ``eager`` after a fallback.
+        backend_name: the backend that runs it: ``eager`` after a fallback, and where a backend leaves a
+            network to eager.
         parity_difference: largest difference of the backend asked for from eager; ``None`` when it was not
             measured.
-        fallback_reason: why the backend asked for does not run it; ``None`` when it does.
+        fallback: why the backend asked for does not run it; ``None`` when it does.
     """
 
     network: Network
     backend_name: str
     parity_difference: float | None = None
-    fallback_reason: str | None = None
+    fallback: Fallback | None = None
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """Why eager took over from ``backend_name``: ``kind`` is ``Parity`` or the type of what the backend raised."""
+
+    backend_name: str
+    kind: str
+    reason: str
 
 
 def prepare_with_parity(
@@ -74,29 +84,40 @@ def prepare_with_parity(
     A backend that fails, or differs by more than its dtype's tolerance, is replaced by eager with a warning.
 
     Raises:
-        BackendUnavailable: in ``strict`` mode, instead of that replacement.
+        BackendUnavailable: in ``strict`` mode, instead of that replacement; in any mode when the backend
+            changed the weights, so that eager cannot serve either.
     """
-    if backend.name == "eager":
+    if type(backend) is EagerBackend:
         return PreparedNetwork(backend.prepare(network, role, shapes), backend.name)
     # Before prepare, so that a backend which spoils the module is found out.
     expected = reference_outputs(network, shapes)
     difference, cause = None, None
     try:
         prepared = backend.prepare(network, role, shapes)
+        if isinstance(prepared, EagerNetwork) and prepared.module is network:
+            return PreparedNetwork(prepared, "eager")
         parity = compare(prepared, expected, shapes, dtype, device_of(network))
         difference = parity.difference
         if parity.passed:
             return PreparedNetwork(prepared, backend.name, difference)
+        kind = "Parity"
         reason = f"it differs from eager by {difference:.2g}; {parity.tolerance:.2g} is allowed for {dtype}"
     except Exception as error:  # whatever a backend throws, eager can serve
-        cause, reason = error, f"{type(error).__name__}: {error}"
+        kind = type(error).__name__
+        cause, reason = error, f"{kind}: {error}"
     message = f"The backend '{backend.name}' cannot run the {role} network: {reason}."
     if strict:
         raise BackendUnavailable(
             message, "Choose another backend, or allow the fallback to eager."
         ) from cause
+    eager = EagerNetwork(network)
+    if not compare(eager, expected, shapes, dtype, device_of(network)).passed:
+        raise BackendUnavailable(
+            f"{message} It also changed the network's weights, so that eager cannot serve either.",
+            "Choose another backend, and tell its author.",
+        ) from cause
     logger.warning("%s Falling back to eager.", message, exc_info=cause)
-    return PreparedNetwork(EagerNetwork(network), "eager", difference, reason)
+    return PreparedNetwork(eager, "eager", difference, Fallback(backend.name, kind, reason))
 
 
 def reference_outputs(network: nn.Module, shapes: Sequence[BatchShape]) -> list[tuple[Tensor, ...]]:
@@ -112,12 +133,27 @@ def compare(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Parity:
-    """Calls ``network`` on the fixed inputs of each shape and compares with ``expected``."""
+    """Calls ``network`` on the fixed inputs of each shape and compares with ``expected``.
+
+    Raises:
+        TypeError: it does not return a tuple of as many tensors of the same dtypes.
+    """
     differences = [0.0]
     for shape, references in zip(shapes, expected, strict=True):
         outputs = network(*shape.random_inputs(device))
+        wanted, found = _kinds(references), _kinds(outputs)
+        if wanted != found:
+            raise TypeError(f"it returned {found} where eager returns {wanted}")
         differences += [max_difference(*pair) for pair in zip(outputs, references, strict=True)]
     return Parity(max(differences), TOLERANCES[dtype])
+
+
+def _kinds(outputs: object) -> str:
+    """What a network returned, in words."""
+    if not isinstance(outputs, tuple):
+        return f"a {type(outputs).__name__}"
+    kinds = [str(output.dtype) if isinstance(output, Tensor) else type(output).__name__ for output in outputs]
+    return f"a tuple of {', '.join(kinds)}"
 
 
 def max_difference(output: Tensor, reference: Tensor) -> float:

@@ -37,13 +37,28 @@ def get_backend(name: str, options: BackendOptions, device: torch.device) -> Bac
     """Loads the backend ``name`` (or the one that ``auto`` means on ``device``) and probes it.
 
     Raises:
-        BackendUnavailable: the name is not registered, the backend's own import or constructor fails (the
-            message is that error), or its probe says that it cannot serve ``device``.
+        BackendUnavailable: the name is not registered, the backend's own import, constructor or probe fails
+            (the message is that error), or its probe says that it cannot serve ``device``.
     """
     if name == AUTO:
         name = resolve_auto(options, device)
-    backend = _load(name, options)
-    backend.probe(device)
+    entry_point = _registered().get(name)
+    if entry_point is None:
+        found = ", ".join([AUTO, *backend_names()])
+        installs = "; ".join(f"{extra}: {command}" for extra, command in INSTALL_COMMANDS.items())
+        raise BackendUnavailable(f"There is no backend '{name}'. Found: {found}.", f"To add one: {installs}.")
+    try:
+        backend: Backend = entry_point.load()(options)
+        backend.probe(device)
+    except BackendUnavailable:
+        raise
+    except Exception as error:  # a stranger's package may fail in any way: its own error is the answer
+        package = entry_point.dist.name if entry_point.dist else "an unknown package"
+        raise BackendUnavailable(
+            f"The backend '{name}' ({entry_point.value} of {package}) is registered but fails to load: "
+            f"{type(error).__name__}: {error}",
+            f"Mend or remove the package {package}.",
+        ) from error
     return backend
 
 
@@ -67,26 +82,6 @@ def backend_status(name: str, options: BackendOptions, device: torch.device) -> 
 def available_backends(options: BackendOptions, device: torch.device) -> list[BackendStatus]:
     """The status of every registered backend on ``device``, sorted by name."""
     return [backend_status(name, options, device) for name in backend_names()]
-
-
-def _load(name: str, options: BackendOptions) -> Backend:
-    entry_point = _registered().get(name)
-    if entry_point is None:
-        found = ", ".join([AUTO, *backend_names()])
-        installs = "; ".join(f"{extra}: {command}" for extra, command in INSTALL_COMMANDS.items())
-        raise BackendUnavailable(f"There is no backend '{name}'. Found: {found}.", f"To add one: {installs}.")
-    try:
-        backend: Backend = entry_point.load()(options)
-    except BackendUnavailable:
-        raise
-    except Exception as error:  # a stranger's package may fail in any way: its own error is the answer
-        package = entry_point.dist.name if entry_point.dist else "an unknown package"
-        raise BackendUnavailable(
-            f"The backend '{name}' ({entry_point.value} of {package}) is registered but fails to load: "
-            f"{type(error).__name__}: {error}",
-            f"Mend or remove the package {package}.",
-        ) from error
-    return backend
 
 
 def _registered() -> dict[str, EntryPoint]:

@@ -19,7 +19,7 @@ from kandinsky_api.v1 import (
     server_pb2,
     server_pb2_grpc,
 )
-from kandinsky_backends.options import Attention, BackendOptions
+from kandinsky_backends.options import DTYPES, Attention, BackendOptions
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 from prometheus_client import start_http_server
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 PRIOR_SERVICE = prior_pb2.DESCRIPTOR.services_by_name["PriorService"].full_name
 IMAGE_SERVICE = image_pb2.DESCRIPTOR.services_by_name["ImageService"].full_name
 SERVER_SERVICE = server_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name
@@ -177,9 +176,10 @@ class App:
         self.metrics.build.info({"device": str(self.device), "dtype": self.settings.dtype, **versions()})
         for name, report in self.model.reports.items():
             self.metrics.load_seconds.labels(name).set(report.load_seconds)
-            difference = report.prepared.parity_difference
-            if difference is not None:
-                self.metrics.parity.labels(name, report.prepared.backend_name).set(difference)
+            for network, prepared in report.prepared.items():
+                asked = prepared.fallback.backend_name if prepared.fallback else prepared.backend_name
+                if prepared.parity_difference is not None:
+                    self.metrics.parity.labels(network, asked).set(prepared.parity_difference)
 
     async def _set_health(self, name: str, serving: bool) -> None:
         status = health_pb2.HealthCheckResponse
@@ -237,6 +237,7 @@ def backend_options(settings: Settings, threads: int) -> BackendOptions:
         deterministic=settings.deterministic,
         cache_dir=settings.backend_cache_dir,
         buckets=settings.buckets,
+        dtype=DTYPES[settings.dtype],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ import typer
 
 if TYPE_CHECKING:
     from kandinsky_server.settings import Settings
+
+log = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
 
@@ -86,6 +89,10 @@ async def _run(settings: Settings) -> int:
     except (CheckpointError, BackendUnavailable) as error:
         await app.stop()
         return _fail(str(error))
+    except Exception as error:
+        log.exception("loading failed")
+        await app.stop()
+        return _fail(f"the model cannot be served: {type(error).__name__}: {error}")
     print(f"serving on {settings.host}:{app.port}, metrics on port {app.metrics_port}", flush=True)
     await stopping.wait()
     await app.drain(hurrying)

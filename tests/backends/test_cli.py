@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from kandinsky_backends import cli
 from kandinsky_backends.base import Backend, BackendUnavailable, BatchShape, NamedNetwork, Network, Role
 from kandinsky_backends.check import networks_to_check
 from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.parity import TOLERANCES
 from kandinsky_backends.reference import reference_network, reference_shape
 from torch import Tensor, nn
 from typer.testing import CliRunner, Result
@@ -36,7 +38,9 @@ class FakeBackend:
         return call
 
 
-def one_network(model: str | None, device: torch.device) -> Iterable[NamedNetwork]:
+def one_network(
+    model: str | None, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Iterable[NamedNetwork]:
     return [
         NamedNetwork("prior", Role.PRIOR, reference_network(Role.PRIOR), (reference_shape(Role.PRIOR, 1),))
     ]
@@ -117,3 +121,31 @@ def test_without_the_server_small_networks_are_checked(monkeypatch: pytest.Monke
     assert {named.role for named in networks_to_check(None, CPU)} == set(Role)
     with pytest.raises(BackendUnavailable, match=r"load 'my-model'.*kandinsky-grpc\[server\]"):
         networks_to_check("my-model", CPU)
+
+
+def test_check_says_which_model_cannot_be_loaded() -> None:
+    result = run("check", "eager", "--model", "/no/such/folder", "--threads", "1")
+    assert result.exit_code == 1
+    assert "/no/such/folder" in result.stderr
+
+
+@pytest.mark.slow
+def test_check_takes_the_servers_networks_in_the_dtype_asked_for(embedded_model: Path) -> None:
+    result = run("check", "eager", "--dtype", "bf16", "--rows", "1", "--json", "--threads", "1")
+    rows = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert {row["stage"] for row in rows} > {"prior", "decoder", "inpaint", "controlnet"}
+    assert {row["parity"]["tolerance"] for row in rows} == {TOLERANCES[torch.bfloat16]}
+
+
+def test_small_networks_are_checked_in_the_dtype_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kandinsky_backends.check.entry_points", lambda group: [])
+    for named in networks_to_check(None, CPU, torch.bfloat16):
+        outputs = EagerNetwork(named.module)(*named.shapes[0].random_inputs(CPU))
+        assert {output.dtype for output in outputs} == {torch.bfloat16}
+
+
+def test_an_unknown_dtype_is_refused() -> None:
+    result = run("check", "eager", "--dtype", "int8")
+    assert result.exit_code == 2
+    assert "fp32, fp16, bf16" in result.stderr

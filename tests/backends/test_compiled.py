@@ -1,6 +1,8 @@
 """Compiled networks, padded to buckets of rows."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,23 @@ def test_no_row_count_compiles_during_a_request(prepared: CompiledNetwork, rows:
     with torch.compiler.set_stance("fail_on_recompile"):
         outputs = prepared(*inputs)
     torch.testing.assert_close(outputs, EagerNetwork(Tiny())(*inputs))
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_without_a_cache_directory_nothing_is_kept() -> None:
+    script = (
+        "import os, torch\n"
+        "from kandinsky_backends.compiled import CompiledBackend\n"
+        "from kandinsky_backends.options import BackendOptions\n"
+        "from tests.backends.test_compiled import Tiny, tiny_shape\n"
+        "CompiledBackend(BackendOptions(buckets=(1,))).prepare(Tiny(), 'unet', [tiny_shape(1)])\n"
+        "folder = os.environ['TORCHINDUCTOR_CACHE_DIR']\n"
+        "assert os.listdir(folder)\n"
+        "print(folder)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not Path(ended.stdout.strip()).exists()
 
 
 @needs_compiler

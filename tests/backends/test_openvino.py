@@ -14,6 +14,7 @@ from kandinsky_backends.openvino import OpenvinoBackend, fingerprint
 from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.parity import prepare_with_parity
 from kandinsky_backends.reference import reference_network, reference_shape
+from kandinsky_backends.registry import resolve_auto
 from kandinsky_backends.testing import BackendContract
 from torch import nn
 
@@ -75,6 +76,39 @@ def test_a_changed_weight_or_structure_is_another_network() -> None:
 def test_half_precision_is_refused_in_words() -> None:
     with pytest.raises(BackendUnavailable, match=r"float32.*--dtype fp32"):
         OpenvinoBackend(ONE_THREAD).prepare(nn.Linear(4, 4).half(), Role.PRIOR, [])
+
+
+def test_other_dtypes_are_refused_before_anything_is_loaded() -> None:
+    with pytest.raises(BackendUnavailable, match=r"float32.*--dtype fp32"):
+        OpenvinoBackend(BackendOptions(dtype=torch.bfloat16)).probe(CPU)
+
+
+def test_auto_serves_other_dtypes_with_eager() -> None:
+    assert resolve_auto(BackendOptions(), CPU) == "openvino"
+    assert resolve_auto(BackendOptions(dtype=torch.bfloat16), CPU) == "eager"
+
+
+def test_a_broken_file_in_the_cache_is_replaced(tmp_path: Path) -> None:
+    options = BackendOptions(threads=1, cache_dir=tmp_path)
+    network, shape = reference_network(Role.PRIOR), reference_shape(Role.PRIOR, 2)
+    OpenvinoBackend(options).prepare(network, Role.PRIOR, [shape])
+    (graph,) = tmp_path.glob("*/network.xml")
+    blobs = list(graph.parent.glob("*.blob"))
+    for file in (graph, *blobs):
+        file.write_bytes(file.read_bytes()[:100])
+    for _ in range(2):
+        OpenvinoBackend(options).prepare(network, Role.PRIOR, [shape])
+    assert graph.stat().st_size > 100
+
+
+def test_another_configuration_is_another_network() -> None:
+    network = nn.Linear(4, 4)
+    network.config = {"flip_sin_to_cos": True, "_name_or_path": "here"}
+    before = fingerprint(network)
+    network.config = {"flip_sin_to_cos": True, "_name_or_path": "there"}
+    assert fingerprint(network) == before
+    network.config = {"flip_sin_to_cos": False}
+    assert fingerprint(network) != before
 
 
 def test_the_probe_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -50,27 +51,34 @@ def test_a_small_difference_passes_and_is_reported(module: nn.Module) -> None:
     prepared = prepare(module, lambda output: output + 1e-5)
     assert prepared.backend_name == "changed"
     assert prepared.parity_difference == pytest.approx(1e-5, rel=0.1)
-    assert prepared.fallback_reason is None
+    assert prepared.fallback is None
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("change", "kind", "reason"),
     [
-        (lambda output: output + 1e-3, "differs from eager by 0.001"),
-        (lambda output: output * math.nan, "differs from eager by inf"),
-        (lambda output: output[:, :3], "differs from eager by inf"),
-        (lambda output: output[:1] if len(output) > 1 else output, "differs from eager by inf"),
-        (fail, "RuntimeError: kernel launch failed"),
+        (lambda output: output + 1e-3, "Parity", "differs from eager by 0.001"),
+        (lambda output: output * math.nan, "Parity", "differs from eager by inf"),
+        (lambda output: output[:, :3], "Parity", "differs from eager by inf"),
+        (lambda output: output[:1] if len(output) > 1 else output, "Parity", "differs from eager by inf"),
+        (
+            lambda output: output.half(),
+            "TypeError",
+            "a tuple of torch.float16 where eager returns a tuple of",
+        ),
+        (lambda output: output.numpy(), "TypeError", "a tuple of ndarray where eager"),
+        (fail, "RuntimeError", "RuntimeError: kernel launch failed"),
     ],
 )
 def test_what_is_wrong_falls_back_to_eager_loudly(
-    module: nn.Module, change: Change, reason: str, caplog: pytest.LogCaptureFixture
+    module: nn.Module, change: Change, kind: str, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         prepared = prepare(module, change)
     assert prepared.backend_name == "eager"
-    assert prepared.fallback_reason is not None
-    assert reason in prepared.fallback_reason
+    assert prepared.fallback is not None
+    assert (prepared.fallback.backend_name, prepared.fallback.kind) == ("changed", kind)
+    assert reason in prepared.fallback.reason
     assert "Falling back to eager" in caplog.text
     inputs = SHAPES[1].random_inputs(torch.device("cpu"))
     assert torch.equal(prepared.network(*inputs)[0], module(*inputs))
@@ -81,7 +89,23 @@ def test_strict_raises_instead(module: nn.Module) -> None:
         prepare(module, fail, strict=True)
 
 
-def test_a_backend_that_spoils_the_weights_is_found_out(module: nn.Module) -> None:
+@pytest.mark.parametrize("returned", [lambda outputs: outputs[0], lambda outputs: (*outputs, outputs[0])])
+def test_one_tuple_of_the_right_length_is_returned(
+    module: nn.Module, returned: Callable[[tuple[Tensor, ...]], Any]
+) -> None:
+    class Other(ChangedBackend):
+        def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+            eager = EagerNetwork(network)
+            return lambda *inputs: returned(eager(*inputs))
+
+    with pytest.raises(
+        BackendUnavailable, match=r"returned a .* where eager returns a tuple of torch.float32"
+    ):
+        prepare_with_parity(Other(lambda x: x), module, Role.PRIOR, SHAPES, torch.float32, strict=True)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_backend_that_spoils_the_weights_is_found_out(module: nn.Module, strict: bool) -> None:
     class Spoiler(ChangedBackend):
         def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
             for parameter in network.parameters():
@@ -89,7 +113,24 @@ def test_a_backend_that_spoils_the_weights_is_found_out(module: nn.Module) -> No
             return super().prepare(network, role, shapes)
 
     with pytest.raises(BackendUnavailable, match="differs from eager"):
-        prepare_with_parity(Spoiler(lambda x: x), module, Role.PRIOR, SHAPES, torch.float32, strict=True)
+        prepare_with_parity(Spoiler(lambda x: x), module, Role.PRIOR, SHAPES, torch.float32, strict)
+
+
+def test_a_strangers_backend_that_calls_itself_eager_is_compared_all_the_same(module: nn.Module) -> None:
+    class Impostor(ChangedBackend):
+        name = "eager"
+
+    with pytest.raises(BackendUnavailable, match="differs from eager"):
+        prepare_with_parity(Impostor(lambda x: x + 1), module, Role.PRIOR, SHAPES, torch.float32, strict=True)
+
+
+def test_what_a_backend_leaves_to_eager_is_said_to_be_eagers(module: nn.Module) -> None:
+    class Lazy(ChangedBackend):
+        def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+            return EagerNetwork(network)
+
+    prepared = prepare_with_parity(Lazy(lambda x: x), module, Role.PRIOR, SHAPES, torch.float32, strict=True)
+    assert (prepared.backend_name, prepared.parity_difference, prepared.fallback) == ("eager", None, None)
 
 
 def test_eager_is_not_compared_with_itself(module: nn.Module) -> None:

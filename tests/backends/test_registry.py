@@ -11,6 +11,12 @@ from kandinsky_backends.base import BackendUnavailable
 from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.registry import BackendStatus, available_backends, backend_names, get_backend
 
+PROBE_FAILS = """
+class Backend:
+    def __init__(self, options): pass
+    def probe(self, device): raise ImportError('libgone.so: cannot open shared object file')
+"""
+
 CPU = torch.device("cpu")
 OPTIONS = BackendOptions()
 Install = Callable[[str, str], None]
@@ -52,6 +58,7 @@ def test_an_unknown_name_lists_those_there_are_and_how_to_add_one() -> None:
         ("raise RuntimeError('driver too old')", "RuntimeError: driver too old"),
         ("class Other: pass", "has no attribute 'Backend'"),
         ("def Backend(options): raise OSError('no licence file')", "OSError: no licence file"),
+        (PROBE_FAILS, "ImportError: libgone.so"),
     ],
 )
 def test_a_backend_that_fails_to_load_reports_its_own_error(

@@ -1,5 +1,6 @@
 """With offloading, weights move seldom: lanes are served one network at a time."""
 
+import pytest
 import torch
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.engine.network import DeviceNetwork
@@ -61,3 +62,21 @@ async def test_networks_that_were_never_offloaded_stay_where_they_are() -> None:
         work = [*trajectories("decoder", 1, 3), *trajectories("depth", 1, 3), *trajectories("decoder", 1, 5)]
         assert await results(submit_all(engine, work)) == [3.0, 3.0, 5.0]
     assert mover.log == ["decoder in"]
+
+
+def test_a_network_that_left_for_one_that_did_not_fit_comes_back() -> None:
+    mover = Mover("small", "large")
+
+    def move(module: nn.Module, device: torch.device) -> None:
+        if module is mover.modules["large"] and device == DEVICE:
+            raise torch.OutOfMemoryError("out of memory")
+        mover.move(module, device)
+
+    residency = Residency(DEVICE, move)
+    for name, module in mover.modules.items():
+        residency.add(name, module)
+    residency.ensure("small")
+    with pytest.raises(torch.OutOfMemoryError):
+        residency.ensure("large")
+    residency.ensure("small")
+    assert mover.log == ["small in", "small out", "small in"]

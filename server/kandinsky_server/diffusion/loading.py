@@ -18,7 +18,7 @@ from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_part
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
-from kandinsky_server.engine.network import DeviceNetwork
+from kandinsky_server.engine.network import DeviceNetwork, is_out_of_memory
 from kandinsky_server.engine.report import Observer
 
 log = logging.getLogger(__name__)
@@ -70,14 +70,18 @@ class ModelLoader:
             model.status = f"loading {name}"
             stage = self.checkpoints.load(name, source)
             parts = self._parts(stage)
-            prepared = [self._prepare(part) for part in parts]
+            prepared = {}
+            for number, part in enumerate(parts, 1):
+                where = f"network {number} of {len(parts)} of {name}"
+                model.status = f"preparing {part.name} for {self.options.backend.name}: {where}"
+                prepared[part.name] = self._prepare(part)
             model.step_counters[name] = StepCounter(stage.scheduler)
             if isinstance(stage, PriorStage):
                 model.prior = stage
             else:
                 model.decoders[name] = stage
             seconds = time.monotonic() - started
-            model.reports[name] = StageReport(prepared[0], seconds, _count(parts[0].module))
+            model.reports[name] = StageReport(prepared, seconds, _count(parts[0].module))
             log.info("loaded %s from %s in %.1f s", name, source, seconds)
         model.networks["depth"] = DeviceNetwork("depth", "depth", "eager", model.depth, max_rows=1)
         model.status = ""
@@ -94,22 +98,16 @@ class ModelLoader:
 
     def _prepare(self, part: Part) -> PreparedNetwork:
         options = self.options
-        self.model.status = f"preparing {part.name} for {options.backend.name}"
         log.info("preparing %s for %s", part.name, options.backend.name)
         if options.residency:
             options.residency.add(part.name, part.module)
             options.residency.ensure(part.name)
-        prepared = prepare_with_parity(
-            options.backend,
-            part.module,
-            part.role,
-            part.warm_shapes(options.buckets[-1]),
-            options.dtype,
-            options.strict,
-        )
-        if prepared.fallback_reason:
+        prepared = self._held_to_eager(part, min(options.buckets[-1], options.max_batch_rows or MAX_ROWS))
+        if prepared.fallback:
             for observer in self.observers:
-                observer.on_fallback(part.name, part.name, options.backend.name, "Parity")
+                observer.on_fallback(
+                    part.name, part.name, prepared.fallback.backend_name, prepared.fallback.kind
+                )
         network = DeviceNetwork(
             part.name,
             part.name,
@@ -125,12 +123,33 @@ class ModelLoader:
         network.max_pixels = options.max_batch_pixels or network.max_rows * part.lane.area
         return prepared
 
+    def _held_to_eager(self, part: Part, most: int) -> PreparedNetwork:
+        """Prepares for up to ``most`` rows, or as many as the device has memory for."""
+        options = self.options
+        shapes = part.warm_shapes(most)
+        try:
+            return prepare_with_parity(
+                options.backend, part.module, part.role, shapes, options.dtype, options.strict
+            )
+        except Exception as error:
+            if not is_out_of_memory(error) or most == 1:
+                raise
+        log.warning("%s: there is no memory for %d rows; trying half as many", part.name, most)
+        return self._held_to_eager(part, most // 2)
+
     @torch.no_grad()
     def _measure(self, part: Part, network: DeviceNetwork) -> None:
-        """Times growing batches, to seed the cost model and to find where more rows stop paying."""
+        """Times growing batches, to seed the cost model and to find where more rows stop paying, or fitting."""
         best, rows, most = float("inf"), 1, 1
-        while rows <= (self.options.max_batch_rows or MAX_ROWS):
-            seconds = self._time(part, network, rows)
+        while rows <= network.max_rows:
+            try:
+                seconds = self._time(part, network, rows)
+            except Exception as error:
+                if rows == 1:
+                    raise
+                log.warning("%s cannot take %d rows, so it gets %d at most: %s", part.name, rows, most, error)
+                network.max_rows = most
+                return
             self.model.cost.observe(part.lane, rows, seconds)
             best = min(best, seconds / rows)
             if seconds / rows > WORTH * best:

@@ -17,9 +17,9 @@ from kandinsky_server.engine.network import DeviceNetwork
 
 @dataclass(frozen=True)
 class StageReport:
-    """What loading and preparing one stage took and gave; ``prepared`` is of the stage's own network."""
+    """What loading and preparing one stage took and gave; ``prepared`` are its networks by name, its own first."""
 
-    prepared: PreparedNetwork
+    prepared: dict[str, PreparedNetwork]
     load_seconds: float
     parameter_count: int
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from kandinsky_backends.base import BatchShape, NamedNetwork, Role
+from kandinsky_backends.base import BackendUnavailable, BatchShape, NamedNetwork, Role
 from torch import nn
 
 from kandinsky_server.diffusion import networks, shapes
 from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage, PriorStage
-from kandinsky_server.diffusion.source import Sources, resolve
+from kandinsky_server.diffusion.source import CheckpointError, Sources, resolve
 from kandinsky_server.engine.trajectory import LaneKey
 
 CHECK_ROWS = 4
@@ -104,20 +104,23 @@ def movq_parts(stage: DecoderStage, suffix: str) -> list[Part]:
     ]
 
 
-def load_networks(model: str | None) -> Iterable[NamedNetwork]:
-    """Every network of a model on the CPU in fp32, for ``kandinsky backends check``.
+def load_networks(model: str | None, device: torch.device, dtype: torch.dtype) -> Iterator[NamedNetwork]:
+    """Every network of a model, on ``device`` and in ``dtype``, for ``kandinsky backends check``.
 
     Raises:
-        CheckpointError: when the model cannot be loaded.
+        BackendUnavailable: when the model cannot be loaded.
     """
-    checkpoints = Checkpoints(torch.device("cpu"), torch.float32)
+    checkpoints = Checkpoints(device, dtype)
     known: set[str] = set()
-    for name, source in resolve(model, Sources()).given().items():
-        stage = checkpoints.load(name, source)
-        if isinstance(stage, PriorStage):
-            parts = prior_parts(stage)
-        else:
-            parts = [unet_part(stage), *([] if stage.movq_key in known else movq_parts(stage, ""))]
-            known.add(stage.movq_key)
-        for part in parts:
-            yield NamedNetwork(part.name, part.role, part.module, tuple(part.warm_shapes(CHECK_ROWS)))
+    try:
+        for name, source in resolve(model, Sources()).given().items():
+            stage = checkpoints.load(name, source)
+            if isinstance(stage, PriorStage):
+                parts = prior_parts(stage)
+            else:
+                parts = [unet_part(stage), *([] if stage.movq_key in known else movq_parts(stage, ""))]
+                known.add(stage.movq_key)
+            for part in parts:
+                yield NamedNetwork(part.name, part.role, part.module, tuple(part.warm_shapes(CHECK_ROWS)))
+    except CheckpointError as error:
+        raise BackendUnavailable(f"There is nothing to check: {error}") from error

@@ -41,6 +41,7 @@ class Residency:
             return
         if self.resident is not None:
             self._move(self._modules[self.resident], torch.device("cpu"))
+            self.resident = None  # should the device have no room for the other
         self._move(self._modules[name], self.device)
-        log.debug("%s is on %s, in place of %s", name, self.device, self.resident)
+        log.debug("%s is on %s", name, self.device)
         self.resident = name

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kandinsky_server.engine.network import DeviceNetwork
+from kandinsky_server.engine.network import DeviceNetwork, is_out_of_memory
 from kandinsky_server.engine.report import Observer
 from kandinsky_server.engine.run import Run
 from kandinsky_server.errors import BackendFailed, ServingError
@@ -50,6 +50,8 @@ class Batch:
         started = time.monotonic()
         try:
             outputs = self.network.call(*inputs)
+            if any(len(output) != rows for output in outputs):
+                raise RuntimeError(f"it returned {[len(output) for output in outputs]} rows for {rows}")
             if outputs[0].is_cuda:
                 torch.cuda.synchronize(outputs[0].device)
         except Exception as error:
@@ -113,8 +115,3 @@ class Batch:
                 "the device has no memory left for even one image of this size; ask for a smaller one"
             )
         return BackendFailed(f"the {self.network.stage} network failed; the server's log has the details")
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether the device, or the host's allocator, had no room."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

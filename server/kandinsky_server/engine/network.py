@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 Call = Callable[..., tuple[Tensor, ...]]
@@ -30,3 +31,8 @@ class DeviceNetwork:
         """The most rows of one call at this area; at least 1."""
         by_pixels = self.max_rows if self.max_pixels is None else self.max_pixels // max(1, area)
         return max(1, min(self.max_rows, by_pixels))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the device, or the host's allocator, had no room."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

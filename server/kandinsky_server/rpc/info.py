@@ -68,6 +68,7 @@ class InfoSource:
         if stage is None:
             return server_pb2.StageInfo(name=name)
         report = self.model.reports[name]
+        prepared = report.prepared[name]
         info = server_pb2.StageInfo(
             name=name,
             loaded=True,
@@ -77,7 +78,8 @@ class InfoSource:
             dtype=self.dtype,
             scheduler=type(stage.scheduler).__name__,
             embedding_width=stage.embedding_width,
-            parity_difference=report.prepared.parity_difference,
+            parity_difference=prepared.parity_difference,
+            fallback_reason=prepared.fallback.reason if prepared.fallback else "",
             max_batch_rows=self.model.networks[name].max_rows,
             load_time=duration(report.load_seconds),
             parameter_count=report.parameter_count,

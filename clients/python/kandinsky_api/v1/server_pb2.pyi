@@ -149,6 +149,7 @@ class StageInfo(_message.Message):
     LOAD_TIME_FIELD_NUMBER: _builtins.int
     PARAMETER_COUNT_FIELD_NUMBER: _builtins.int
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    FALLBACK_REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"prior", "decoder", "inpaint" or "controlnet"."""
     loaded: _builtins.bool
@@ -177,6 +178,8 @@ class StageInfo(_message.Message):
     """The number of parameters of its network."""
     token_count: _builtins.int
     """The tokens of a prompt that count, start and end marks included. 0 for other stages than the prior."""
+    fallback_reason: _builtins.str
+    """Why another backend than the one asked for runs its network. Empty when that one does."""
     @_builtins.property
     def load_time(self) -> _duration_pb2.Duration:
         """How long loading and preparing took."""
@@ -199,10 +202,11 @@ class StageInfo(_message.Message):
         load_time: _duration_pb2.Duration | None = ...,
         parameter_count: _builtins.int = ...,
         token_count: _builtins.int = ...,
+        fallback_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_parity_difference", b"_parity_difference", "load_time", b"load_time", "parity_difference", b"parity_difference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_parity_difference", b"_parity_difference", "backend", b"backend", "dtype", b"dtype", "embedding_width", b"embedding_width", "fingerprint", b"fingerprint", "load_time", b"load_time", "loaded", b"loaded", "max_batch_rows", b"max_batch_rows", "name", b"name", "native_size_px", b"native_size_px", "parameter_count", b"parameter_count", "parity_difference", b"parity_difference", "scheduler", b"scheduler", "size_step_px", b"size_step_px", "source", b"source", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_parity_difference", b"_parity_difference", "backend", b"backend", "dtype", b"dtype", "embedding_width", b"embedding_width", "fallback_reason", b"fallback_reason", "fingerprint", b"fingerprint", "load_time", b"load_time", "loaded", b"loaded", "max_batch_rows", b"max_batch_rows", "name", b"name", "native_size_px", b"native_size_px", "parameter_count", b"parameter_count", "parity_difference", b"parity_difference", "scheduler", b"scheduler", "size_step_px", b"size_step_px", "source", b"source", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__parity_difference: _TypeAlias = _typing.Literal["parity_difference"]  # noqa: Y015
     _WhichOneofArgType__parity_difference: _TypeAlias = _typing.Literal["_parity_difference", b"_parity_difference"]  # noqa: Y015

@@ -1,0 +1,146 @@
+"""A backend that fails while the server starts: who serves then, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
+from kandinsky_backends.eager import EagerNetwork
+from torch import Tensor, nn
+
+from tests.harness import RunningServer
+from tests.server.test_metrics import Scrape
+
+Around = Callable[[Network, tuple[Tensor, ...]], tuple[Tensor, ...]]
+
+
+class Strange:
+    """Eager, but for UNets: their calls are made by ``around``."""
+
+    name = "strange"
+
+    def __init__(self, around: Around) -> None:
+        self.around = around
+
+    def probe(self, device: torch.device) -> None:
+        pass
+
+    def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+        eager = EagerNetwork(network)
+        return (lambda *inputs: self.around(eager, inputs)) if role is Role.UNET else eager
+
+
+def off_by_one(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(output + 1 for output in eager(*inputs))
+
+
+def unlaunched(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    raise OSError("kernel launch failed")
+
+
+def small(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    if len(inputs[0]) > 4:
+        raise torch.OutOfMemoryError("out of memory")
+    return eager(*inputs)
+
+
+@pytest.fixture
+def serve(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunningServer]:
+    """Makes a server, not entered yet, whose decoder stage runs on a strange backend."""
+
+    def serve(around: Around, **settings: object) -> RunningServer:
+        monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_: Strange(around))
+        return RunningServer(decoder=str(tiny_model / "decoder"), **settings)
+
+    return serve
+
+
+@contextmanager
+def refused(server: RunningServer) -> Iterator[pytest.ExceptionInfo[BackendUnavailable]]:
+    """A server that does not start, stopped."""
+    with pytest.raises(BackendUnavailable) as raised, server:
+        pass
+    yield raised
+    server.__exit__()
+
+
+@pytest.mark.parametrize(
+    ("around", "kind", "reason"),
+    [
+        (off_by_one, "Parity", "differs from eager by 1"),
+        (unlaunched, "OSError", "OSError: kernel launch failed"),
+    ],
+)
+def test_eager_serves_what_a_backend_cannot_and_everyone_is_told(
+    serve: Callable[..., RunningServer], around: Around, kind: str, reason: str
+) -> None:
+    with serve(around) as server, server.client() as client:
+        (stage,) = [stage for stage in client.info().stages if stage.loaded]
+        assert stage.backend == "eager"
+        assert reason in stage.fallback_reason
+        scrape = Scrape(server)
+    labels = {"stage": "decoder", "backend": "strange"}
+    assert scrape("backend_fallback_total", **labels, reason=kind) == 1
+    told = ("kandinsky_backend_parity_difference", tuple(sorted(labels.items()))) in scrape.samples
+    assert told == (kind == "Parity"), "the difference is told under the backend that it is of"
+
+
+def test_a_strict_server_does_not_start(serve: Callable[..., RunningServer]) -> None:
+    with refused(serve(off_by_one, strict_backend=True)) as raised:
+        assert "'strange' cannot run the unet network" in str(raised.value)
+
+
+def test_rows_that_have_no_memory_are_not_asked_for(serve: Callable[..., RunningServer]) -> None:
+    with serve(small, buckets=(1, 4), max_batch_rows=None) as server:
+        network = server.app.model.networks["decoder"]
+        assert (network.backend, network.max_rows) == ("strange", 4)
+
+
+def test_no_more_rows_are_tried_than_batches_may_have(serve: Callable[..., RunningServer]) -> None:
+    most = 0
+
+    def counted(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        nonlocal most
+        most = max(most, len(inputs[0]))
+        return eager(*inputs)
+
+    with serve(counted, max_batch_rows=2):
+        assert most == 2
+
+
+def test_rows_that_go_missing_are_the_backends_fault(
+    serve: Callable[..., RunningServer], tiny_model: Path
+) -> None:
+    served = False
+
+    def forgetful(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(output[:1] for output in eager(*inputs)) if served else eager(*inputs)
+
+    with RunningServer(tiny_model) as plain, plain.client() as client:
+        pair = client.prior("a red circle", step_count=2, seed=1)
+        wanted = client.decode(pair, step_count=2, seed=1, format="raw_rgb_f32")[0]
+    with serve(forgetful) as server, server.client() as client:
+        served = True
+        made = client.decode(pair, step_count=2, seed=1, format="raw_rgb_f32")[0]
+        assert server.app.model.networks["decoder"].backend == "eager"
+    np.testing.assert_array_equal(made.array, wanted.array)
+
+
+def test_half_precision_makes_the_picture_that_full_precision_makes(embedded_model: Path) -> None:
+    pictures = []
+    for dtype in ("fp32", "bf16"):
+        with (
+            RunningServer(embedded_model, dtype=dtype, max_batch_rows=2) as server,
+            server.client() as client,
+        ):
+            assert {stage.dtype for stage in client.info().stages if stage.loaded} == {dtype}
+            prompt = "a large red circle in the middle on a blue background"
+            made = client.generate(prompt, seed=1, prior_step_count=5, step_count=8, format="raw_rgb_f32")
+            pictures.append(np.asarray(made[0].array))
+    difference = np.abs(pictures[0] - pictures[1]).mean()
+    assert 0 < difference < 0.05
