@@ -125,7 +125,7 @@ class App:
         await self.server.start()
         await self._set_health(SERVER_SERVICE, serving=True)
         if settings.metrics_port is not None:
-            http, _ = start_http_server(settings.metrics_port, settings.host, self.metrics.registry)
+            http, _ = start_http_server(settings.metrics_port, settings.metrics_host, self.metrics.registry)
             self.metrics_port = http.server_port
 
     async def load(self) -> None:
@@ -197,10 +197,11 @@ class App:
         await asyncio.wait(ends, timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             end.cancel()
+        failure = Draining("this server shut down before it was done; try again", DRAINING_RETRY_SECONDS)
         for ticket in self.admission.tickets:
-            ticket.cancel(
-                Draining("this server shut down before it was done; try again", DRAINING_RETRY_SECONDS)
-            )
+            ticket.cancel(failure)
+        # A step may take longer than the last words do.
+        self.engine.abandon(failure)
         await self.server.stop(LAST_WORDS_SECONDS)
 
     async def stop(self) -> None:

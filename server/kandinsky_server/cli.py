@@ -94,10 +94,11 @@ async def _run(settings: Settings) -> int:
         await app.stop()
         return _fail(f"the model cannot be served: {type(error).__name__}: {error}")
     print(f"serving on {settings.host}:{app.port}, metrics on port {app.metrics_port}", flush=True)
-    await stopping.wait()
+    failed = asyncio.create_task(app.engine.failed.wait())
+    await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
     await app.drain(hurrying)
     await app.stop()
-    return 0
+    return _fail("the engine failed; start the server again") if app.engine.failed.is_set() else 0
 
 
 def _fail(message: str) -> int:

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     metrics_port: PortNumber | None = Field(
         9464, description="Port of Prometheus' /metrics; 0 takes a free one, 'null' serves none."
     )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address of /metrics, which has no TLS and no tokens, whatever the rest has."
+    )
 
     model: str | None = Field(
         None, description="A preset (kandinsky-2.2), a directory of stage folders, or 'embedded' (default)."

@@ -12,6 +12,7 @@ from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import (
     BackendFailed,
     DeadlineExceeded,
+    Draining,
     InternalFailure,
     NonFinite,
     RequestCancelled,
@@ -221,3 +222,29 @@ async def test_a_step_that_failed_for_all_leaves_no_cost_behind(caplog: pytest.L
         assert not engine.cost.measured(Count().lane)
         assert engine.cost.step_seconds(Count().lane, 2) > 0
     assert "network adder failed" in caplog.text
+
+
+async def test_a_fault_of_the_thread_itself_ends_everyone_and_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Spoilt(Ticket):
+        def verdict(self, now: float) -> ServingError | None:
+            raise ZeroDivisionError
+
+    async with running() as engine:
+        runs = [engine.submit(Count(steps=5), ticket) for ticket in (Ticket(), Spoilt())]
+        ends = await asyncio.wait_for(results(runs), 10)
+        assert [type(end) for end in ends] == [InternalFailure, InternalFailure]
+        await asyncio.wait_for(engine.failed.wait(), 10)
+    assert "the engine's thread failed" in caplog.text
+
+
+async def test_who_is_abandoned_does_not_wait_for_the_step(gate: Gate) -> None:
+    async with running(adder(gate)) as engine:
+        run = engine.submit(Count(steps=5), Ticket())
+        gate.wait()
+        engine.abandon(Draining("shutting down", 1.0))
+        [failure] = await asyncio.wait_for(results([run]), 10)
+        assert isinstance(failure, Draining)
+        gate.open()
+    assert not engine.active

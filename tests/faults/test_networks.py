@@ -1,6 +1,8 @@
 """Networks that go wrong in the middle of a batch: who gets which error, and that the others are right."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,7 +16,7 @@ from tests.faults.requests import decode, pixels
 from tests.faults.wrapped import once_together, wrap
 from tests.harness import RunningServer
 from tests.server.patience import eventually
-from tests.server.raw import Answer, Raw, pair
+from tests.server.raw import Answer, Raw, connected, pair
 
 STEPS = 6
 TOLERANCE = 1e-3
@@ -125,3 +127,22 @@ def test_one_image_that_does_not_fit_is_told_to_be_smaller(
     assert "smaller" in answer.message
     assert "secret" not in answer.message
     assert raw.call("Decode", decode()).code == grpc.StatusCode.OK
+
+
+def test_the_drain_limit_does_not_wait_for_a_step(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(inner: Call, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        entered.set()
+        go_on.wait(60)
+        return inner(*inputs)
+
+    with RunningServer(decoder=str(tiny_model / "decoder"), drain_seconds=0.1) as server:
+        wrap(server, monkeypatch, slow)
+        with connected(server.target) as raw, ThreadPoolExecutor(1) as thread:
+            answer = thread.submit(raw.call, "Decode", decode())
+            assert entered.wait(60)
+            server.run(server.app.drain())
+            ended = answer.result(30)
+            go_on.set()
+    assert (ended.code, ended.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")

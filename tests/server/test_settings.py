@@ -103,6 +103,12 @@ def test_metrics_can_be_turned_off() -> None:
     assert load_settings(["--metrics-port", "null"]).metrics_port is None
 
 
+def test_metrics_stay_on_this_machine_whoever_else_may_call() -> None:
+    settings = load_settings(["--host", "0.0.0.0", "--insecure"])
+    assert settings.metrics_host == "127.0.0.1"
+    assert load_settings(["--metrics-host", "0.0.0.0"]).metrics_host == "0.0.0.0"
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings([]).port = 1  # type: ignore[misc]

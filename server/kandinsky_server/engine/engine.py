@@ -67,7 +67,9 @@ class Engine:
         self._inbox: queue.SimpleQueue[Run[Any] | None] = queue.SimpleQueue()
         self._outbox: list[Delivery] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.failed = asyncio.Event()
+        """Set when the thread ended by a fault of its own: nothing is served any more."""
 
     def start(self) -> None:
         """Starts the thread; results are delivered on the running event loop."""
@@ -82,12 +84,31 @@ class Engine:
         self._inbox.put(run)
         return run
 
+    def abandon(self, failure: ServingError) -> None:
+        """Ends every run at once for those who wait for it; the thread finds out after its present step."""
+        for run in list(self.active):
+            run.ticket.cancel(failure)
+            run.post_failure(failure)
+
     async def stop(self) -> None:
         """Ends the thread after the present step; whatever has not finished is failed."""
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
 
     # ------------------------------------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException:
+            log.critical("the engine's thread failed; nothing can be served any more", exc_info=True)
+            self._outbox = [(self._collapse, ())]
+            self._deliver()
+
+    def _collapse(self) -> None:
+        """On the event loop: the thread is gone."""
+        self.failed.set()
+        self.abandon(InternalFailure("the engine failed; the server's log has the details"))
 
     @torch.no_grad()
     def _work(self) -> None:
