@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 from kandinsky_server.engine.network import Call
 from torch import Tensor
 
 from tests.faults.lone_client import lone_client, wait_for
 from tests.faults.requests import decode
 from tests.faults.traces import Traces
+from tests.faults.wire import HEADERS, Wire
 from tests.faults.wrapped import wrap
-from tests.harness import RunningServer
+from tests.harness import RunningServer, StartingServer
 from tests.server.company import ENDLESS
 from tests.server.patience import eventually
-from tests.server.raw import Raw, rest
+from tests.server.raw import Raw, connected, rest
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +121,24 @@ def test_a_client_that_never_reads_stalls_nobody_and_leaves_nothing(
         assert len(server.app.admission.tickets) == 1
         stalled.cancel()
     before.left_by_nobody(server)
+
+
+@pytest.mark.parametrize("service", ["", "decoder"])
+def test_a_watcher_of_health_that_never_reads_holds_up_nothing(decoder: Path, service: str) -> None:
+    """It opens its watch while the model is not loaded, and has no room for a single message."""
+    with StartingServer(decoder) as server, connected(server.target) as raw, Wire(server.target, 0) as wire:
+        wire.ask(1, "/grpc.health.v1.Health/Watch", health_pb2.HealthCheckRequest(service=service))
+        assert next(kind for kind, _, _ in wire.frames() if kind == HEADERS)
+        server.load()
+        assert raw.serving() == raw.serving("decoder") == "SERVING"
+        with ThreadPoolExecutor() as thread:
+            running = raw.image_service.Decode(decode(step_count=ENDLESS))
+            assert next(running).WhichOneof("event") == "queued"
+            drained = thread.submit(server.run, server.app.drain())
+            eventually(lambda: raw.serving() == "NOT_SERVING")
+            assert raw.call("Decode", decode()).reason == "DRAINING"
+            running.cancel()
+            drained.result()
 
 
 def test_200_connections_at_once(server: RunningServer, before: Traces) -> None:
