@@ -11,9 +11,10 @@ from google.protobuf.message import Message
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-DATA, HEADERS, SETTINGS, PING, GOAWAY = 0, 1, 4, 6, 7
+DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 END_STREAM, END_HEADERS, ACK = 0x1, 0x4, 0x1
 INITIAL_WINDOW_SIZE = 4
+CANCEL = 8
 
 
 class Wire:
@@ -37,15 +38,19 @@ class Wire:
             struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
         )
 
-    def ask(self, stream: int, path: str, request: Message) -> None:
-        """Starts a call with its one message; ``stream`` is an odd number, new for each."""
+    def ask(self, stream: int, path: str, request: Message, **more: str) -> None:
+        """Starts a call with its one message; ``stream`` is an odd number, new for each, ``more`` are headers."""
         headers = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test"}
         headers |= {"content-type": "application/grpc", "te": "trailers"}
+        headers |= {name.replace("_", "-"): value for name, value in more.items()}
         # Literals without indexing: neither side has to remember anything.
         block = b"".join(b"\0" + _text(name) + _text(value) for name, value in headers.items())
         self.send(HEADERS, END_HEADERS, stream, block)
         message = request.SerializeToString()
         self.send(DATA, END_STREAM, stream, struct.pack(">BI", 0, len(message)) + message)
+
+    def cancel(self, stream: int) -> None:
+        self.send(RESET, 0, stream, struct.pack(">I", CANCEL))
 
     def ping(self) -> None:
         self.send(PING, 0, 0, b"a ping! ")

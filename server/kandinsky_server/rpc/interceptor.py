@@ -103,7 +103,11 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             call.prompts = tuple(getattr(request, "prompts", ()))
         async with aclosing(behavior(request, context)) as responses:
             async for response in responses:
-                await context.write(response)
+                try:
+                    await context.write(response)
+                except grpc.aio.BaseError as error:
+                    # The client has gone, and this write heard of it before the call is cancelled, as it is about to be.
+                    raise asyncio.CancelledError from error
                 self._count(call, response)
 
     async def _serve(
