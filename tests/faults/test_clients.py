@@ -189,6 +189,16 @@ def test_a_watcher_of_health_that_never_reads_holds_up_nothing(decoder: Path, se
             drained.result()
 
 
+def test_a_watcher_of_health_that_leaves_unread_is_not_worth_a_line(
+    server: RunningServer, before: Traces, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Wire(server.target, window=0) as wire:
+        wire.ask(1, "/grpc.health.v1.Health/Watch", health_pb2.HealthCheckRequest())
+        assert next(kind for kind, _, _ in wire.frames() if kind == HEADERS)
+    before.left_by_nobody(server)
+    assert "ERROR" not in {record.levelname for record in caplog.records}
+
+
 def test_200_connections_at_once(server: RunningServer, before: Traces) -> None:
     def ask(seed: int) -> str:
         with grpc.insecure_channel(server.target, NARROW_WINDOW) as channel:

@@ -22,6 +22,7 @@ from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.authentication import Authentication, check_allowed
 from kandinsky_server.rpc.call import Call
 from kandinsky_server.rpc.status import code_of, status_of
+from kandinsky_server.rpc.transport import write
 from kandinsky_server.security.tokens import Client
 
 if TYPE_CHECKING:
@@ -103,11 +104,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             call.prompts = tuple(getattr(request, "prompts", ()))
         async with aclosing(behavior(request, context)) as responses:
             async for response in responses:
-                try:
-                    await context.write(response)
-                except grpc.aio.BaseError as error:
-                    # The client has gone, and this write heard of it before the call is cancelled, as it is about to be.
-                    raise asyncio.CancelledError from error
+                await write(context, response)
                 self._count(call, response)
 
     async def _serve(
