@@ -101,7 +101,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         """Sends what a streaming handler yields; closes it at once when the call ends in any way."""
         call = calls.current.get()
         if self.log_prompts:
-            call.prompts = tuple(getattr(request, "prompts", ()))
+            call.texts = calls.texts_of(request)
         async with aclosing(behavior(request, context)) as responses:
             async for response in responses:
                 await write(context, response)
@@ -189,7 +189,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             images=call.images,
             embeddings=call.embeddings,
             **trace,
-            **({"prompts": call.prompts} if call.prompts else {}),
+            **call.texts,
         )
 
 
