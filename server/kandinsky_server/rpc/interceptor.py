@@ -168,6 +168,13 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         return InternalFailure(f"the server failed; its log has the details under {call.ticket.request_id}")
 
     def _account(self, call: Call, code: StatusCode, reason: str) -> None:
+        """Metrics, trace and log line. Their fault is none of the client's business: the answer is as it would be."""
+        try:
+            self._record(call, code, reason)
+        except Exception as error:
+            log.error("accounting failed", request_id=call.ticket.request_id, rpc=call.rpc, exc_info=error)
+
+    def _record(self, call: Call, code: StatusCode, reason: str) -> None:
         metrics, rpc = self.metrics, call.rpc
         seconds = time.monotonic() - call.ticket.arrival
         metrics.in_flight.labels(rpc).dec()
