@@ -29,7 +29,7 @@ def let_in(
     admission: Admission, count: int, loads: Sequence[Load] = (TEN_STEPS,), **ticket: object
 ) -> Ticket:
     admitted = Ticket(**ticket)
-    admission.admit(admitted, list(loads) * count)
+    admission.admit(admitted, list(loads) * count, "image_count")
     return admitted
 
 

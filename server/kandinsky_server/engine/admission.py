@@ -48,8 +48,8 @@ class Admission:
         """Trajectories that wait or run."""
         return sum(ticket.trajectories for ticket in self.tickets)
 
-    def admit(self, ticket: Ticket, loads: Sequence[Load]) -> Forecast:
-        """Takes a request in, until ``release``.
+    def admit(self, ticket: Ticket, loads: Sequence[Load], count_field: str) -> Forecast:
+        """Takes a request in, until ``release``. ``count_field`` is the one that asks for more or fewer results.
 
         Raises:
             Draining: the server is shutting down.
@@ -63,7 +63,7 @@ class Admission:
                 "this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS
             )
         places = sum(load.denoising for first in loads for load in first.all())
-        self._check_room(ticket, places)
+        self._check_room(ticket, places, count_field)
         prediction = self.predict(loads, ticket)
         if ticket.deadline is not None and prediction.measured:
             left = ticket.deadline - time.monotonic()
@@ -100,11 +100,11 @@ class Admission:
             (ahead if other.precedence <= ticket.precedence else behind).append(load)
         return forecast(ahead, loads, behind, Pace(self.engine.cost, self._rows_for, self.company.rows))
 
-    def _check_room(self, ticket: Ticket, count: int) -> None:
+    def _check_room(self, ticket: Ticket, count: int, count_field: str) -> None:
         allowed = max(1, int(ticket.share * self.queue_size))
         if count > allowed:
             places = f"this request needs {count} places in the queue and its client may hold {allowed}"
-            raise InvalidField([Violation("image_count", f"{places}; ask for fewer results at once")])
+            raise InvalidField([Violation(count_field, f"{places}; ask for fewer results at once")])
         held = self._by_client[ticket.client]
         if self.length + count > self.queue_size:
             raise QueueFull(
