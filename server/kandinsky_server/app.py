@@ -124,11 +124,20 @@ class App:
         for name in ("", PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, *STAGES):
             self.health.set(name, serving=False)
         self.port = transport.bind(self.server, settings)
+        # Before the first call is taken: a port that cannot be had ends the process without a word to anybody.
+        self._serve_metrics()
         await self.server.start()
         self.health.set(SERVER_SERVICE, serving=True)
-        if settings.metrics_port is not None:
-            http, _ = start_http_server(settings.metrics_port, settings.host, self.metrics.registry)
-            self.metrics_port = http.server_port
+
+    def _serve_metrics(self) -> None:
+        host, port = self.settings.host, self.settings.metrics_port
+        if port is None:
+            return
+        try:
+            http, _ = start_http_server(port, host, self.metrics.registry)
+        except OSError as error:
+            raise OSError(f"metrics cannot be served on {host}:{port}: {error.strerror}") from error
+        self.metrics_port = http.server_port
 
     async def load(self) -> None:
         """Loads the model in a thread, starts the engine and turns health to SERVING.
