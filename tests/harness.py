@@ -80,3 +80,16 @@ class RunningServer:
 
     def client(self, **options: Any) -> Kandinsky:
         return Kandinsky(self.target, **options)
+
+
+class StartingServer(RunningServer):
+    """Bound, but with its model not loaded until `load`."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.app = self.run(self._create())
+        self.run(self.app.start())
+        return self
+
+    def load(self) -> None:
+        self.run(self.app.load())

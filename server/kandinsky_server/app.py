@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import torch
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from kandinsky_api.v1 import (
     image_pb2,
     image_pb2_grpc,
@@ -40,6 +40,7 @@ from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import transport
 from kandinsky_server.rpc.authentication import Authentication
 from kandinsky_server.rpc.convert import Converter
+from kandinsky_server.rpc.health import Health
 from kandinsky_server.rpc.info import InfoSource
 from kandinsky_server.rpc.interceptor import RequestInterceptor
 from kandinsky_server.rpc.limits import Limits
@@ -87,7 +88,7 @@ class App:
         self.admission = Admission(self.engine, settings.queue_size)
         self.limits = Limits.of(settings)
         self.face = Face(self._info())
-        self.health = health.aio.HealthServicer()
+        self.health = Health()
         self.tracing = tracing_of(settings)
         self.port = 0
         self.metrics_port: int | None = None
@@ -120,13 +121,22 @@ class App:
             services = (PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, health.SERVICE_NAME)
             add_reflection(services, self.server)
         for name in ("", PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, *STAGES):
-            await self._set_health(name, serving=False)
+            self.health.set(name, serving=False)
         self.port = transport.bind(self.server, settings)
+        # Before the first call is taken: a port that cannot be had ends the process without a word to anybody.
+        self._serve_metrics()
         await self.server.start()
-        await self._set_health(SERVER_SERVICE, serving=True)
-        if settings.metrics_port is not None:
-            http, _ = start_http_server(settings.metrics_port, settings.metrics_host, self.metrics.registry)
-            self.metrics_port = http.server_port
+        self.health.set(SERVER_SERVICE, serving=True)
+
+    def _serve_metrics(self) -> None:
+        host, port = self.settings.metrics_host, self.settings.metrics_port
+        if port is None:
+            return
+        try:
+            http, _ = start_http_server(port, host, self.metrics.registry)
+        except OSError as error:
+            raise OSError(f"metrics cannot be served on {host}:{port}: {error.strerror}") from error
+        self.metrics_port = http.server_port
 
     async def load(self) -> None:
         """Loads the model in a thread, starts the engine and turns health to SERVING.
@@ -150,10 +160,10 @@ class App:
         self._publish()
         loaded = {stage.name for stage in self.model.stages}
         for name in loaded:
-            await self._set_health(name, serving=True)
-        await self._set_health(PRIOR_SERVICE, serving="prior" in loaded)
-        await self._set_health(IMAGE_SERVICE, serving=bool(self.model.decoders))
-        await self._set_health("", serving=True)
+            self.health.set(name, serving=True)
+        self.health.set(PRIOR_SERVICE, serving="prior" in loaded)
+        self.health.set(IMAGE_SERVICE, serving=bool(self.model.decoders))
+        self.health.set("", serving=True)
 
     def _load(self) -> None:
         settings = self.settings
@@ -181,18 +191,14 @@ class App:
                 if prepared.parity_difference is not None:
                     self.metrics.parity.labels(network, asked).set(prepared.parity_difference)
 
-    async def _set_health(self, name: str, serving: bool) -> None:
-        status = health_pb2.HealthCheckResponse
-        await self.health.set(name, status.SERVING if serving else status.NOT_SERVING)
-
     async def drain(self, hurrying: asyncio.Event | None = None) -> None:
-        """Turns health to NOT_SERVING, then new work away; ends when running work has.
+        """Turns health to NOT_SERVING and new work away; ends when running work has.
 
         What still runs after ``drain_seconds``, or when ``hurrying`` is set, is answered with DRAINING. The port stays
         open until the end: it is the answer DRAINING that tells clients to go elsewhere.
         """
-        await self.health.enter_graceful_shutdown()
         self.admission.draining = True
+        self.health.shut_down()
         ends = [asyncio.create_task(event.wait()) for event in (self.admission.empty, hurrying) if event]
         await asyncio.wait(ends, timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:

@@ -29,7 +29,7 @@ def let_in(
     admission: Admission, count: int, loads: Sequence[Load] = (TEN_STEPS,), **ticket: object
 ) -> Ticket:
     admitted = Ticket(**ticket)
-    admission.admit(admitted, list(loads) * count)
+    admission.admit(admitted, list(loads) * count, "image_count")
     return admitted
 
 
@@ -70,11 +70,22 @@ def test_released_places_count_for_the_share_again(admission: Admission) -> None
     let_in(admission, 4, client="greedy", share=0.5)
 
 
-def test_a_deadline_that_cannot_be_met_is_refused_at_once(admission: Admission) -> None:
+def test_a_deadline_that_can_be_met_later_is_refused_and_told_when(admission: Admission) -> None:
+    """Ten seconds before it and ten of its own: five seconds on, the deadline of fifteen is met."""
     let_in(admission, 4)
-    with pytest.raises(DeadlineUnreachable) as refusal:
-        let_in(admission, 1, deadline=time.monotonic() + 5, priority=LOW)
-    assert refusal.value.retry_after == pytest.approx(10.0)
+    with pytest.raises(DeadlineUnreachable, match=r"about 20\.0 s .* retry in about 5\.0 s") as refusal:
+        let_in(admission, 1, deadline=time.monotonic() + 15, priority=LOW)
+    assert refusal.value.retry_after == pytest.approx(5.0, abs=0.5)
+
+
+@pytest.mark.parametrize("others", [0, 4])
+def test_a_deadline_that_can_never_be_met_is_refused_and_told_so(admission: Admission, others: int) -> None:
+    """Ten seconds of its own do not fit into nine, however empty the queue is."""
+    if others:
+        let_in(admission, others)
+    with pytest.raises(DeadlineUnreachable, match=r"no retry helps.*allow at least the 10\.0 s") as refusal:
+        let_in(admission, 1, deadline=time.monotonic() + 9, priority=LOW)
+    assert refusal.value.retry_after >= 0.9
 
 
 def test_a_deadline_that_can_be_met_is_taken(admission: Admission) -> None:

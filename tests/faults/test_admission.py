@@ -77,7 +77,7 @@ def test_nothing_starves_under_a_stream_of_urgent_work(
 
 
 def test_what_cannot_be_done_in_time_is_refused_at_arrival(narrow: RunningServer, busy: Raw) -> None:
-    """The sentence tells when it would finish, and RetryInfo when it could start."""
+    """The sentence tells when it would finish, and that no retry helps who allows less than the request alone takes."""
     first = running(busy, step_count=ENDLESS, image_count=2)
     asked = decode(step_count=ENDLESS)
     estimate = busy.call("Estimate", server_pb2.EstimateRequest(decode=asked)).events[0]
@@ -85,6 +85,7 @@ def test_what_cannot_be_done_in_time_is_refused_at_arrival(narrow: RunningServer
     answer = busy.call("Decode", asked, timeout=1, x_request_id="late")
     assert (answer.code, answer.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "DEADLINE_UNREACHABLE")
     assert "would take about" in answer.message
+    assert "no retry helps" in answer.message
     assert answer.retry_seconds is not None
     assert answer.retry_seconds > 0
     assert not answer.events

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 from kandinsky_server.engine.network import Call
 from torch import Tensor
 
 from tests.faults.lone_client import lone_client, wait_for
 from tests.faults.requests import decode
 from tests.faults.traces import Traces
+from tests.faults.wire import HEADERS, Wire
 from tests.faults.wrapped import wrap
-from tests.harness import RunningServer
+from tests.harness import RunningServer, StartingServer
 from tests.server.company import ENDLESS
 from tests.server.patience import eventually
-from tests.server.raw import Raw, rest
+from tests.server.raw import Raw, connected, rest
 
 pytestmark = pytest.mark.slow
 
@@ -33,10 +38,29 @@ def before(server: RunningServer, raw: Raw) -> Traces:
     return Traces.of(server)
 
 
+def ends(server: RunningServer) -> Counter[str]:
+    """Decodes that have ended, by code."""
+    samples = [sample for metric in server.app.metrics.requests.collect() for sample in metric.samples]
+    return Counter(
+        {sample.labels["code"]: int(sample.value) for sample in samples if sample.name.endswith("_total")}
+    )
+
+
+@pytest.fixture
+def cancelled(server: RunningServer, before: Traces, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whoever goes away is counted as that, whatever was under way, and nobody is alarmed."""
+    first = ends(server)
+    yield
+    assert set(ends(server) - first) <= {"OK", "CANCELLED"}
+    assert (ends(server) - first)["CANCELLED"] >= 1
+    assert "ERROR" not in {record.levelname for record in caplog.records}
+
+
 def others_are_served(raw: Raw) -> None:
     assert raw.call("Decode", decode(step_count=3)).kinds[-1] == "completed"
 
 
+@pytest.mark.usefixtures("cancelled")
 def test_a_client_killed_while_it_waits_for_a_seat(
     server: RunningServer, raw: Raw, before: Traces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +83,7 @@ def test_a_client_killed_while_it_waits_for_a_seat(
     before.left_by_nobody(server)
 
 
+@pytest.mark.usefixtures("cancelled")
 def test_a_client_killed_while_its_images_are_denoised(
     server: RunningServer, raw: Raw, before: Traces
 ) -> None:
@@ -70,6 +95,7 @@ def test_a_client_killed_while_its_images_are_denoised(
     before.left_by_nobody(server)
 
 
+@pytest.mark.usefixtures("cancelled")
 def test_a_client_killed_while_its_images_are_sent(server: RunningServer, raw: Raw, before: Traces) -> None:
     """Images of 3 MiB each: the window is full long before they are through."""
     with lone_client(server.target, "Decode", 1, 512, "image") as process:
@@ -106,6 +132,7 @@ def test_a_client_that_does_not_read_costs_no_previews_and_gets_its_image_when_i
     before.left_by_nobody(server)
 
 
+@pytest.mark.usefixtures("cancelled")
 def test_a_client_that_never_reads_stalls_nobody_and_leaves_nothing(
     server: RunningServer, raw: Raw, before: Traces
 ) -> None:
@@ -118,6 +145,58 @@ def test_a_client_that_never_reads_stalls_nobody_and_leaves_nothing(
         assert len(server.app.admission.tickets) == 1
         stalled.cancel()
     before.left_by_nobody(server)
+
+
+LEAVING: dict[str, tuple[Callable[[Wire], None], dict[str, str]]] = {
+    "hangs up": (lambda wire: wire.__exit__(), {}),
+    "cancels": (lambda wire: wire.cancel(1), {}),
+    "runs out of time": (lambda _: None, {"grpc_timeout": "500m"}),
+}
+
+
+@pytest.mark.parametrize("how", LEAVING)
+def test_a_client_that_leaves_while_a_message_waits_for_it(
+    server: RunningServer, before: Traces, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The write that waits fails before the call is cancelled."""
+    first, (leave, headers) = ends(server), LEAVING[how]
+    with Wire(server.target, window=0) as wire:
+        wire.ask(1, "/kandinsky_api.v1.ImageService/Decode", decode(step_count=3), **headers)
+        assert next(kind for kind, _, _ in wire.frames() if kind == HEADERS)
+        leave(wire)
+        eventually(lambda: bool(ends(server) - first))
+    before.left_by_nobody(server)
+    expected = "DEADLINE_EXCEEDED" if headers else "CANCELLED"
+    assert ends(server) - first == Counter([expected])
+    assert "ERROR" not in {record.levelname for record in caplog.records}
+
+
+@pytest.mark.parametrize("service", ["", "decoder"])
+def test_a_watcher_of_health_that_never_reads_holds_up_nothing(decoder: Path, service: str) -> None:
+    """It opens its watch while the model is not loaded, and has no room for a single message."""
+    with StartingServer(decoder) as server, connected(server.target) as raw, Wire(server.target, 0) as wire:
+        wire.ask(1, "/grpc.health.v1.Health/Watch", health_pb2.HealthCheckRequest(service=service))
+        assert next(kind for kind, _, _ in wire.frames() if kind == HEADERS)
+        server.load()
+        assert raw.serving() == raw.serving("decoder") == "SERVING"
+        with ThreadPoolExecutor() as thread:
+            running = raw.image_service.Decode(decode(step_count=ENDLESS))
+            assert next(running).WhichOneof("event") == "queued"
+            drained = thread.submit(server.run, server.app.drain())
+            eventually(lambda: raw.serving() == "NOT_SERVING")
+            assert raw.call("Decode", decode()).reason == "DRAINING"
+            running.cancel()
+            drained.result()
+
+
+def test_a_watcher_of_health_that_leaves_unread_is_not_worth_a_line(
+    server: RunningServer, before: Traces, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Wire(server.target, window=0) as wire:
+        wire.ask(1, "/grpc.health.v1.Health/Watch", health_pb2.HealthCheckRequest())
+        assert next(kind for kind, _, _ in wire.frames() if kind == HEADERS)
+    before.left_by_nobody(server)
+    assert "ERROR" not in {record.levelname for record in caplog.records}
 
 
 def test_200_connections_at_once(server: RunningServer, before: Traces) -> None:

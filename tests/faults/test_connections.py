@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import grpc
 import pytest
+from grpc._cython import cygrpc
 from kandinsky_client import Kandinsky, Tls, UnavailableError
 from kandinsky_server.preflight import Preflight
+from kandinsky_server.rpc import transport
 from kandinsky_server.settings import Settings
 
 from tests.faults.requests import decode
 from tests.faults.traces import Traces
+from tests.faults.wire import ACK, GOAWAY, PING, PREFACE, Wire
 from tests.harness import RunningServer
 from tests.server import pki
 from tests.server.company import ENDLESS
@@ -24,7 +28,6 @@ from tests.server.raw import Raw
 
 MOST = 12
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 WORDS = [
     (b"", False),
     (b"\x16\x03\x01\x02\x00\x01\x00", False),  # half a ClientHello
@@ -129,3 +132,25 @@ def test_more_connections_than_open_files_are_refused_at_start(decoder: Path) ->
     preflight.run()
     (problem,) = preflight.problems
     assert problem.startswith("max_connections: needs 1000000128 open files")
+
+
+def test_grpc_knows_every_option_of_the_port() -> None:
+    """It says nothing of those that it does not know."""
+    known = Path(cygrpc.__file__).read_bytes()
+    names = [name for name, _ in transport.options(Settings())]
+    assert [name for name in names if f"{name}\0".encode() not in known] == []
+
+
+def test_clients_may_ping_a_silent_server_as_often_as_grpc_lets_them(
+    decoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Go's and Java's least interval is 10 s; the server's is lowered here, so that it is met by waiting less."""
+    assert transport.MIN_PING_MS < 10_000
+    monkeypatch.setattr(transport, "MIN_PING_MS", 20)
+    with RunningServer(decoder) as server, Wire(server.target) as connection:
+        frames = connection.frames()
+        for _ in range(8):
+            time.sleep(0.1)
+            connection.ping()
+            kind, flags, payload = next(frame for frame in frames if frame[0] in (PING, GOAWAY))
+            assert (kind, flags) == (PING, ACK), payload

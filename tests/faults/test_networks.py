@@ -115,17 +115,20 @@ def test_out_of_memory_halves_the_batch_lowers_the_cap_and_all_succeed(
 
 
 def test_one_image_that_does_not_fit_is_told_to_be_smaller(
-    server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch
+    server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def none_left(inner: Call, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         raise torch.OutOfMemoryError("secret: 3 MiB of 80 GiB")
 
     with monkeypatch.context() as patch:
         wrap(server, patch, none_left, backend="brittle")
-        answer = raw.call("Decode", decode())
+        answer = raw.call("Decode", decode(), x_request_id="too-large")
     assert (answer.code, answer.reason) == (grpc.StatusCode.INTERNAL, "BACKEND_FAILED")
     assert "smaller" in answer.message
     assert "secret" not in answer.message
+    (failure,) = [record for record in caplog.records if record.message == "network decoder failed"]
+    assert vars(failure)["request_id"] == answer.request_id == "too-large"
+    assert "secret" in str(failure.exc_info)
     assert raw.call("Decode", decode()).code == grpc.StatusCode.OK
 
 

@@ -316,6 +316,22 @@ def test_an_unforeseen_fault_is_told_by_its_request_id_alone(
     assert (failure["request_id"], type(failure["exc_info"])) == ("mine-1", TypeError)
 
 
+def test_accounts_that_fail_change_no_answer(
+    server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(server.app.metrics, "request_seconds", None)
+        good = raw.call("Decode", good_requests()["Decode"], x_request_id="mine-3")
+        bad = raw.call("Prior", prior_pb2.PriorRequest(), x_request_id="mine-4")
+    assert (good.code, good.kinds[-1]) == (StatusCode.OK, "completed")
+    check(bad, StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    failures = [line for line in logs if line["event"] == "accounting failed"]
+    assert [(line["request_id"], type(line["exc_info"])) for line in failures] == [
+        ("mine-3", AttributeError),
+        ("mine-4", AttributeError),
+    ]
+
+
 def test_a_refused_request_is_logged_once_with_its_reason(raw: Raw) -> None:
     with capture_logs() as logs:
         raw.call("Prior", prior_pb2.PriorRequest(), x_request_id="mine-2")

@@ -10,7 +10,7 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2
 from kandinsky_api.v1 import server_pb2
 
-from tests.harness import RunningServer
+from tests.harness import RunningServer, StartingServer
 from tests.server.raw import Raw, connected, good_requests, only, rest
 
 SERVICES = (
@@ -21,19 +21,6 @@ SERVICES = (
 STAGES = ("prior", "decoder", "inpaint", "controlnet")
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-class StartingServer(RunningServer):
-    """Bound, but with its model not loaded until `load`."""
-
-    def __enter__(self) -> "StartingServer":
-        self._thread.start()
-        self.app = self.run(self._create())
-        self.run(self.app.start())
-        return self
-
-    def load(self) -> None:
-        self.run(self.app.load())
 
 
 class Watcher:

@@ -128,11 +128,14 @@ def test_cancelling_makes_room_in_the_queue(raw: Raw) -> None:
     assert answer.code == StatusCode.OK
 
 
-def test_a_request_that_could_never_fit_the_queue_is_not_told_to_come_back(raw: Raw) -> None:
-    """Two images of Generate are four trajectories, and this queue holds two."""
-    request = good_requests()["Generate"]
-    request.sampling.image_count, request.sampling.seed = 2, 99
-    answer = raw.call("Generate", request)
-    assert (answer.code, answer.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
-    assert answer.retry_seconds is None
-    assert "4" in answer.message
+def test_a_request_that_could_never_fit_the_queue_is_told_what_to_change(raw: Raw) -> None:
+    """Two images of Generate are four trajectories, two of Interpolate's two texts too, and this queue holds two."""
+    requests = good_requests()
+    requests["Generate"].sampling.image_count, requests["Generate"].sampling.seed = 2, 99
+    requests["Interpolate"].conditions[1].text = "a dog"
+    requests["Interpolate"].image_count, requests["Interpolate"].seed = 2, 99
+    for method, field in (("Generate", "sampling.image_count"), ("Interpolate", "image_count")):
+        answer = raw.call(method, requests[method])
+        assert (answer.code, answer.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+        assert answer.retry_seconds is None
+        assert "needs 4 places" in answer.violations[field]

@@ -1,10 +1,13 @@
 """TLS and mTLS on a real port, with certificates that change under it."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kandinsky_client import Kandinsky, Tls, UnavailableError
+from kandinsky_server.security import watched
+from kandinsky_server.security.certificates import Certificates
 
 from tests.harness import RunningServer
 from tests.server import pki, raw
@@ -28,14 +31,20 @@ def served(ca: pki.Pair, folder: Path) -> pki.Pair:
 
 
 @pytest.fixture(scope="module")
+def trusted(ca: pki.Pair, folder: Path) -> Path:
+    """Whose clients the server lets in; likewise."""
+    return shutil.copy(ca.certificate, folder / "trusted.pem")
+
+
+@pytest.fixture(scope="module")
 def mutual(
-    tiny_model: Path, ca: pki.Pair, served: pki.Pair, tmp_path_factory: pytest.TempPathFactory
+    tiny_model: Path, served: pki.Pair, trusted: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningServer]:
     model = raw.only(tmp_path_factory.mktemp("model"), tiny_model, "prior")
     files = {
         "tls_certificate": served.certificate,
         "tls_key": served.key,
-        "tls_client_ca": ca.certificate,
+        "tls_client_ca": trusted,
     }
     # All addresses: with TLS it takes no --insecure.
     with RunningServer(model, host="0.0.0.0", metrics_port=None, **files) as running:
@@ -93,3 +102,49 @@ def test_changed_certificates_are_served_and_broken_ones_are_not(
     for file, content in zip((served.certificate, served.key), before, strict=True):
         file.write_bytes(content)
     eventually(lambda: reaches(known(mutual, ca, ours)))
+
+
+def test_a_changed_client_authority_lets_its_clients_in_and_no_others(
+    mutual: RunningServer, ca: pki.Pair, trusted: Path, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, new_ca = pki.issue(ca, folder, "ours"), pki.authority(folder, "new-client-ca")
+    theirs = pki.issue(new_ca, folder, "theirs")
+    before = trusted.read_bytes()
+    assert not reaches(known(mutual, ca, theirs))
+    trusted.write_text("half a certifi")
+    eventually(lambda: reaches(known(mutual, ca, ours)) and "cannot be used" in caplog.text)
+    assert str(trusted) in caplog.text
+
+    trusted.write_bytes(new_ca.certificate.read_bytes())
+    eventually(lambda: reaches(known(mutual, ca, theirs)))
+    assert not reaches(known(mutual, ca, ours))
+
+    trusted.write_bytes(before)
+    eventually(lambda: reaches(known(mutual, ca, ours)))
+    assert not reaches(known(mutual, ca, theirs))
+
+
+def test_a_file_that_vanishes_while_it_is_read_changes_nothing(
+    mutual: RunningServer,
+    ca: pki.Pair,
+    served: pki.Pair,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As in a rotation that removes the old files first: they are found good, and then are gone."""
+    ours, before, check = pki.issue(ca, folder, "ours"), served.key.read_bytes(), Certificates.check
+
+    def vanish(certificates: Certificates) -> None:
+        check(certificates)
+        served.key.unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Certificates, "check", vanish)
+        served.certificate.touch()
+        eventually(lambda: reaches(known(mutual, ca, ours)) and not served.key.exists())
+    assert "cannot be used" in caplog.text
+    served.key.write_bytes(before)
+    eventually(lambda: reaches(known(mutual, ca, ours)) and "was read again" in caplog.text)
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert {record.name for record in errors} == {watched.__name__}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -48,31 +49,24 @@ class Admission:
         """Trajectories that wait or run."""
         return sum(ticket.trajectories for ticket in self.tickets)
 
-    def admit(self, ticket: Ticket, loads: Sequence[Load]) -> Forecast:
-        """Takes a request in, until ``release``.
+    def admit(self, ticket: Ticket, loads: Sequence[Load], count_field: str) -> Forecast:
+        """Takes a request in, until ``release``. ``count_field`` is the one that asks for more or fewer results.
 
         Raises:
             Draining: the server is shutting down.
             InvalidField: it needs more places than its client may ever hold.
             QueueFull: there is no room; retry after the predicted time until there is.
             QuotaExceeded: this client holds its share.
-            DeadlineUnreachable: the prediction ends after the ticket's deadline.
+            DeadlineUnreachable: the prediction ends after the ticket's deadline; retry after as long as it is late.
         """
         if self.draining:
             raise Draining(
                 "this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS
             )
         places = sum(load.denoising for first in loads for load in first.all())
-        self._check_room(ticket, places)
+        self._check_room(ticket, places, count_field)
         prediction = self.predict(loads, ticket)
-        if ticket.deadline is not None and prediction.measured:
-            left = ticket.deadline - time.monotonic()
-            if prediction.finish > left:
-                raise DeadlineUnreachable(
-                    f"the result would take about {prediction.finish:.1f} s and the deadline is in {left:.1f} s; "
-                    "allow more time, or ask for fewer steps or images",
-                    max(MIN_RETRY_SECONDS, prediction.start),
-                )
+        self._check_deadline(ticket, loads, prediction)
         self.company.observe(load for _, load in self._outstanding())
         ticket.trajectories = places
         ticket.planned.add(loads)
@@ -100,11 +94,11 @@ class Admission:
             (ahead if other.precedence <= ticket.precedence else behind).append(load)
         return forecast(ahead, loads, behind, Pace(self.engine.cost, self._rows_for, self.company.rows))
 
-    def _check_room(self, ticket: Ticket, count: int) -> None:
+    def _check_room(self, ticket: Ticket, count: int, count_field: str) -> None:
         allowed = max(1, int(ticket.share * self.queue_size))
         if count > allowed:
             places = f"this request needs {count} places in the queue and its client may hold {allowed}"
-            raise InvalidField([Violation("image_count", f"{places}; ask for fewer results at once")])
+            raise InvalidField([Violation(count_field, f"{places}; ask for fewer results at once")])
         held = self._by_client[ticket.client]
         if self.length + count > self.queue_size:
             raise QueueFull(
@@ -117,6 +111,27 @@ class Admission:
                 "wait for your own requests to finish",
                 self._retry_after(),
             )
+
+    def _check_deadline(self, ticket: Ticket, loads: Sequence[Load], prediction: Forecast) -> None:
+        """Whoever comes back after as long as the result would be late finds that much less before it."""
+        if ticket.deadline is None or not prediction.measured:
+            return
+        left = ticket.deadline - time.monotonic()
+        late = prediction.finish - left
+        if late <= 0:
+            return
+        alone = forecast([], loads, [], Pace(self.engine.cost, self._rows_for, {})).finish
+        advice = f"retry in about {late:.1f} s, or allow more time"
+        if alone > left:
+            # Rounded up, so that what is allowed is enough.
+            advice = (
+                f"no retry helps: allow at least the {math.ceil(alone * 10) / 10:.1f} s that it takes alone"
+            )
+        raise DeadlineUnreachable(
+            f"the result would take about {prediction.finish:.1f} s and the deadline is in {left:.1f} s; "
+            f"{advice}, or ask for fewer steps or images",
+            max(MIN_RETRY_SECONDS, late),
+        )
 
     def _retry_after(self) -> float:
         """Until the queue is about half empty."""

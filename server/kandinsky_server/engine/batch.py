@@ -101,8 +101,14 @@ class Batch:
         if len(self.runs) > 1:
             yield from self._halves()
             return
-        log.error("network %s failed", self.network.name, exc_info=error)
-        yield Outcome(0.0, 0, [(self.runs[0], self._failure(error))])
+        (run,) = self.runs
+        log.error(
+            "network %s failed",
+            self.network.name,
+            exc_info=error,
+            extra={"request_id": run.ticket.request_id},
+        )
+        yield Outcome(0.0, 0, [(run, self._failure(error))])
 
     def _halves(self) -> Iterator[Outcome]:
         middle = len(self.runs) // 2

@@ -162,8 +162,10 @@ class Engine:
         try:
             self._step(lane)
         except Exception:
-            log.exception("the engine failed in lane %s", lane.key)
-            for run in list(lane.members):
+            runs = list(lane.members)
+            ids = sorted({run.ticket.request_id for run in runs})
+            log.exception("the engine failed in lane %s", lane.key, extra={"request_ids": ids})
+            for run in runs:
                 self._fail(run, InternalFailure("the engine failed; the server's log has the details"))
 
     def _step(self, lane: Lane) -> None:

@@ -49,7 +49,7 @@ async def serve(runtime: Runtime, request: Request, ticket: Ticket) -> AsyncGene
     Raises:
         ServingError: what ended it other than success.
     """
-    prediction = runtime.admission.admit(ticket, loads_of(runtime, request))
+    prediction = runtime.admission.admit(ticket, loads_of(runtime, request), _count_field(request))
     session = Session(runtime, ticket, watch_of(request))
     embeddings = images = 0
     try:
@@ -79,6 +79,11 @@ def _work(session: Session, request: Request) -> Callable[[], Awaitable[None]]:
 def watch_of(request: Request) -> Watch:
     """What the client wants to see on the way."""
     return request.prior.watch if isinstance(request, GenerateRequest) else request.watch
+
+
+def _count_field(request: Request) -> str:
+    prior = isinstance(request, PriorRequest | InterpolateRequest)
+    return "image_count" if prior else "sampling.image_count"
 
 
 def _seed(request: Request) -> int:

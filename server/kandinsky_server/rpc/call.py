@@ -6,6 +6,7 @@ import re
 import secrets
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from kandinsky_server.engine.ticket import Ticket
 
@@ -24,7 +25,7 @@ current: ContextVar[Call] = ContextVar("current_call")
 class Call:
     """One RPC under way. ``images`` and ``embeddings`` count what has been sent.
 
-    ``prompts`` is empty unless prompts are to be logged. ``trace_context`` is the client's place in a trace, if it has
+    ``texts`` is empty unless prompts are to be logged. ``trace_context`` is the client's place in a trace, if it has
     one.
     """
 
@@ -33,8 +34,17 @@ class Call:
     first_event: float | None = None
     images: int = 0
     embeddings: int = 0
-    prompts: tuple[str, ...] = ()
+    texts: dict[str, Any] = field(default_factory=dict)
     trace_context: dict[str, str] = field(default_factory=dict)
+
+
+def texts_of(request: Any) -> dict[str, Any]:
+    """The words in a request, by the names of its fields; a condition's text is a prompt."""
+    conditions = [each.text for each in getattr(request, "conditions", ()) if each.HasField("text")]
+    texts: dict[str, Any] = {"prompts": [*getattr(request, "prompts", ()), *conditions]}
+    for name in ("negative_prompt", "negative_prior_prompt"):
+        texts[name] = getattr(request, name, "")
+    return {name: text for name, text in texts.items() if text}
 
 
 def request_id(given: str | None) -> str:

@@ -22,6 +22,7 @@ from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.authentication import Authentication, check_allowed
 from kandinsky_server.rpc.call import Call
 from kandinsky_server.rpc.status import code_of, status_of
+from kandinsky_server.rpc.transport import write
 from kandinsky_server.security.tokens import Client
 
 if TYPE_CHECKING:
@@ -100,10 +101,10 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         """Sends what a streaming handler yields; closes it at once when the call ends in any way."""
         call = calls.current.get()
         if self.log_prompts:
-            call.prompts = tuple(getattr(request, "prompts", ()))
+            call.texts = calls.texts_of(request)
         async with aclosing(behavior(request, context)) as responses:
             async for response in responses:
-                await context.write(response)
+                await write(context, response)
                 self._count(call, response)
 
     async def _serve(
@@ -167,6 +168,13 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         return InternalFailure(f"the server failed; its log has the details under {call.ticket.request_id}")
 
     def _account(self, call: Call, code: StatusCode, reason: str) -> None:
+        """Metrics, trace and log line. Their fault is none of the client's business: the answer is as it would be."""
+        try:
+            self._record(call, code, reason)
+        except Exception as error:
+            log.error("accounting failed", request_id=call.ticket.request_id, rpc=call.rpc, exc_info=error)
+
+    def _record(self, call: Call, code: StatusCode, reason: str) -> None:
         metrics, rpc = self.metrics, call.rpc
         seconds = time.monotonic() - call.ticket.arrival
         metrics.in_flight.labels(rpc).dec()
@@ -188,7 +196,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             images=call.images,
             embeddings=call.embeddings,
             **trace,
-            **({"prompts": call.prompts} if call.prompts else {}),
+            **call.texts,
         )
 
 

@@ -20,7 +20,8 @@ class Watched(Generic[T]):
     """Holds what ``read`` makes of ``files``. Safe from any thread: at worst two of them read at once.
 
     Raises:
-        ValueError: what ``read`` raises the first time. A later failure is logged once, and the last good value stays.
+        OSError, ValueError: what ``read`` raises the first time. A later failure is logged once, and the last good
+            value stays.
     """
 
     def __init__(self, files: Sequence[Path], read: Callable[[], T]) -> None:
@@ -47,7 +48,7 @@ class Watched(Generic[T]):
         names = ", ".join(map(str, self._files))
         try:
             self._value = self._read()
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             log.error("%s changed and cannot be used, what was read before stays in force: %s", names, error)
         else:
             log.warning("%s changed and was read again", names)
