@@ -17,8 +17,8 @@ LOW, NORMAL, HIGH = 0, 1, 2
 class Ticket:
     """Shared by all trajectories of one request. Times are ``time.monotonic()`` seconds.
 
-    ``share`` (0 to 1) is what its client may hold of the queue. ``trajectories`` counts what the request occupies of
-    it; ``planned`` is its work not yet submitted. ``phases`` is where its time went.
+    ``share`` (0 to 1) is what its client may hold of the queue, ``places`` what the request itself holds; ``planned`` is
+    its work not yet submitted. ``phases`` is where its time went.
     """
 
     request_id: str = ""
@@ -27,7 +27,7 @@ class Ticket:
     share: float = 1.0
     priority: int = NORMAL
     deadline: float | None = None
-    trajectories: int = 0
+    places: int = 0
     planned: Plan = field(default_factory=Plan)
     arrival: float = field(default_factory=time.monotonic)
     failure: ServingError | None = None
