@@ -18,7 +18,8 @@ class Ticket:
     """Shared by all trajectories of one request. Times are ``time.monotonic()`` seconds.
 
     ``share`` (0 to 1) is what its client may hold of the queue, ``places`` what the request itself holds; ``planned`` is
-    its work not yet submitted. ``phases`` is where its time went.
+    its work not yet submitted. ``waited`` is the most seconds that one of its runs has been without a seat; ``phases``
+    is where its time went.
     """
 
     request_id: str = ""
@@ -30,6 +31,7 @@ class Ticket:
     places: int = 0
     planned: Plan = field(default_factory=Plan)
     arrival: float = field(default_factory=time.monotonic)
+    waited: float = 0.0
     failure: ServingError | None = None
     phases: list[Phase] = field(default_factory=list)
 
