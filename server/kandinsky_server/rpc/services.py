@@ -162,6 +162,7 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         if chosen is None:
             raise InvalidField([Violation("request", "one request must be set")])
         asked = getattr(request, chosen)
+        # Without a deadline: that of this call says when its answer is due, not when the request's would be.
         ticket = Ticket(priority=read_priority(asked.options))
         async with self.turn:
             asked_for = await convert(converter, asked)
