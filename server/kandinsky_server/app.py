@@ -44,6 +44,7 @@ from kandinsky_server.rpc.health import Health
 from kandinsky_server.rpc.info import InfoSource
 from kandinsky_server.rpc.interceptor import RequestInterceptor
 from kandinsky_server.rpc.limits import Limits
+from kandinsky_server.rpc.pictures import Pictures
 from kandinsky_server.rpc.reflection import add_reflection
 from kandinsky_server.rpc.respond import versions
 from kandinsky_server.rpc.services import Face, ImageService, PriorService, ServerService
@@ -156,7 +157,9 @@ class App:
             cache,
             self.settings.dtype,
         )
-        self.face.converter = Converter(self.model, self.limits, self.pool)
+        self.face.converter = Converter(
+            self.model, self.limits, Pictures(self.limits.input_pixel_count, self.pool)
+        )
         self._publish()
         loaded = {stage.name for stage in self.model.stages}
         for name in loaded:

@@ -25,7 +25,9 @@ class Metrics:
             "first_event_seconds", "From arrival to the first event.", SECONDS, "rpc"
         )
         self.in_flight = gauge("requests_in_flight", "Requests being served.", "rpc")
-        self.queue_length = gauge("queue_length", "Trajectories that wait or run.")
+        self.queue_length = gauge(
+            "queue_length", "Trajectories that wait or run; each request counts as one at least."
+        )
         self.queue_wait_seconds = histogram(
             "queue_wait_seconds", "From arrival to the first step.", SECONDS, "rpc"
         )

@@ -105,7 +105,8 @@ class Settings(BaseSettings):
     )
 
     buckets: tuple[PositiveInt, ...] = Field(
-        (1, 2, 4, 8, 16), description="Row counts that networks are compiled for; calls of these cover any batch."
+        (1, 2, 4, 8, 16),
+        description="Row counts that networks are compiled for; calls of these cover any batch.",
     )
     max_batch_rows: PositiveInt | None = Field(
         None, description="Rows of one network call; default measured."

@@ -1,6 +1,7 @@
 """Pictures from bytes and back."""
 
 import io
+import random
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from kandinsky_server.diffusion.codecs import (
     encode_preview,
     raw_image,
 )
-from PIL import Image
+from PIL import Image, ImageOps, WebPImagePlugin
+
+from tests.hostile import webp_bomb, with_chunk
 
 MANY = 1_000_000
 
@@ -25,6 +28,12 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def orientation(value: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
 
 
 def floats(width: int = 12, height: int = 8) -> np.ndarray:
@@ -51,11 +60,22 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
         assert found.getpixel((0, 0)) == (128, 128, 128)
 
 
-def test_exif_orientation_is_applied() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    found = decode_image(encoded(picture(), "JPEG", exif=exif), None, MANY)
-    assert found.size == (8, 12)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("value", range(1, 9))
+def test_exif_orientation_is_applied(kind: str, value: int) -> None:
+    """Exactly as Pillow applies it."""
+    data = encoded(picture(), kind, exif=orientation(value))
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(np.asarray(decode_image(data, None, MANY)), np.asarray(upright))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_broken_exif_spoils_no_picture(kind: str) -> None:
+    """Wherever it was cut, and when it is no EXIF at all."""
+    whole = orientation(3).tobytes()
+    for exif in [*(whole[:end] for end in range(8, len(whole))), whole[:6] + b"II*\0", b"nonsense"]:
+        assert decode_image(encoded(picture(), kind, exif=exif), None, MANY).size == (12, 8)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +93,9 @@ def test_exif_orientation_is_applied() -> None:
             MANY,
             "animated",
         ),
+        (with_chunk(encoded(picture()), b"iCCP", b""), None, MANY, "cannot be decoded"),
     ],
-    ids=["empty", "text", "cut", "gif", "other", "large", "animated"],
+    ids=["empty", "text", "cut", "gif", "other", "large", "animated", "profile"],
 )
 def test_bad_bytes_are_refused(data: bytes, expected: str | None, limit: int, says: str) -> None:
     with pytest.raises(ImageError, match=says):
@@ -85,6 +106,38 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
     huge = encoded(Image.new("1", (14_000, 14_000)))
     with pytest.raises(ImageError, match="smaller"):
         decode_image(huge, None, MANY)
+
+
+def test_a_webp_bomb_is_refused_before_its_canvas_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's decoder allocates the canvas when it opens the file, not when it decodes."""
+    opened = []
+    monkeypatch.setattr(WebPImagePlugin._webp, "WebPAnimDecoder", opened.append)
+    bombs = [webp_bomb(16_383, 16_383)]
+    bombs += [encoded(Image.new("RGB", (1200, 900)), "WEBP", lossless=lossless) for lossless in (True, False)]
+    for bomb, says in zip(bombs, ["16383x16383", "1200x900", "1200x900"], strict=True):
+        with pytest.raises(ImageError, match=f"the image has {says} pixels and may have {MANY} in all"):
+            decode_image(bomb, None, MANY)
+    assert not opened
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_spoilt_files_are_pictures_or_refused() -> None:
+    """Cut short, bytes changed, or both: nothing but our own error comes out."""
+    draw = random.Random(0)
+    files = [encoded(picture(), kind, exif=orientation(6)) for kind in ("PNG", "JPEG", "WEBP")]
+    files += [encoded(picture().convert(mode)) for mode in ("P", "LA", "1")]
+    refused = 0
+    for _ in range(3000):
+        data = bytearray(draw.choice(files))
+        for _ in range(draw.randrange(5)):
+            data[draw.randrange(len(data))] = draw.choice((0, 255, draw.randrange(256)))
+        if draw.random() < 0.5:
+            del data[draw.randrange(len(data)) :]
+        try:
+            assert decode_image(bytes(data), None, MANY).mode == "RGB"
+        except ImageError:
+            refused += 1
+    assert 1000 < refused < 3000
 
 
 def test_raw_pixels_are_taken_as_they_are() -> None:

@@ -44,6 +44,30 @@ def test_places_are_taken_and_given_back(admission: Admission) -> None:
     assert admission.empty.is_set()
 
 
+def test_who_enters_holds_a_place_that_is_one_of_those_it_gets(admission: Admission) -> None:
+    ticket = Ticket(client="modest", share=0.5)
+    with admission.enter(ticket):
+        assert admission.length == 1
+        admission.admit(ticket, [TEN_STEPS] * 4)
+        assert admission.length == 4
+    assert admission.length == 0
+    let_in(admission, 4, client="modest", share=0.5)
+
+
+def test_who_needs_no_step_holds_a_place(admission: Admission) -> None:
+    assert let_in(admission, 0).places == 1
+    assert let_in(admission, 1, [single_call(LANE)]).places == 1
+
+
+def test_no_one_enters_a_full_queue_or_over_its_share(admission: Admission) -> None:
+    let_in(admission, 1, client="greedy", share=0.125)
+    with pytest.raises(QuotaExceeded), admission.enter(Ticket(client="greedy", share=0.125)):
+        pass
+    let_in(admission, 7)
+    with pytest.raises(QueueFull), admission.enter(Ticket()):
+        pass
+
+
 def test_a_full_queue_refuses_and_says_when(admission: Admission) -> None:
     let_in(admission, 6)
     with pytest.raises(QueueFull, match="6 of 8 places are taken and this request needs 3") as refusal:
@@ -101,6 +125,8 @@ def test_a_draining_server_takes_nothing(admission: Admission) -> None:
     admission.draining = True
     with pytest.raises(Draining):
         let_in(admission, 1)
+    with pytest.raises(Draining), admission.enter(Ticket()):
+        pass
 
 
 def test_the_urgent_are_promised_an_earlier_start(admission: Admission) -> None:
@@ -131,12 +157,12 @@ async def test_what_follows_a_run_is_counted_while_it_runs_and_after() -> None:
             await run.result()
             ahead.append(admission.predict([TEN_STEPS], Ticket(priority=LOW)).position)
     assert ahead == [2, 2, 1, 1, 0]
-    assert ticket.trajectories == 2
+    assert ticket.places == 2
 
 
 def test_encoders_take_no_place(admission: Admission) -> None:
     ticket = let_in(admission, 1, [single_call(LANE, (TEN_STEPS, TEN_STEPS))])
-    assert ticket.trajectories == admission.length == 2
+    assert ticket.places == admission.length == 2
 
 
 def test_a_client_that_calls_again_and_again_is_no_company_to_itself(admission: Admission) -> None:

@@ -9,10 +9,11 @@ from kandinsky_server.engine.batch import Batch, Outcome
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import BackendFailed
 from torch import Tensor
 
-from tests.engine.fakes import Count, Watcher, add_one, adder
+from tests.engine.fakes import LANE, Count, Watcher, add_one, adder
 
 
 @pytest.fixture(autouse=True)
@@ -20,9 +21,11 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
 
 
-def started(*rows: int, begin: Iterable[float] = ()) -> list[Run[float]]:
+def started(*rows: int, begin: Iterable[float] = (), lane: LaneKey = LANE) -> list[Run[float]]:
     begins = list(begin) or [10.0 * place for place in range(len(rows))]
-    runs = [Run(Count(rows=count, begin=b), Ticket()) for count, b in zip(rows, begins, strict=True)]
+    runs = [
+        Run(Count(rows=count, begin=b, lane=lane), Ticket()) for count, b in zip(rows, begins, strict=True)
+    ]
     for run in runs:
         run.trajectory.start()
     return runs
@@ -66,8 +69,19 @@ async def test_out_of_memory_halves_the_batch_and_lowers_the_cap() -> None:
     outcomes = execute(network, started(2, 2, 2, 2), watcher)
     assert values(outcomes) == [[1.0] * 2, [11.0] * 2, [21.0] * 2, [31.0] * 2]
     assert room.calls == [8, 4, 2, 2, 4, 2, 2]
-    assert network.max_rows == 2
+    assert network.rows_for(LANE.area) == 2
     assert watcher.out_of_memory == [8, 4, 4]
+
+
+async def test_the_cap_is_on_rows_of_that_size_and_never_rises() -> None:
+    """Three rows of 16 by 16 did not fit; 64 of 2 by 2 take no more room than the one that did."""
+    network = adder(RoomFor(1), max_rows=64)
+    large, small = LaneKey(LANE.network, (16, 16)), LaneKey(LANE.network, (2, 2))
+    execute(network, started(1, 1, 1, lane=large), Watcher())
+    assert (network.rows_for(large.area), network.rows_for(small.area)) == (1, 64)
+    lowered = network.max_pixels
+    network.halve(512, large.area)
+    assert network.max_pixels == lowered
 
 
 async def test_a_batch_of_one_that_does_not_fit_is_an_error() -> None:

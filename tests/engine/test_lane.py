@@ -49,10 +49,31 @@ async def test_waiting_raises_the_class_so_that_nothing_starves() -> None:
     assert lane_of(high, starved).form(NOW, 1) == [starved]
 
 
-async def test_service_ends_the_raise() -> None:
+async def test_service_does_not_end_the_raise() -> None:
+    """So who has waited long is served to its end, and not for one step in a while."""
     run = waiting(priority=LOW, unserved=3.5 * AGING_SECONDS)
-    run.last_served = NOW
-    assert effective_priority(run, NOW) == LOW
+    run.sit(NOW)
+    run.last_served = NOW + 1
+    assert effective_priority(run, NOW + 1) == LOW + 3
+    later = NOW + 1 + 0.5 * AGING_SECONDS
+    assert effective_priority(run, later) == LOW + 4
+
+
+async def test_time_in_a_seat_is_no_waiting() -> None:
+    run, high = waiting(priority=LOW), waiting(priority=HIGH, arrival=NOW + 1)
+    run.sit(NOW)
+    run.last_served = NOW + 10 * AGING_SECONDS
+    high.last_served = run.last_served
+    assert effective_priority(run, run.last_served) == LOW
+    assert lane_of(run, high).form(run.last_served, 1) == [high]
+
+
+async def test_what_a_request_submits_later_keeps_the_raise() -> None:
+    """Its decoder's steps need not wait again for what its prior's have waited for."""
+    first = waiting(priority=LOW, unserved=3.5 * AGING_SECONDS)
+    first.sit(NOW)
+    second = Run(Count(), first.ticket)
+    assert effective_priority(second, second.submitted) == LOW + 3
 
 
 async def test_seats_end_with_the_rows() -> None:

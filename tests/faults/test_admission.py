@@ -61,16 +61,21 @@ def test_a_tight_deadline_overtakes_long_requests_that_came_first(narrow: Runnin
 def test_nothing_starves_under_a_stream_of_urgent_work(
     narrow: RunningServer, busy: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """High priority holds the only seat without a gap; low gets its turns by aging, and ends first."""
+    """High priority holds the only seat without a gap; low gets it by aging, then keeps its share of it to the end."""
     monkeypatch.setattr(lane, "AGING_SECONDS", 0.05)
     urgent = decode(step_count=ENDLESS)
     urgent.options.priority = pb.PRIORITY_HIGH
-    stream = [busy.image_service.Decode(urgent) for _ in range(2)]
+    name = [("x-request-id", "urgent")]
+    stream = [busy.image_service.Decode(urgent, metadata=name) for _ in range(2)]
     for call in stream:
         assert next(call).WhichOneof("event") == "queued"
-    low = decode(step_count=3)
+    low = decode(step_count=30)
     low.options.priority = pb.PRIORITY_LOW
-    assert busy.call("Decode", low, timeout=None).kinds[-1] == "completed"
+    answer = busy.call("Decode", low, timeout=None, x_request_id="low")
+    assert answer.kinds[-1] == "completed"
+    order = served(narrow, "low", "urgent")
+    turns = order[order.index("low") :]
+    assert len(turns) < 6 * 30, "low was served a step in a while"
     assert all(call.is_active() for call in stream)
     for call in stream:
         call.cancel()

@@ -35,6 +35,12 @@ def counted(server: RunningServer, name: str, **labels: str) -> float:
     return server.app.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
+def area_of(server: RunningServer) -> int:
+    """Of the decoder's latents at its native size."""
+    stage = server.app.model.decoders["decoder"]
+    return int(stage.native_size // stage.factor) ** 2
+
+
 @pytest.fixture(autouse=True)
 def _nothing_stays(server: RunningServer) -> Any:
     yield
@@ -107,11 +113,34 @@ def test_out_of_memory_halves_the_batch_lowers_the_cap_and_all_succeed(
     answer = raw.call("Decode", request)
     assert answer.kinds[-1] == "completed"
     assert same(answer, alone)
-    assert network.max_rows == 2
+    assert network.rows_for(area_of(server)) == 2
     assert counted(server, "kandinsky_out_of_memory_total", stage="decoder") > before
     refused = [index for index, size in enumerate(sizes) if size > 2]
     assert refused, "the batch was never too large"
     assert refused[-1] < len(sizes) - 4 * (STEPS - 2), "the cap was learnt once, not met at every step"
+
+
+def test_small_images_keep_their_rows_when_large_ones_did_not_fit(
+    server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = decode(6, step_count=STEPS, image_count=4)
+    sizes: list[tuple[int, int]] = []
+
+    def limited(inner: Call, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        rows, *_, height, width = inputs[0].shape
+        sizes.append((rows, height * width))
+        if rows * height * width > 8 * area_of(server):
+            raise torch.OutOfMemoryError("out of memory")
+        return inner(*inputs)
+
+    wrap(server, monkeypatch, once_together(server, 4, limited))
+    side = 2 * server.app.model.decoders["decoder"].native_size
+    large = decode(6, step_count=STEPS, image_count=4, width_px=side, height_px=side)
+    assert raw.call("Decode", large).kinds[-1] == "completed"
+    assert max(rows for rows, _ in sizes) > 2, "the large ones never met"
+    sizes.clear()
+    assert raw.call("Decode", small).kinds[-1] == "completed"
+    assert max(rows for rows, _ in sizes) == 8
 
 
 def test_one_image_that_does_not_fit_is_told_to_be_smaller(

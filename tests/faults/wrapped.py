@@ -25,6 +25,7 @@ def wrap(
     network = server.app.model.networks["decoder"]
     inner = network.call
     patch.setattr(network, "max_rows", network.max_rows)
+    patch.setattr(network, "max_pixels", network.max_pixels)
     patch.setattr(network, "backend", backend)
     patch.setattr(network, "fallback", None if backend == "eager" else inner)
     patch.setattr(network, "call", lambda *inputs: around(inner, inputs))

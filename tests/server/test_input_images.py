@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,25 +13,11 @@ from kandinsky_api.v1 import types_pb2 as pb
 from PIL import Image
 
 from tests.harness import RunningServer
+from tests.hostile import png_bomb, webp_bomb, with_chunk
 from tests.server.raw import Raw, connected, good_requests, pair, picture, sampling
 
 PNG = picture()
 FRAMES = {"save_all": True, "append_images": [Image.new("RGB", (64, 64))]}
-
-
-def bomb(width: int, height: int) -> bytes:
-    """A PNG of a hundred bytes that claims to be enormous; only its header is true."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
-    )
 
 
 def raw_rgb(width: int, height: int, size: int) -> pb.InputImage:
@@ -48,8 +32,10 @@ BAD = {
     "truncated JPEG": (pb.InputImage(data=picture(kind="JPEG")[:700]), "decoded"),
     "animated WebP": (pb.InputImage(data=picture(kind="WEBP", **FRAMES)), "animated"),
     "animated PNG": (pb.InputImage(data=picture(kind="PNG", **FRAMES)), "animated"),
-    "bomb": (pb.InputImage(data=bomb(60_000, 60_000)), "pixels"),
-    "bomb below Pillow's limit": (pb.InputImage(data=bomb(5000, 5000)), "pixels"),
+    "bomb": (pb.InputImage(data=png_bomb(60_000, 60_000)), "pixels"),
+    "bomb below Pillow's limit": (pb.InputImage(data=png_bomb(5000, 5000)), "pixels"),
+    "WebP bomb": (pb.InputImage(data=webp_bomb(16_383, 16_383)), "16383x16383 pixels"),
+    "empty colour profile": (pb.InputImage(data=with_chunk(PNG, b"iCCP", b"")), "decoded"),
     "another format": (pb.InputImage(data=PNG, format=pb.IMAGE_FORMAT_JPEG), "JPEG"),
     "output only format": (pb.InputImage(data=PNG, format=pb.IMAGE_FORMAT_RAW_RGB_F32), "format"),
     "unknown format": (pb.InputImage(data=PNG, format=99), "format"),
@@ -103,6 +89,12 @@ def test_every_kind_of_png_is_a_picture(raw: Raw, mode: str) -> None:
         prompts=["a cat"], step_count=4, strength=1, image=pb.InputImage(data=buffer.getvalue())
     )
     assert raw.call("Prior", request).code == StatusCode.OK
+
+
+def test_a_picture_with_broken_exif_is_a_picture(raw: Raw) -> None:
+    image = pb.InputImage(data=with_chunk(PNG, b"eXIf", b"II*\0"))
+    request = image_pb2.Img2ImgRequest(embeddings=[pair()], image=image, strength=1, sampling=sampling())
+    assert raw.call("Img2Img", request).code == StatusCode.OK
 
 
 def test_an_embedding_of_the_wrong_make_is_refused_part_by_part(raw: Raw) -> None:

@@ -24,7 +24,7 @@ class Estimate:
         run_seconds: From the first step to the last result, with the present company in its batches.
         step_count: Denoising steps over all its trajectories.
         trajectory_count: Trajectories it would become.
-        queue_length: How many trajectories wait or run now.
+        queue_length: How many trajectories wait or run now; each request counts as one at least.
         measured: False while no such step has been measured: the times are then guesses.
     """
 

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from kandinsky_server.diffusion.pixels import to_bytes
+from kandinsky_server.diffusion.webp import canvas_size
 
 RECEIPT_KEY = "kandinsky"
 FORMATS = ("PNG", "JPEG", "WEBP")
+
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation."""
 
 # Pillow's own limit warns, which is no answer to a client; ours is exact, and checked before decoding.
 Image.MAX_IMAGE_PIXELS = None
@@ -31,23 +44,40 @@ def decode_image(data: bytes, expected: str | None, max_pixels: int) -> Image.Im
         ImageError: when the bytes are no image, cut short, animated, too large or of another format.
     """
     try:
+        # Pillow makes a WebP's decoder, and with it two canvases, as soon as it opens the file.
+        if canvas := canvas_size(data):
+            _check_size(*canvas, max_pixels)
         image = Image.open(io.BytesIO(data), formats=FORMATS if expected is None else (expected,))
-        _check(image, max_pixels)
+        _check_size(image.width, image.height, max_pixels)
+        if getattr(image, "n_frames", 1) > 1:
+            raise ImageError("the image is animated; send a single frame")
         image.load()
         return upright_rgb(image)
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(f"the bytes are no {expected or 'PNG, JPEG or WebP'} image") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:
+        # Pillow's parsers raise whatever they stumble over: an IndexError, say, at an empty colour profile.
         raise ImageError(f"the image cannot be decoded: {error}") from error
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
     """RGB, with the EXIF orientation applied; 16-bit grey (depth maps) keeps its upper 8 bits."""
-    upright = ImageOps.exif_transpose(image)
+    turn = UPRIGHT.get(_orientation(image))
+    upright = image if turn is None else image.transpose(turn)
     if upright.mode.startswith("I"):
         grey = np.asarray(upright).astype(np.uint32) >> 8
         upright = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
     return upright.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> Any:
+    """The EXIF orientation, 1 for none. Broken EXIF says nothing, and spoils no picture that can be seen."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return 1
 
 
 def raw_image(data: bytes, width: int, height: int, max_pixels: int) -> Image.Image:
@@ -100,10 +130,8 @@ def encode_preview(pixels: NDArray[np.float32], kind: str, max_side: int) -> tup
     return buffer.getvalue(), image.width, image.height
 
 
-def _check(image: Image.Image, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
         raise ImageError(
-            f"the image has {image.width}x{image.height} pixels and may have {max_pixels} in all; send a smaller one"
+            f"the image has {width}x{height} pixels and may have {max_pixels} in all; send a smaller one"
         )
-    if getattr(image, "n_frames", 1) > 1:
-        raise ImageError("the image is animated; send a single frame")

@@ -6,7 +6,8 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from kandinsky_server.engine.company import Company
 from kandinsky_server.engine.engine import Engine
@@ -28,10 +29,10 @@ MIN_RETRY_SECONDS = 0.1
 
 
 class Admission:
-    """Counts trajectories from arrival to the end of their request. Belongs to the event loop.
+    """Counts places from a request's arrival to its end: one for each of its trajectories, and one at least.
 
     ``queue_size`` bounds them all, a ticket's ``share`` what its client may hold of it. ``empty`` is set
-    while there are none.
+    while there are none. Belongs to the event loop.
     """
 
     def __init__(self, engine: Engine, queue_size: int) -> None:
@@ -46,11 +47,28 @@ class Admission:
 
     @property
     def length(self) -> int:
-        """Trajectories that wait or run."""
-        return sum(ticket.trajectories for ticket in self.tickets)
+        """Places that are taken."""
+        return sum(ticket.places for ticket in self.tickets)
+
+    @contextmanager
+    def enter(self, ticket: Ticket) -> Iterator[None]:
+        """Holds a first place while a request is read, and all that `admit` gives it, to the end of the block.
+
+        Raises:
+            Draining: the server is shutting down.
+            QueueFull: there is no room; retry after the predicted time until there is.
+            QuotaExceeded: this client holds its share.
+        """
+        self._check_open()
+        self._check_room(ticket, 1)
+        self._hold(ticket, 1)
+        try:
+            yield
+        finally:
+            self.release(ticket)
 
     def admit(self, ticket: Ticket, loads: Sequence[Load], count_field: str) -> Forecast:
-        """Takes a request in, until ``release``. ``count_field`` is the one that asks for more or fewer results.
+        """Gives a request its places, until ``release``. ``count_field`` is the one that asks for more or fewer results.
 
         Raises:
             Draining: the server is shutting down.
@@ -59,27 +77,22 @@ class Admission:
             QuotaExceeded: this client holds its share.
             DeadlineUnreachable: the prediction ends after the ticket's deadline; retry after as long as it is late.
         """
-        if self.draining:
-            raise Draining(
-                "this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS
-            )
-        places = sum(load.denoising for first in loads for load in first.all())
-        self._check_room(ticket, places, count_field)
+        self._check_open()
+        places = max(1, sum(load.denoising for first in loads for load in first.all()))
+        self._check_size(ticket, places, count_field)
+        self._check_room(ticket, places)
         prediction = self.predict(loads, ticket)
         self._check_deadline(ticket, loads, prediction)
         self.company.observe(load for _, load in self._outstanding())
-        ticket.trajectories = places
+        self._hold(ticket, places)
         ticket.planned.add(loads)
-        self.tickets.add(ticket)
-        self.empty.clear()
-        self._by_client[ticket.client] += ticket.trajectories
         return prediction
 
     def release(self, ticket: Ticket) -> None:
-        """Gives the request's places back. Harmless when it was never admitted."""
+        """Gives the request's places back. Harmless when it holds none."""
         if ticket in self.tickets:
             self.tickets.discard(ticket)
-            self._by_client[ticket.client] -= ticket.trajectories
+            self._by_client[ticket.client] -= ticket.places
             if not self._by_client[ticket.client]:
                 del self._by_client[ticket.client]
             if not self.tickets:
@@ -94,15 +107,36 @@ class Admission:
             (ahead if other.precedence <= ticket.precedence else behind).append(load)
         return forecast(ahead, loads, behind, Pace(self.engine.cost, self._rows_for, self.company.rows))
 
-    def _check_room(self, ticket: Ticket, count: int, count_field: str) -> None:
-        allowed = max(1, int(ticket.share * self.queue_size))
+    def _hold(self, ticket: Ticket, places: int) -> None:
+        self._by_client[ticket.client] += places - ticket.places
+        ticket.places = places
+        self.tickets.add(ticket)
+        self.empty.clear()
+
+    def _check_open(self) -> None:
+        if self.draining:
+            raise Draining(
+                "this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS
+            )
+
+    def _allowed(self, ticket: Ticket) -> int:
+        """Places that the request's client may hold."""
+        return max(1, int(ticket.share * self.queue_size))
+
+    def _check_size(self, ticket: Ticket, count: int, count_field: str) -> None:
+        allowed = self._allowed(ticket)
         if count > allowed:
             places = f"this request needs {count} places in the queue and its client may hold {allowed}"
             raise InvalidField([Violation(count_field, f"{places}; ask for fewer results at once")])
-        held = self._by_client[ticket.client]
-        if self.length + count > self.queue_size:
+
+    def _check_room(self, ticket: Ticket, count: int) -> None:
+        """Whether the request may hold so many places, those included that it has."""
+        allowed = self._allowed(ticket)
+        held = self._by_client[ticket.client] - ticket.places
+        taken = self.length - ticket.places
+        if taken + count > self.queue_size:
             raise QueueFull(
-                f"{self.length} of {self.queue_size} places are taken and this request needs {count}; retry later",
+                f"{taken} of {self.queue_size} places are taken and this request needs {count}; retry later",
                 self._retry_after(),
             )
         if held + count > allowed:

@@ -79,8 +79,14 @@ class Batch:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             if len(self.runs) > 1:
-                network.max_rows = max(1, rows // 2)
-                log.warning("out of memory in %s: rows capped at %d", network.name, network.max_rows)
+                area = self.runs[0].trajectory.lane.area
+                network.halve(rows, area)
+                log.warning(
+                    "out of memory in %s: rows capped at %d for shapes of area %d",
+                    network.name,
+                    network.rows_for(area),
+                    area,
+                )
                 for observer in self.observers:
                     observer.on_out_of_memory(network.name, network.stage, rows)
                 yield from self._halves()

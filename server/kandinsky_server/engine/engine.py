@@ -184,7 +184,10 @@ class Engine:
             for run, outputs in batch.shares:
                 self._advance(run, outputs)
         riders = tuple((run.ticket, run.trajectory.step) for run in runs)
-        seconds = time.monotonic() - started
+        ended = time.monotonic()
+        for run in runs:
+            run.last_served = ended
+        seconds = ended - started
         if rows:  # a call that failed for every run says nothing of the cost
             self.cost.observe(lane.key, rows, seconds)
         report = StepReport(lane.key, network.stage, network.backend, rows, network_seconds, seconds, riders)
@@ -192,7 +195,7 @@ class Engine:
             observer.on_step(report)
 
     def _begin(self, run: Run[Any], now: float) -> bool:
-        run.last_served = now
+        run.sit(now)
         if run.started is None:
             run.started = now
             return self._guard(run, run.trajectory.start)

@@ -9,8 +9,13 @@ from typing import Any
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.trajectory import LaneKey
 
-AGING_SECONDS = 5.0
-"""A trajectory that was not served for this long counts as one priority class higher, and so on: nothing starves."""
+AGING_SECONDS = 30.0
+"""A run that has waited this long for seats, in all, counts as one class higher until its request ends, and so on.
+
+So nothing starves: who is passed over rises above those who come later, and does not fall back when it is served. Time
+in a seat is no waiting: a long run does not outgrow the urgent ones that come after it. It is longer than most requests
+take, lest equals take turns and all end late.
+"""
 
 
 @dataclass
@@ -38,8 +43,8 @@ class Lane:
 
 
 def effective_priority(run: Run[Any], now: float) -> int:
-    """The priority class, raised by one for every ``AGING_SECONDS`` since the run was last served."""
-    return run.ticket.priority + int((now - run.last_served) / AGING_SECONDS)
+    """The priority class, raised by one for every ``AGING_SECONDS`` that the run has waited."""
+    return run.ticket.priority + int(run.waited(now) / AGING_SECONDS)
 
 
 def seat_order(run: Run[Any], now: float) -> tuple[int, float, float, float]:

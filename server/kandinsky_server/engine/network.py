@@ -14,7 +14,7 @@ Call = Callable[..., tuple[Tensor, ...]]
 
 @dataclass
 class DeviceNetwork:
-    """One network on the device. The engine lowers ``max_rows`` and takes ``fallback`` when it must.
+    """One network on the device. The engine lowers ``max_pixels`` and takes ``fallback`` when it must.
 
     ``stage`` is the metrics label; ``max_pixels`` bounds rows times the area of the lane's shape, None for no bound.
     """
@@ -31,6 +31,11 @@ class DeviceNetwork:
         """The most rows of one call at this area; at least 1."""
         by_pixels = self.max_rows if self.max_pixels is None else self.max_pixels // max(1, area)
         return max(1, min(self.max_rows, by_pixels))
+
+    def halve(self, rows: int, area: int) -> None:
+        """Lowers ``max_pixels`` to half of what did not fit. Smaller pictures keep their rows."""
+        fits = max(1, rows // 2) * area
+        self.max_pixels = fits if self.max_pixels is None else min(self.max_pixels, fits)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -30,7 +30,7 @@ class Run(Generic[T]):
     """One trajectory on its way through the engine. Created on the event loop, stepped on the engine's thread.
 
     Times are ``time.monotonic()`` seconds. ``preview_interval`` is in steps, 0 for none. ``then`` is what its request
-    will submit when it has ended.
+    will submit when it has ended. The wait for seats goes on where the request's earlier runs left off.
     """
 
     def __init__(
@@ -46,12 +46,23 @@ class Run(Generic[T]):
         self.then = then
         self.submitted = time.monotonic()
         self.last_served = self.submitted
+        self._waited = ticket.waited
         self.started: float | None = None
         self.finished: float | None = None
         self.loop = asyncio.get_running_loop()
         self._done: asyncio.Future[T] = self.loop.create_future()
         self._latest: Update | None = None
         self._news = asyncio.Event()
+
+    def waited(self, now: float) -> float:
+        """Seconds without a seat, those of the request's earlier runs included; for a run that has none now."""
+        return self._waited + now - self.last_served
+
+    def sit(self, now: float) -> None:
+        """Takes a seat in the step that begins."""
+        self._waited = self.waited(now)
+        self.last_served = now
+        self.ticket.waited = max(self.ticket.waited, self._waited)
 
     async def updates(self) -> AsyncIterator[Update]:
         """Yields where the run is, newest first and only the newest, until it ends.

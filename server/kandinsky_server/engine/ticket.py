@@ -17,8 +17,9 @@ LOW, NORMAL, HIGH = 0, 1, 2
 class Ticket:
     """Shared by all trajectories of one request. Times are ``time.monotonic()`` seconds.
 
-    ``share`` (0 to 1) is what its client may hold of the queue. ``trajectories`` counts what the request occupies of
-    it; ``planned`` is its work not yet submitted. ``phases`` is where its time went.
+    ``share`` (0 to 1) is what its client may hold of the queue, ``places`` what the request itself holds; ``planned`` is
+    its work not yet submitted. ``waited`` is the most seconds that one of its runs has been without a seat; ``phases``
+    is where its time went.
     """
 
     request_id: str = ""
@@ -27,9 +28,10 @@ class Ticket:
     share: float = 1.0
     priority: int = NORMAL
     deadline: float | None = None
-    trajectories: int = 0
+    places: int = 0
     planned: Plan = field(default_factory=Plan)
     arrival: float = field(default_factory=time.monotonic)
+    waited: float = 0.0
     failure: ServingError | None = None
     phases: list[Phase] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""Every RPC's course: admit, tell where it stands, work, complete; whatever happens, give the places back."""
+"""Every RPC's course: admit, tell where it stands, work, complete."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def estimate(runtime: Runtime, request: Request, ticket: Ticket) -> tuple[Foreca
 
 
 async def serve(runtime: Runtime, request: Request, ticket: Ticket) -> AsyncGenerator[Event]:
-    """Runs a request and yields its events; closing the iterator cancels it.
+    """Runs a request that has entered and yields its events; closing the iterator cancels it.
 
     Raises:
         ServingError: what ended it other than success.
@@ -61,7 +61,6 @@ async def serve(runtime: Runtime, request: Request, ticket: Ticket) -> AsyncGene
         yield Completed(embeddings, images, session.steps, _seed(request), session.timings())
     finally:
         ticket.cancel()
-        runtime.admission.release(ticket)
 
 
 def _work(session: Session, request: Request) -> Callable[[], Awaitable[None]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
 from kandinsky_api.v1 import image_pb2, prior_pb2
+from kandinsky_api.v1 import types_pb2 as pb
 from PIL import Image
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
@@ -24,7 +24,7 @@ from kandinsky_server.rpc import fields
 from kandinsky_server.rpc.embeddings import read_embedding, read_pair
 from kandinsky_server.rpc.limits import Defaults, Limits
 from kandinsky_server.rpc.options import read_output, read_watch
-from kandinsky_server.rpc.pictures import read_image
+from kandinsky_server.rpc.pictures import Pictures
 from kandinsky_server.rpc.violations import Violations
 
 ImageRpc = (
@@ -39,7 +39,7 @@ IMAGE_FIELDS = ("image", "mask", "hint", "depth_from")
 
 @dataclass(frozen=True)
 class Converter:
-    """Knows what is loaded and what is allowed. Images are decoded in ``pool``.
+    """Knows what is loaded and what is allowed. Images are decoded last, when all the rest is right.
 
     Every method raises StageNotLoaded when the request needs a stage that is not there, and InvalidRequest with all
     the fields that are wrong.
@@ -47,7 +47,7 @@ class Converter:
 
     model: Model
     limits: Limits
-    pool: Executor
+    pictures: Pictures
 
     async def prior(self, message: prior_pb2.PriorRequest) -> PriorRequest:
         """Checks a Prior request."""
@@ -60,7 +60,7 @@ class Converter:
         sampling = self._prior_sampling(found, message, seed)
         watch = read_watch(found, message.options, shows_images=False)
         found.check()
-        image = await self._picture(message, "image")
+        image = (await self._pictures(message)).get("image")
         return PriorRequest(tuple(message.prompts), _negative(message), count, sampling, image, watch)
 
     async def interpolate(self, message: prior_pb2.InterpolateRequest) -> InterpolateRequest:
@@ -76,7 +76,7 @@ class Converter:
         found.check()
         has_negative = message.HasField("negative_prior_prompt")
         return InterpolateRequest(
-            tuple([await self._condition(c, f"conditions[{k}]") for k, c in enumerate(message.conditions)]),
+            await self._conditions(message),
             tuple(tuple(weights.values) for weights in message.weights),
             message.negative_prior_prompt if has_negative else None,
             message.negative_prompt,
@@ -138,6 +138,7 @@ class Converter:
         self._check_steps(found, "prior_step_count", "prior", prior_sampling.step_count)
         self._check_steps(found, "sampling.step_count", stage.name, sampling.step_count)
         found.check()
+        pictures = await self._pictures(message)
         return GenerateRequest(
             PriorRequest(tuple(message.prompts), _negative(message), count, prior_sampling, watch=watch),
             ImageRequest(
@@ -145,8 +146,8 @@ class Converter:
                 stage.name,
                 count,
                 sampling,
-                image=await self._picture(message, "image"),
-                mask=await self._picture(message, "mask"),
+                image=pictures.get("image"),
+                mask=pictures.get("mask"),
                 paste_original=message.paste_original,
                 watch=watch,
             ),
@@ -205,17 +206,23 @@ class Converter:
             for value in weights.values:
                 found.number(f"weights[{place}]", value, -MAX_WEIGHT, MAX_WEIGHT)
 
-    async def _condition(self, condition: prior_pb2.Condition, field: str) -> str | Image.Image | Floats:
+    async def _conditions(
+        self, message: prior_pb2.InterpolateRequest
+    ) -> tuple[str | Image.Image | Floats, ...]:
         stage = self.prior_stage()
-        if condition.HasField("embedding"):
-            return read_embedding(
-                condition.embedding, f"{field}.embedding", stage.embedding_width, stage.fingerprint
-            )
-        if condition.HasField("image"):
-            return await read_image(
-                condition.image, f"{field}.image", self.limits.input_pixel_count, self.pool
-            )
-        return condition.text
+        conditions: dict[str, str | Image.Image | Floats] = {}
+        images: dict[str, pb.InputImage] = {}
+        for place, condition in enumerate(message.conditions):
+            field = f"conditions[{place}].{condition.WhichOneof('kind')}"
+            conditions[field] = condition.text
+            if condition.HasField("embedding"):
+                conditions[field] = read_embedding(
+                    condition.embedding, field, stage.embedding_width, stage.fingerprint
+                )
+            elif condition.HasField("image"):
+                images[field] = condition.image
+        conditions.update(await self.pictures.read(images))
+        return tuple(conditions.values())
 
     async def _image_request(
         self,
@@ -239,26 +246,27 @@ class Converter:
             read_pair(pair, f"embeddings[{k}]", stage.embedding_width, fingerprint, sampling.guided)
             for k, pair in enumerate(message.embeddings)
         )
-        pictures = {name: await self._picture(message, name) for name in IMAGE_FIELDS}
+        pictures = await self._pictures(message)
         return ImageRequest(
             rpc,
             stage_name,
             count,
             sampling,
             embeddings,
-            image=pictures["image"],
-            mask=pictures["mask"],
+            image=pictures.get("image"),
+            mask=pictures.get("mask"),
             paste_original=isinstance(message, image_pb2.InpaintRequest) and message.paste_original,
-            hint=pictures["hint"] or pictures["depth_from"],
-            hint_is_source=pictures["depth_from"] is not None,
+            hint=pictures.get("hint") or pictures.get("depth_from"),
+            hint_is_source="depth_from" in pictures,
             watch=watch,
         )
 
-    async def _picture(self, message: Message, name: str) -> Image.Image | None:
-        """The image in field ``name``; None when it is unset, or the message has no such field."""
-        if name not in message.DESCRIPTOR.fields_by_name or not message.HasField(name):
-            return None
-        return await read_image(getattr(message, name), name, self.limits.input_pixel_count, self.pool)
+    async def _pictures(self, message: Message) -> dict[str, Image.Image]:
+        """The images of a message, by field; without those that are unset."""
+        names = [name for name in IMAGE_FIELDS if name in message.DESCRIPTOR.fields_by_name]
+        return await self.pictures.read(
+            {name: getattr(message, name) for name in names if message.HasField(name)}
+        )
 
     def _generate_strength(
         self, found: Violations, message: image_pb2.GenerateRequest

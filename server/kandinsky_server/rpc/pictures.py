@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass, field
 
 from kandinsky_api.v1 import types_pb2 as pb
 from PIL import Image
@@ -22,16 +24,35 @@ MAX_ASPECT = 100
 """How many times longer than the other a side may be: CLIP's processor scales the short side up to its own size."""
 
 
-async def read_image(message: pb.InputImage, field: str, max_pixels: int, pool: Executor) -> Image.Image:
-    """The picture as RGB, decoded in ``pool``.
+REQUESTS_AT_ONCE = 3
+"""One less than the pool has threads, so that results are encoded whatever comes in."""
 
-    Raises:
-        InvalidImage: the bytes are no image of the format named, cut short, animated, too large or too narrow.
-    """
-    try:
-        return await asyncio.get_running_loop().run_in_executor(pool, _decode, message, max_pixels)
-    except codecs.ImageError as error:
-        raise InvalidImage([Violation(field, str(error))]) from error
+
+@dataclass(frozen=True)
+class Pictures:
+    """Decodes images of up to ``max_pixels`` in ``pool``, those of a few requests at a time; the others wait."""
+
+    max_pixels: int
+    pool: Executor
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REQUESTS_AT_ONCE))
+
+    async def read(self, images: Mapping[str, pb.InputImage]) -> dict[str, Image.Image]:
+        """The images of one request as RGB, by field.
+
+        Raises:
+            InvalidImage: the bytes are no image of the format named, cut short, animated, too large or too narrow.
+        """
+        if not images:
+            return {}
+        async with self.turns:
+            return {name: await self._read(image, name) for name, image in images.items()}
+
+    async def _read(self, image: pb.InputImage, name: str) -> Image.Image:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self.pool, _decode, image, self.max_pixels)
+        except codecs.ImageError as error:
+            raise InvalidImage([Violation(name, str(error))]) from error
 
 
 def _decode(message: pb.InputImage, max_pixels: int) -> Image.Image:

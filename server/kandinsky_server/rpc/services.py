@@ -54,18 +54,19 @@ class Face:
         return self.runtime, self.converter
 
     async def stream(self, message: Any, kind: type[Response]) -> AsyncIterator[Response]:
-        """Serves one streaming RPC: check, run, answer each event."""
+        """Serves one streaming RPC: find a place, check, run, answer each event."""
         runtime, converter = self.ready()
         ticket = calls.current.get().ticket
         ticket.priority = read_priority(message.options)
-        request = await convert(converter, message)
-        watch = watch_of(request)
-        output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
-        responder = Responder(kind, output, watch, runtime.pool)
-        async with aclosing(serve(runtime, request, ticket)) as events:
-            async for event in events:
-                async for response in responder.messages(event):
-                    yield response
+        with runtime.admission.enter(ticket):
+            request = await convert(converter, message)
+            watch = watch_of(request)
+            output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
+            responder = Responder(kind, output, watch, runtime.pool)
+            async with aclosing(serve(runtime, request, ticket)) as events:
+                async for event in events:
+                    async for response in responder.messages(event):
+                        yield response
 
 
 async def convert(converter: Converter, message: Message) -> Request:
@@ -137,10 +138,14 @@ class ImageService(image_pb2_grpc.ImageServiceServicer):
 
 
 class ServerService(server_pb2_grpc.ServerServiceServicer):
-    """What this server is, and what a request would cost."""
+    """What this server is, and what a request would cost.
+
+    Estimates take no place in the queue. They take turns instead, lest many of them keep requests from being read.
+    """
 
     def __init__(self, face: Face) -> None:
         self.face = face
+        self.turn = asyncio.Lock()
 
     async def GetServerInfo(
         self, request: server_pb2.GetServerInfoRequest, context: Any
@@ -157,8 +162,11 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         if chosen is None:
             raise InvalidField([Violation("request", "one request must be set")])
         asked = getattr(request, chosen)
+        # Without a deadline: that of this call says when its answer is due, not when the request's would be.
         ticket = Ticket(priority=read_priority(asked.options))
-        prediction, loads = estimate(runtime, await convert(converter, asked), ticket)
+        async with self.turn:
+            asked_for = await convert(converter, asked)
+        prediction, loads = estimate(runtime, asked_for, ticket)
         denoising = [load for first in loads for load in first.all() if load.denoising]
         return server_pb2.EstimateResponse(
             queue_wait=duration(prediction.start),

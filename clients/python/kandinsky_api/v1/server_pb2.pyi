@@ -243,7 +243,7 @@ class Limits(_message.Message):
     prompt_count: _builtins.int
     """Prompts, conditions or embedding pairs of one request."""
     queue_size: _builtins.int
-    """Trajectories that may wait or run at once, over all clients."""
+    """Trajectories that may wait or run at once, over all clients; each request counts as one at least."""
     def __init__(
         self,
         *,
@@ -404,7 +404,10 @@ Global___EstimateRequest: _TypeAlias = EstimateRequest  # noqa: Y015
 
 @_typing.final
 class EstimateResponse(_message.Message):
-    """Predicts, from measured step times and the work at hand."""
+    """Predicts, from measured step times and the work at hand, how a request without a deadline would fare if it came now.
+    One with a deadline goes before those of its priority that have a later one or none, and may start sooner. The
+    deadline of the Estimate call itself is not taken for the request's.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -419,7 +422,7 @@ class EstimateResponse(_message.Message):
     trajectory_count: _builtins.int
     """Trajectories it would become."""
     queue_length: _builtins.int
-    """How many trajectories wait or run now."""
+    """How many trajectories wait or run now; each request counts as one at least."""
     measured: _builtins.bool
     """False while no step of this kind has been measured: the times are then guesses."""
     @_builtins.property

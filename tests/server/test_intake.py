@@ -1,0 +1,150 @@
+"""Between arrival and queue: who has no place has nothing decoded, and few have at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from grpc import StatusCode
+from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
+from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.diffusion import codecs
+from kandinsky_server.rpc.pictures import REQUESTS_AT_ONCE
+from PIL import Image
+
+from tests.harness import RunningServer
+from tests.hostile import png_bomb
+from tests.server.company import ENDLESS
+from tests.server.patience import eventually
+from tests.server.raw import Raw, connected, good_requests, pair, picture, sampling
+
+QUEUE_SIZE = 12
+BROKEN = pb.InputImage(data=png_bomb(60_000, 60_000))
+SLOW = (48, 48)
+"""Pictures of this size are decoded when the test says so."""
+
+
+@pytest.fixture(scope="module")
+def server(tiny_model: Path) -> Iterator[RunningServer]:
+    with RunningServer(tiny_model, queue_size=QUEUE_SIZE) as running:
+        yield running
+
+
+@pytest.fixture
+def raw(server: RunningServer) -> Iterator[Raw]:
+    with connected(server.target) as stubs:
+        yield stubs
+        eventually(lambda: not server.app.admission.tickets and not server.app.engine.active)
+
+
+@pytest.fixture
+def decoding(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """The slow pictures that are being decoded; they stay so to the end of the test."""
+    begun: list[bytes] = []
+    go_on = threading.Event()
+    inner = codecs.decode_image
+
+    def slowly(data: bytes, *arguments: str | int | None) -> Image.Image:
+        image = inner(data, *arguments)
+        if image.size == SLOW:
+            begun.append(data)
+            go_on.wait(60)
+        return image
+
+    monkeypatch.setattr(codecs, "decode_image", slowly)
+    yield begun
+    go_on.set()
+
+
+def img2img(image: pb.InputImage) -> image_pb2.Img2ImgRequest:
+    return image_pb2.Img2ImgRequest(embeddings=[pair()], image=image, strength=1, sampling=sampling())
+
+
+def slow() -> image_pb2.Img2ImgRequest:
+    return img2img(pb.InputImage(data=picture(*SLOW)))
+
+
+def mixture() -> prior_pb2.InterpolateRequest:
+    """Of an embedding alone: there is nothing to denoise."""
+    return prior_pb2.InterpolateRequest(
+        conditions=[prior_pb2.Condition(embedding=pair().positive)], weights=[prior_pb2.Weights(values=[1])]
+    )
+
+
+@pytest.fixture
+def full(raw: Raw) -> Iterator[Raw]:
+    """All places but none are taken."""
+    request = good_requests()["Decode"]
+    request.sampling.step_count, request.sampling.image_count = ENDLESS, QUEUE_SIZE
+    call = raw.image_service.Decode(request)
+    assert next(call).WhichOneof("event") == "queued"
+    yield raw
+    call.cancel()
+
+
+def test_a_full_queue_has_nothing_decoded(full: Raw) -> None:
+    answer = full.call("Img2Img", img2img(BROKEN))
+    assert (answer.code, answer.reason) == (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
+    assert answer.retry_seconds
+
+
+def test_a_full_queue_mixes_no_embeddings(full: Raw) -> None:
+    answer = full.call("Interpolate", mixture())
+    assert (answer.code, answer.reason) == (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
+
+
+def test_a_full_queue_still_gives_estimates(full: Raw) -> None:
+    answer = full.call("Estimate", server_pb2.EstimateRequest(interpolate=mixture()))
+    assert answer.events[0].queue_length == QUEUE_SIZE
+
+
+def test_a_draining_server_has_nothing_decoded(
+    server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.app.admission, "draining", True)
+    answer = raw.call("Img2Img", img2img(BROKEN))
+    assert (answer.code, answer.reason) == (StatusCode.UNAVAILABLE, "DRAINING")
+
+
+def test_a_refused_picture_gives_its_place_back(server: RunningServer, raw: Raw) -> None:
+    assert raw.call("Img2Img", img2img(BROKEN)).reason == "INVALID_IMAGE"
+    eventually(lambda: not server.app.admission.length)
+
+
+def test_pictures_of_few_requests_are_decoded_at_once(
+    server: RunningServer, raw: Raw, decoding: list[bytes]
+) -> None:
+    """Those who wait for that hold a place, and keep no one else's result from being encoded."""
+    many = QUEUE_SIZE - 2
+    calls = [raw.image_service.Img2Img(slow()) for _ in range(many)]
+    eventually(lambda: server.app.admission.length == many and len(decoding) == REQUESTS_AT_ONCE)
+    assert raw.call("Decode", good_requests()["Decode"], timeout=30).code == StatusCode.OK
+    assert len(decoding) == REQUESTS_AT_ONCE
+    for call in calls:
+        call.cancel()
+
+
+def test_waiting_for_pictures_ends_with_the_deadline_or_the_client(
+    server: RunningServer, raw: Raw, decoding: list[bytes]
+) -> None:
+    calls = [raw.image_service.Img2Img(slow()) for _ in range(REQUESTS_AT_ONCE)]
+    eventually(lambda: len(decoding) == REQUESTS_AT_ONCE)
+    given_up = raw.image_service.Img2Img(slow())
+    eventually(lambda: server.app.admission.length == REQUESTS_AT_ONCE + 1)
+    given_up.cancel()
+    assert raw.call("Img2Img", slow(), timeout=0.5).code == StatusCode.DEADLINE_EXCEEDED
+    eventually(lambda: server.app.admission.length == REQUESTS_AT_ONCE)
+    for call in calls:
+        call.cancel()
+
+
+def test_many_estimates_hold_up_no_request(raw: Raw, decoding: list[bytes]) -> None:
+    estimate = server_pb2.EstimateRequest(img2img=slow())
+    calls = [raw.server_service.Estimate.future(estimate) for _ in range(2 * REQUESTS_AT_ONCE)]
+    eventually(lambda: bool(decoding))
+    assert raw.call("Img2Img", good_requests()["Img2Img"], timeout=30).code == StatusCode.OK
+    assert len(decoding) == 1
+    for call in calls:
+        call.cancel()
