@@ -181,3 +181,13 @@ def test_quality_costs_bytes(kind: str) -> None:
 def test_previews_shrink_and_never_grow(side: int, size: tuple[int, int]) -> None:
     data, width, height = encode_preview(floats(64, 32), "JPEG", side)
     assert (width, height) == Image.open(io.BytesIO(data)).size == size
+
+
+@pytest.mark.parametrize("expected", ["JPEG", None])
+def test_a_phones_jpeg_is_the_first_of_its_pictures(expected: str | None) -> None:
+    red, blue = (Image.new("RGB", (32, 16), color) for color in ("red", "blue"))
+    buffer = io.BytesIO()
+    red.save(buffer, "MPO", save_all=True, append_images=[blue])
+    image = decode_image(buffer.getvalue(), expected, 10_000)
+    assert image.size == (32, 16)
+    assert image.getpixel((8, 8)) == pytest.approx((255, 0, 0), abs=3)

@@ -48,7 +48,7 @@ def test_who_enters_holds_a_place_that_is_one_of_those_it_gets(admission: Admiss
     ticket = Ticket(client="modest", share=0.5)
     with admission.enter(ticket):
         assert admission.length == 1
-        admission.admit(ticket, [TEN_STEPS] * 4)
+        admission.admit(ticket, [TEN_STEPS] * 4, "image_count")
         assert admission.length == 4
     assert admission.length == 0
     let_in(admission, 4, client="modest", share=0.5)

@@ -49,7 +49,8 @@ def decode_image(data: bytes, expected: str | None, max_pixels: int) -> Image.Im
             _check_size(*canvas, max_pixels)
         image = Image.open(io.BytesIO(data), formats=FORMATS if expected is None else (expected,))
         _check_size(image.width, image.height, max_pixels)
-        if getattr(image, "n_frames", 1) > 1:
+        # A phone's JPEG may carry further pictures behind its own, such as a depth map or a preview.
+        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
             raise ImageError("the image is animated; send a single frame")
         image.load()
         return upright_rgb(image)
