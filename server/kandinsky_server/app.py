@@ -140,14 +140,13 @@ class App:
         self.metrics_port = http.server_port
 
     async def load(self) -> None:
-        """Loads the model in a thread, starts the engine and turns health to SERVING.
+        """Starts the engine, whose thread loads the model first, and turns health to SERVING.
 
         Raises:
             CheckpointError: a checkpoint cannot be loaded.
             BackendUnavailable: the backend cannot be used, or in strict mode cannot run a network.
         """
-        await asyncio.to_thread(self._load)
-        self.engine.start()
+        await self.engine.start(self._load)
         cache = SingleFlightCache[Embeddings](self.settings.prior_cache_size, self.metrics.on_lookup)
         self.face.runtime = Runtime(
             self.model,

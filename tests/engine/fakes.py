@@ -86,7 +86,7 @@ async def running(
     observers = [watcher] if watcher else []
     named = {network.name: network for network in networks or (adder(),)}
     engine = Engine(named, CostModel(), observers, exclusive, residency)
-    engine.start()
+    await engine.start()
     try:
         yield engine
     finally:

@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -67,14 +68,23 @@ class Engine:
         self._inbox: queue.SimpleQueue[Run[Any] | None] = queue.SimpleQueue()
         self._outbox: list[Delivery] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.failed = asyncio.Event()
         """Set when the thread ended by a fault of its own: nothing is served any more."""
 
-    def start(self) -> None:
-        """Starts the thread; results are delivered on the running event loop."""
+    async def start(self, prepare: Callable[[], None] = lambda: None) -> None:
+        """Starts the thread, which does ``prepare`` and then steps; raises what ``prepare`` raised.
+
+        Networks are loaded by the thread that will call them: OpenMP keeps threads for every thread that calls torch,
+        and where they are more than the cores it lets them sleep at every turn, at twice the time a step. CUDA graphs
+        belong to the thread that recorded them. Results are delivered on the running event loop.
+        """
         self._loop = asyncio.get_running_loop()
+        prepared: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._run, args=(prepare, prepared), name="engine", daemon=True
+        )
         self._thread.start()
+        await asyncio.wrap_future(prepared)
 
     def submit(self, trajectory: Trajectory[T], ticket: Ticket, preview_interval: int = 0) -> Run[T]:
         """Puts a trajectory into its lane; it joins the batch at the next step."""
@@ -97,7 +107,13 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------ the thread
 
-    def _run(self) -> None:
+    def _run(self, prepare: Callable[[], None], prepared: Future[None]) -> None:
+        try:
+            prepare()
+        except BaseException as error:
+            prepared.set_exception(error)
+            return
+        prepared.set_result(None)
         try:
             self._work()
         except BaseException:
