@@ -19,8 +19,8 @@ STAGES = ("adopt", "movq", "clip", "prior", "gallery", "decoder", "inpaint", "co
 MINUTES = {
     "movq": 24.0,
     "clip": 12.0,
-    "prior": 9.0,
-    "decoder": 60.0,
+    "prior": 12.0,
+    "decoder": 75.0,
     "inpaint": 9.0,
     "controlnet": 11.0,
     "depth": 7.0,

@@ -36,6 +36,7 @@ from kandinsky_server.engine.engine import Engine
 from kandinsky_server.errors import Draining
 from kandinsky_server.flows.requests import Embeddings
 from kandinsky_server.flows.session import Runtime
+from kandinsky_server.memory import Trimmer
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import transport
 from kandinsky_server.rpc.authentication import Authentication
@@ -85,6 +86,7 @@ class App:
             observers=[self.metrics],
             exclusive=settings.deterministic,
             residency=self.residency,
+            when_idle=Trimmer(),
         )
         self.admission = Admission(self.engine, settings.queue_size)
         self.limits = Limits.of(settings)
