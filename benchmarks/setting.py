@@ -48,7 +48,8 @@ class Setting:
 
     def command(self, name: str) -> str:
         """What makes a figure again."""
-        return f"python -m benchmarks {name} --backend {self.backend}" + self.scaled("", " --quick")
+        choice = f"--backend {self.backend} --threads {self.threads}"
+        return f"python -m benchmarks {name} {choice}" + self.scaled("", " --quick")
 
     @property
     def _environment(self) -> dict[str, str]:
