@@ -10,6 +10,9 @@ from benchmarks.process import ServerFailed, ServerProcess
 from benchmarks.setting import Setting
 from benchmarks.versus import compare
 
+FINER_BUCKETS = "[1,2,4,8,10,12,14,16]"
+"""What eight clients fill: fewer rows are padded, more programs are compiled."""
+
 
 def measure(setting: Setting) -> Iterator[Figure]:
     """Each backend's starts, then what it gains; a backend that cannot serve here says why."""
@@ -21,6 +24,8 @@ def measure(setting: Setting) -> Iterator[Figure]:
         yield _gain(setting, "openvino", "eager", lambda: _eager(setting), at_least(1.3), *kept)
         yield from _starts(setting, "compiled", *kept)
         yield _gain(setting, "compiled", "eager", lambda: _eager(setting), at_least(1.2), *kept)
+        finer = (*kept, "--buckets", FINER_BUCKETS)
+        yield _gain(setting, "compiled", "eager", lambda: _eager(setting), at_least(1.2), *finer)
 
 
 def _eager(setting: Setting) -> ServerProcess:
@@ -32,6 +37,8 @@ def _gain(
 ) -> Figure:
     """Images a second over those of another server."""
     name, command = f"{backend} over {other}", setting.command("backends")
+    if "--buckets" in flags:
+        name = f"{name}, buckets {flags[-1]}"
     try:
         with setting.ours(*flags, backend=backend) as ours, start() as theirs:
             result = compare(setting, ours, theirs)
