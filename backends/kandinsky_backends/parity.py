@@ -111,7 +111,9 @@ def prepare_with_parity(
             message, "Choose another backend, or allow the fallback to eager."
         ) from cause
     eager = EagerNetwork(network)
-    if not compare(eager, expected, shapes, dtype, device_of(network)).passed:
+    # Where eager itself makes NaN, as large weights do in half precision, there is nothing to tell by.
+    tells = all(bool(torch.isfinite(output).all()) for outputs in expected for output in outputs)
+    if tells and not compare(eager, expected, shapes, dtype, device_of(network)).passed:
         raise BackendUnavailable(
             f"{message} It also changed the network's weights, so that eager cannot serve either.",
             "Choose another backend, and tell its author.",

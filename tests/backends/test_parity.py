@@ -116,6 +116,15 @@ def test_a_backend_that_spoils_the_weights_is_found_out(module: nn.Module, stric
         prepare_with_parity(Spoiler(lambda x: x), module, Role.PRIOR, SHAPES, torch.float32, strict)
 
 
+def test_a_network_that_is_nan_in_eager_too_is_nobodys_spoiling(module: nn.Module) -> None:
+    with torch.no_grad():
+        module.weight.fill_(math.nan)
+    prepared = prepare(module, lambda output: output)
+    assert prepared.backend_name == "eager"
+    assert prepared.fallback is not None
+    assert prepared.fallback.kind == "Parity"
+
+
 def test_a_strangers_backend_that_calls_itself_eager_is_compared_all_the_same(module: nn.Module) -> None:
     class Impostor(ChangedBackend):
         name = "eager"
