@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from benchmarks.figure import Bar, Figure, at_least, at_most
 from benchmarks.process import ServerFailed, ServerProcess
@@ -24,8 +25,9 @@ def measure(setting: Setting) -> Iterator[Figure]:
         yield _gain(setting, "openvino", "eager", lambda: _eager(setting), at_least(1.3), *kept)
         yield from _starts(setting, "compiled", *kept)
         yield _gain(setting, "compiled", "eager", lambda: _eager(setting), at_least(1.2), *kept)
-        finer = (*kept, "--buckets", FINER_BUCKETS)
-        yield _gain(setting, "compiled", "eager", lambda: _eager(setting), at_least(1.2), *finer)
+        flags = (*kept, "--buckets", FINER_BUCKETS)
+        finer = _gain(setting, "compiled", "eager", lambda: _eager(setting), at_least(1.2), *flags)
+        yield replace(finer, name=f"{finer.name}, buckets {FINER_BUCKETS}")
 
 
 def _eager(setting: Setting) -> ServerProcess:
@@ -37,8 +39,6 @@ def _gain(
 ) -> Figure:
     """Images a second over those of another server."""
     name, command = f"{backend} over {other}", setting.command("backends")
-    if "--buckets" in flags:
-        name = f"{name}, buckets {flags[-1]}"
     try:
         with setting.ours(*flags, backend=backend) as ours, start() as theirs:
             result = compare(setting, ours, theirs)

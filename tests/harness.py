@@ -78,6 +78,11 @@ class RunningServer:
     def target(self) -> str:
         return f"127.0.0.1:{self.app.port}"
 
+    @property
+    def idle(self) -> bool:
+        """Whether no request holds a place and nothing runs."""
+        return not self.app.admission.tickets and not self.app.engine.active
+
     def client(self, **options: Any) -> Kandinsky:
         return Kandinsky(self.target, **options)
 

@@ -105,10 +105,8 @@ class OpenvinoNetwork:
             if model is not None:
                 save(model, folder)
             return compile_once(core, folder, properties)
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # the latter is OpenVINO's, when the disk is full or a file is broken
+        except (OSError, RuntimeError) as error:
+            # The latter is OpenVINO's, when the disk is full or a file is broken.
             cache.warn(folder, error)
             shutil.rmtree(folder, ignore_errors=True)
         return core.compile_model(model or convert(self._module, example), "CPU", properties)

@@ -29,7 +29,7 @@ def narrow(decoder: Path) -> Iterator[RunningServer]:
 def busy(narrow: RunningServer) -> Iterator[Raw]:
     with connected(narrow.target) as raw:
         yield raw
-        eventually(lambda: not narrow.app.admission.tickets and not narrow.app.engine.active)
+        eventually(lambda: narrow.idle)
 
 
 def running(raw: Raw, **options: object) -> grpc.Call:

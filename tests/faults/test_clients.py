@@ -34,7 +34,7 @@ NARROW_WINDOW = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool",
 def before(server: RunningServer, raw: Raw) -> Traces:
     """What there is while nobody asks for anything."""
     assert raw.call("Decode", decode()).code == grpc.StatusCode.OK
-    eventually(lambda: not server.app.admission.tickets and not server.app.engine.active)
+    eventually(lambda: server.idle)
     return Traces.of(server)
 
 

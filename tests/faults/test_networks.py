@@ -44,7 +44,7 @@ def area_of(server: RunningServer) -> int:
 @pytest.fixture(autouse=True)
 def _nothing_stays(server: RunningServer) -> Any:
     yield
-    eventually(lambda: not server.app.admission.tickets and not server.app.engine.active)
+    eventually(lambda: server.idle)
 
 
 def test_one_trajectory_that_turns_nan_fails_alone(

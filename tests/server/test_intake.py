@@ -36,7 +36,7 @@ def server(tiny_model: Path) -> Iterator[RunningServer]:
 def raw(server: RunningServer) -> Iterator[Raw]:
     with connected(server.target) as stubs:
         yield stubs
-        eventually(lambda: not server.app.admission.tickets and not server.app.engine.active)
+        eventually(lambda: server.idle)
 
 
 @pytest.fixture
