@@ -52,9 +52,19 @@ def lone_client(*arguments: object) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def wait_for(process: subprocess.Popen[str], kind: str) -> None:
+def wait_for(process: subprocess.Popen[str], mark: str) -> None:
+    """Returns at an event of this kind, or at this step of a stage or a later one: a client may miss steps."""
     assert process.stdout
-    assert any(line.strip() == kind for line in process.stdout), f"the stream ended before {kind!r}"
+    wanted, least = _parts(mark)
+    reached = (_parts(line) for line in process.stdout)
+    assert any(what == wanted and step >= least for what, step in reached), (
+        f"the stream ended before {mark!r}"
+    )
+
+
+def _parts(line: str) -> tuple[str, int]:
+    what, _, step = line.strip().partition(" ")
+    return what, int(step or 0)
 
 
 if __name__ == "__main__":
