@@ -18,10 +18,14 @@ from torch import Tensor, nn
 
 from kandinsky_backends import cache
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
+from kandinsky_backends.flat_norms import flatten_norms
 from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.registry import INSTALL_COMMANDS
 
 GRAPH_FILE = "network.xml"
+
+CONVERSION = 2
+"""Counts what ``convert`` has made of one network; what an older one left in a cache is not read."""
 
 
 class OpenvinoBackend:
@@ -131,7 +135,7 @@ def import_openvino() -> Any:
 
 
 def convert(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
-    """The module as an ``openvino.Model`` whose rows, heights, widths and token counts are dynamic."""
+    """The module as an ``openvino.Model`` whose rows, heights, widths and token counts are dynamic; norms are flat."""
     openvino = import_openvino()
     with torch.no_grad(), warnings.catch_warnings():
         # torch warns that branches on shapes are traced as they went for the example. Those in diffusers and
@@ -139,7 +143,9 @@ def convert(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
         warnings.simplefilter("ignore")
         # Traced here because convert_model would trace twice and compare: a third of the time.
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-        return openvino.convert_model(traced, example_input=example)
+        model = openvino.convert_model(traced, example_input=example)
+    flatten_norms(model)
+    return model
 
 
 def compile_once(core: Any, folder: Path, properties: dict[str, Any]) -> Any:
@@ -168,8 +174,8 @@ def save(model: Any, folder: Path) -> None:
 
 
 def fingerprint(module: nn.Module, target: str = "") -> str:
-    """Hash over a module's structure, configuration and weights, the versions of what converts it, and ``target``."""
-    digest = hashlib.blake2b(target.encode(), digest_size=16)
+    """Hash over a module's structure, configuration and weights, what converts it, and ``target``."""
+    digest = hashlib.blake2b(f"{CONVERSION} {target}".encode(), digest_size=16)
     for package in ("openvino", "torch", "diffusers", "transformers"):
         digest.update(version(package).encode())
     digest.update(repr(module).encode())
