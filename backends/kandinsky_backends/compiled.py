@@ -30,6 +30,9 @@ COMPILED_ROLES = {Role.PRIOR, Role.UNET, Role.MOVQ_DECODER}
 # torch stops compiling a function after 8 variants. Ours are bounded: buckets times shapes times stages.
 VARIANT_LIMIT = 1024
 
+UNFORESEEN = "eager_on_recompile"
+"""What torch does during a request with inputs that it has no program for: compiling would take seconds to minutes."""
+
 Signature = tuple[tuple[tuple[int, ...], torch.dtype], ...]
 
 
@@ -132,9 +135,10 @@ class CompiledNetwork:
         if plan is None:
             return self._eager(*inputs)
         parts, start = [], 0
-        for bucket in plan(len(inputs[0])):
-            parts.append(self._run(tuple(tensor[start : start + bucket] for tensor in inputs), bucket))
-            start += bucket
+        with torch.compiler.set_stance(UNFORESEEN):
+            for bucket in plan(len(inputs[0])):
+                parts.append(self._run(tuple(tensor[start : start + bucket] for tensor in inputs), bucket))
+                start += bucket
         return (
             parts[0] if len(parts) == 1 else tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
         )
@@ -147,12 +151,15 @@ class CompiledNetwork:
         return tuple(output[:rows].clone() if self._cuda else output[:rows] for output in outputs)
 
     def _padded(self, tensor: Tensor, bucket: int) -> Tensor:
-        """``tensor`` with its last row repeated up to ``bucket`` rows, in the memory order compiled for."""
+        """A copy of ``tensor`` with its last row repeated up to ``bucket`` rows, in the memory order compiled for.
+
+        A copy, since programs are for one order exactly: a single row may have any stride and be contiguous.
+        """
         missing = bucket - len(tensor)
         if missing:
             tensor = torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
         order = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
-        return tensor.contiguous(memory_format=order)
+        return tensor.clone(memory_format=order)
 
 
 @functools.cache

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from kandinsky_backends import compiled
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Role
 from kandinsky_backends.compiled import CompiledBackend, CompiledNetwork
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.testing import BackendContract
 from torch import Tensor, nn
+from torch._dynamo.utils import counters
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
@@ -44,8 +46,8 @@ class TestCompiled(BackendContract):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> CompiledNetwork:
-    """Compiled for two and four rows."""
-    options = BackendOptions(buckets=(2, 4, 8), cache_dir=tmp_path_factory.mktemp("cache"))
+    """Compiled for one, two and four rows."""
+    options = BackendOptions(buckets=(1, 2, 4, 8), cache_dir=tmp_path_factory.mktemp("cache"))
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "restored afterwards")
         network = CompiledBackend(options).prepare(Tiny(), Role.UNET, [tiny_shape(1), tiny_shape(3)])
@@ -54,14 +56,40 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> CompiledNetwork:
     return network
 
 
+@pytest.fixture
+def _programs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a compiled network fail where it has no program for its inputs."""
+    monkeypatch.setattr(compiled, "UNFORESEEN", "fail_on_recompile")
+
+
 @needs_compiler
 @pytest.mark.slow
+@pytest.mark.usefixtures("_programs_only")
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 11])
 def test_no_row_count_compiles_during_a_request(prepared: CompiledNetwork, rows: int) -> None:
     inputs = tiny_shape(rows).random_inputs(CPU, seed=rows)
-    with torch.compiler.set_stance("fail_on_recompile"):
+    torch.testing.assert_close(prepared(*inputs), EagerNetwork(Tiny())(*inputs))
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.usefixtures("_programs_only")
+@pytest.mark.parametrize("rows", [1, 2])
+def test_no_order_in_memory_compiles_during_a_request(prepared: CompiledNetwork, rows: int) -> None:
+    sample = torch.randn(8, 8, 3, rows).permute(3, 2, 0, 1)
+    inputs = (sample, torch.tensor(7.0).expand(rows))  # a row alone is contiguous and has stride 0
+    torch.testing.assert_close(prepared(*inputs), EagerNetwork(Tiny())(*inputs))
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_what_would_compile_during_a_request_runs_eagerly(prepared: CompiledNetwork) -> None:
+    inputs = tiny_shape(2).random_inputs(CPU)
+    graphs = counters["stats"]["unique_graphs"]
+    with torch.autocast("cpu"):  # programs are for the state that they were compiled in
         outputs = prepared(*inputs)
-    torch.testing.assert_close(outputs, EagerNetwork(Tiny())(*inputs))
+        torch.testing.assert_close(outputs, EagerNetwork(Tiny())(*inputs))
+    assert counters["stats"]["unique_graphs"] == graphs
 
 
 @needs_compiler
@@ -83,11 +111,10 @@ def test_without_a_cache_directory_nothing_is_kept() -> None:
 
 @needs_compiler
 @pytest.mark.slow
+@pytest.mark.usefixtures("_programs_only")
 def test_a_size_that_was_not_warmed_up_runs_eagerly(prepared: CompiledNetwork) -> None:
     inputs = tiny_shape(2, width=16).random_inputs(CPU)
-    with torch.compiler.set_stance("fail_on_recompile"):
-        outputs = prepared(*inputs)
-    torch.testing.assert_close(outputs, EagerNetwork(Tiny())(*inputs))
+    torch.testing.assert_close(prepared(*inputs), EagerNetwork(Tiny())(*inputs))
 
 
 def test_what_runs_once_a_request_is_not_compiled() -> None:
