@@ -18,6 +18,10 @@ class Attention(StrEnum):
     MATH = "math"
 
 
+DEFAULT_BUCKETS = (1, 2, 4, 8, 16)
+"""Rows of what is compiled for one row count each; the last is the most that any network is prepared for."""
+
+
 @dataclass(frozen=True)
 class BackendOptions:
     """The one argument of every backend: the entry point's object is called as ``BackendClass(options)``.
@@ -30,7 +34,8 @@ class BackendOptions:
         deterministic: nothing that may change a bit of the result between runs: math attention, and ``auto``
             is eager.
         cache_dir: where compiled networks are kept for the next start; ``None`` keeps none.
-        buckets: row counts that ``compiled`` compiles, ascending; calls of these cover any batch.
+        buckets: row counts that ``compiled`` compiles and pads batches to, ascending; ``None``: any row count as it
+            is on a CPU, ``DEFAULT_BUCKETS`` on CUDA.
         dtype: of the networks' weights.
     """
 
@@ -38,11 +43,12 @@ class BackendOptions:
     attention: Attention = Attention.SDPA
     deterministic: bool = False
     cache_dir: Path | None = None
-    buckets: tuple[int, ...] = (1, 2, 4, 8, 16)
+    buckets: tuple[int, ...] | None = None
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads must be at least 1, not {self.threads}")
-        if not self.buckets or list(self.buckets) != sorted(set(self.buckets)) or self.buckets[0] < 1:
-            raise ValueError(f"buckets must be ascending row counts of at least 1, not {self.buckets}")
+        buckets = self.buckets
+        if buckets is not None and (list(buckets) != sorted(set(buckets)) or min(buckets, default=0) < 1):
+            raise ValueError(f"buckets must be ascending row counts of at least 1, not {buckets}")

@@ -19,7 +19,7 @@ from kandinsky_api.v1 import (
     server_pb2,
     server_pb2_grpc,
 )
-from kandinsky_backends.options import DTYPES, Attention, BackendOptions
+from kandinsky_backends.options import DEFAULT_BUCKETS, DTYPES, Attention, BackendOptions
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 from prometheus_client import start_http_server
@@ -178,7 +178,7 @@ class App:
             strict=settings.strict_backend,
             max_batch_rows=settings.max_batch_rows,
             max_batch_pixels=settings.max_batch_pixels,
-            buckets=settings.buckets,
+            prepared_rows=(settings.buckets or DEFAULT_BUCKETS)[-1],
             residency=self.residency,
         )
         ModelLoader(options, self.model, self.engine.observers).load()

@@ -104,9 +104,9 @@ class Settings(BaseSettings):
         None, description="CPU threads of the networks; default the usable cores."
     )
 
-    buckets: tuple[PositiveInt, ...] = Field(
-        (1, 2, 4, 8, 16),
-        description="Row counts that networks are compiled for; calls of these cover any batch.",
+    buckets: tuple[PositiveInt, ...] | None = Field(
+        None,
+        description="Row counts that compiled networks are padded to; default any on a CPU, 1,2,4,8,16 on CUDA.",
     )
     max_batch_rows: PositiveInt | None = Field(
         None, description="Rows of one network call; default measured."
@@ -212,8 +212,8 @@ class Settings(BaseSettings):
 
     @field_validator("buckets")
     @classmethod
-    def _buckets_ascend(cls, buckets: tuple[int, ...]) -> tuple[int, ...]:
-        if not buckets or list(buckets) != sorted(set(buckets)):
+    def _buckets_ascend(cls, buckets: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if buckets is not None and (not buckets or list(buckets) != sorted(set(buckets))):
             raise ValueError("must be ascending row counts, such as 1,2,4,8")
         return buckets
 

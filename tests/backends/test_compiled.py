@@ -1,4 +1,4 @@
-"""Compiled networks, padded to buckets of rows."""
+"""Compiled networks: programs for any number of rows, and for buckets that batches are padded to."""
 
 import shutil
 import subprocess
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from kandinsky_backends import compiled
+from diffusers import UNet2DConditionModel
+from kandinsky_backends import compiled_network
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Role
-from kandinsky_backends.compiled import CompiledBackend, CompiledNetwork
+from kandinsky_backends.compiled import CompiledBackend
+from kandinsky_backends.compiled_network import AnyRowsNetwork, CompiledNetwork, PaddedNetwork
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.testing import BackendContract
@@ -32,6 +34,37 @@ class Tiny(nn.Module):
         return (torch.sin(self.convolution(sample)) * timestep[:, None, None, None],)
 
 
+class Unet(nn.Module):
+    """diffusers' own, with as few layers as it can have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.unet = UNet2DConditionModel(
+            sample_size=16,
+            out_channels=8,
+            down_block_types=("ResnetDownsampleBlock2D",),
+            mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+            up_block_types=("ResnetUpsampleBlock2D",),
+            block_out_channels=(32,),
+            layers_per_block=1,
+            cross_attention_dim=16,
+            encoder_hid_dim=16,
+            encoder_hid_dim_type="image_proj",
+            attention_head_dim=16,
+            resnet_time_scale_shift="scale_shift",
+            norm_num_groups=8,
+            addition_embed_type="image",
+        )
+
+    def forward(self, sample: Tensor, timestep: Tensor, embed: Tensor) -> tuple[Tensor, ...]:
+        condition = {"image_embeds": embed}
+        outputs: tuple[Tensor, ...] = self.unet(
+            sample, timestep, None, added_cond_kwargs=condition, return_dict=False
+        )
+        return outputs
+
+
 def tiny_shape(rows: int, width: int = 8) -> BatchShape:
     return BatchShape(rows, ((3, 8, width), ()), (torch.float32, torch.float32))
 
@@ -40,26 +73,42 @@ def tiny_shape(rows: int, width: int = 8) -> BatchShape:
 @pytest.mark.slow
 class TestCompiled(BackendContract):
     backend = CompiledBackend
+    options = BackendOptions()
+    roles = (Role.PRIOR,)
+
+
+@pytest.fixture(scope="class")
+def _no_programs() -> None:
+    """Programs are for any module of a class, so for one of an earlier test too."""
+    torch.compiler.reset()
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.usefixtures("_no_programs")
+class TestCompiledForOneBucket(BackendContract):
+    backend = CompiledBackend
     options = BackendOptions(buckets=(2,))
     roles = (Role.PRIOR,)
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> CompiledNetwork:
-    """Compiled for one, two and four rows."""
-    options = BackendOptions(buckets=(1, 2, 4, 8), cache_dir=tmp_path_factory.mktemp("cache"))
+@pytest.fixture(scope="module", params=[None, (1, 2, 4, 8)], ids=["any-rows", "buckets"])
+def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CompiledNetwork:
+    """Compiled for up to three rows, or for one, two and four."""
+    options = BackendOptions(buckets=request.param, cache_dir=tmp_path_factory.mktemp("cache"))
+    torch.compiler.reset()
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "restored afterwards")
         network = CompiledBackend(options).prepare(Tiny(), Role.UNET, [tiny_shape(1), tiny_shape(3)])
         assert list((options.cache_dir or Path()).joinpath("inductor").iterdir())
-    assert isinstance(network, CompiledNetwork)
+    assert isinstance(network, PaddedNetwork if request.param else AnyRowsNetwork)
     return network
 
 
 @pytest.fixture
 def _programs_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a compiled network fail where it has no program for its inputs."""
-    monkeypatch.setattr(compiled, "UNFORESEEN", "fail_on_recompile")
+    monkeypatch.setattr(compiled_network, "UNFORESEEN", "fail_on_recompile")
 
 
 @needs_compiler
@@ -69,6 +118,18 @@ def _programs_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_row_count_compiles_during_a_request(prepared: CompiledNetwork, rows: int) -> None:
     inputs = tiny_shape(rows).random_inputs(CPU, seed=rows)
     torch.testing.assert_close(prepared(*inputs), EagerNetwork(Tiny())(*inputs))
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.usefixtures("_programs_only")
+def test_a_unet_has_programs_for_all_row_counts() -> None:
+    unet = Unet().eval().requires_grad_(False)
+    shapes = [BatchShape(rows, ((4, 16, 16), (), (16,)), (torch.float32,) * 3) for rows in range(1, 18)]
+    prepared = CompiledBackend(BackendOptions()).prepare(unet, Role.UNET, [shapes[0], shapes[-1]])
+    for shape in shapes:  # torch draws a line between 15 and 16
+        inputs = shape.random_inputs(CPU)
+        torch.testing.assert_close(prepared(*inputs), EagerNetwork(unet)(*inputs), atol=1e-5, rtol=1e-4)
 
 
 @needs_compiler

@@ -34,7 +34,7 @@ WORTH = 1.25
 class LoadOptions:
     """``max_batch_rows`` None measures where more rows stop paying; ``residency`` is for offloading, else None.
 
-    ``buckets`` are the row counts that backends may pad to; the last is what networks are compared with eager on.
+    ``prepared_rows`` are the most rows that networks are prepared for, and compared with eager on.
     """
 
     device: torch.device
@@ -43,7 +43,7 @@ class LoadOptions:
     strict: bool = False
     max_batch_rows: int | None = None
     max_batch_pixels: int | None = None
-    buckets: tuple[int, ...] = (1, 2, 4)
+    prepared_rows: int = 4
     residency: Residency | None = None
 
 
@@ -102,7 +102,7 @@ class ModelLoader:
         if options.residency:
             options.residency.add(part.name, part.module)
             options.residency.ensure(part.name)
-        prepared = self._held_to_eager(part, min(options.buckets[-1], options.max_batch_rows or MAX_ROWS))
+        prepared = self._held_to_eager(part, min(options.prepared_rows, options.max_batch_rows or MAX_ROWS))
         if prepared.fallback:
             for observer in self.observers:
                 observer.on_fallback(
