@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from benchmarks.figure import Bar, Figure, at_least, at_most
 from benchmarks.process import ServerFailed, ServerProcess
 from benchmarks.setting import Setting
 from benchmarks.versus import compare
-
-FINER_BUCKETS = "[1,2,4,8,10,12,14,16]"
-"""What eight clients fill: fewer rows are padded, more programs are compiled."""
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
@@ -25,9 +21,6 @@ def measure(setting: Setting) -> Iterator[Figure]:
         yield _gain(setting, "openvino", "eager", lambda: _eager(setting), at_least(1.3), *kept)
         yield from _starts(setting, "compiled", *kept)
         yield _gain(setting, "compiled", "eager", lambda: _eager(setting), at_least(1.2), *kept)
-        flags = (*kept, "--buckets", FINER_BUCKETS)
-        finer = _gain(setting, "compiled", "eager", lambda: _eager(setting), at_least(1.2), *flags)
-        yield replace(finer, name=f"{finer.name}, buckets {FINER_BUCKETS}")
 
 
 def _eager(setting: Setting) -> ServerProcess:
