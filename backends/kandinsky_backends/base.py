@@ -24,6 +24,7 @@ class Role(StrEnum):
     MOVQ_ENCODER = "movq_encoder"
     TEXT_ENCODER = "text_encoder"
     IMAGE_ENCODER = "image_encoder"
+    HINT_ENCODER = "hint_encoder"
 
 
 @dataclass(frozen=True)

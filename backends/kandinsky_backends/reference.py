@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, VQModel
+from diffusers.models.embeddings import ImageHintTimeEmbedding
 from torch import Tensor, nn
 from transformers import (
     CLIPTextConfig,
@@ -66,10 +67,21 @@ class _UNet(nn.Module):
             norm_num_groups=8,  # 32 groups of 2 values, as 64 channels at 1x1 would make, are ill-conditioned
             addition_embed_type="image_hint" if hint else "image",
         )
+        if hint:  # the server encodes hints once a request
+            self.unet.add_embedding.input_hint_block = nn.Identity()
 
     def forward(self, sample: Tensor, timestep: Tensor, embed: Tensor, hint: Tensor | None = None) -> Any:
         condition = {"image_embeds": embed} if hint is None else {"image_embeds": embed, "hint": hint}
         return self.unet(sample, timestep, None, added_cond_kwargs=condition, return_dict=False)
+
+
+class _HintEncoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = ImageHintTimeEmbedding(WIDTH, WIDTH).input_hint_block
+
+    def forward(self, hint: Tensor) -> Any:
+        return (self.block(hint),)
 
 
 class _Movq(nn.Module):
@@ -131,6 +143,7 @@ def reference_network(role: Role, hint: bool = False) -> nn.Module:
         Role.MOVQ_ENCODER: _MovqEncoder,
         Role.TEXT_ENCODER: _TextEncoder,
         Role.IMAGE_ENCODER: _ImageEncoder,
+        Role.HINT_ENCODER: _HintEncoder,
     }
     network: nn.Module = builders[role]()
     _fill(network)
@@ -145,11 +158,12 @@ def reference_shape(
     embed = (WIDTH,)
     samples: dict[Role, tuple[tuple[int, ...], ...]] = {
         Role.PRIOR: (embed, (), embed, (TOKENS, WIDTH), (TOKENS,)),
-        Role.UNET: (latent, (), embed, pixels) if hint else (latent, (), embed),
+        Role.UNET: (latent, (), embed, latent) if hint else (latent, (), embed),
         Role.MOVQ_DECODER: (latent,),
         Role.MOVQ_ENCODER: (pixels,),
         Role.TEXT_ENCODER: ((TOKENS,),),
         Role.IMAGE_ENCODER: ((3, 64, 64),),
+        Role.HINT_ENCODER: (pixels,),
     }
     dtypes = [torch.float32] * len(samples[role])
     if role is Role.PRIOR:
@@ -169,6 +183,7 @@ def reference_networks() -> list[NamedNetwork]:
         ("decoder", Role.MOVQ_DECODER, False),
         ("decoder", Role.MOVQ_ENCODER, False),
         ("controlnet", Role.UNET, True),
+        ("controlnet", Role.HINT_ENCODER, False),
     ]
     return [
         NamedNetwork(stage, role, reference_network(role, hint), (reference_shape(role, 1, hint=hint),))

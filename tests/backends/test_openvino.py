@@ -29,7 +29,8 @@ class TestOpenvino(BackendContract):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "role", [Role.MOVQ_DECODER, Role.MOVQ_ENCODER, Role.TEXT_ENCODER, Role.IMAGE_ENCODER]
+    "role",
+    [Role.MOVQ_DECODER, Role.MOVQ_ENCODER, Role.TEXT_ENCODER, Role.IMAGE_ENCODER, Role.HINT_ENCODER],
 )
 def test_the_other_networks_are_converted_too(role: Role) -> None:
     shapes = [reference_shape(role, rows) for rows in (1, 3)]

@@ -107,6 +107,16 @@ def test_a_cuda_devices_memory_is_read_at_every_scrape() -> None:
         assert told >= (0 if tensor is None else tensor.nbytes)
 
 
+def test_a_hint_is_encoded_once_a_request(raw: Raw, server: RunningServer) -> None:
+    growth = Growth(server)
+    request = good_requests()["ControlNet"]
+    request.sampling.MergeFrom(sampling(step_count=3, image_count=2, guidance_scale=4))
+    assert raw.call("ControlNet", request).code == StatusCode.OK
+    growth.measure()
+    assert growth("batch_rows_sum", stage="controlnet") == 12
+    assert growth("batch_rows_sum", stage="hint_encoder") == 1
+
+
 def test_requests_results_and_steps_are_counted(raw: Raw, server: RunningServer) -> None:
     growth = Growth(server)
     decode = good_requests()["Decode"]

@@ -46,7 +46,7 @@ class Conditions:
         start: latents of the image to start from [1, 4, h, w], for img2img.
         kept: latents of the image to keep [1, 4, h, w], for inpaint.
         keep_mask: 1 where latents are kept, 0 where they are repainted [1, 1, h, w], for inpaint.
-        hint: [1, 3, 8h, 8w] in [0, 1], for ControlNet.
+        hint: encoded [1, 4, h, w], for ControlNet.
     """
 
     positive: Tensor

@@ -15,7 +15,7 @@ from torch import nn
 
 from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage, PriorStage
 from kandinsky_server.diffusion.model import Model, StageReport
-from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_part
+from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_parts
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
 from kandinsky_server.engine.network import DeviceNetwork, is_out_of_memory
@@ -77,11 +77,11 @@ class ModelLoader:
                 prepared[part.name] = self._prepare(part)
             model.step_counters[name] = StepCounter(stage.scheduler)
             if isinstance(stage, PriorStage):
-                model.prior = stage
+                model.prior, network = stage, stage.prior
             else:
-                model.decoders[name] = stage
+                model.decoders[name], network = stage, stage.unet
             seconds = time.monotonic() - started
-            model.reports[name] = StageReport(prepared, seconds, _count(parts[0].module))
+            model.reports[name] = StageReport(prepared, seconds, _count(network))
             log.info("loaded %s from %s in %.1f s", name, source, seconds)
         model.networks["depth"] = DeviceNetwork("depth", "depth", "eager", model.depth, max_rows=1)
         model.status = ""
@@ -92,9 +92,9 @@ class ModelLoader:
             return prior_parts(stage)
         suffixes = self.model.movq_suffixes
         if stage.movq_key in suffixes:
-            return [unet_part(stage)]
+            return unet_parts(stage)
         suffix = suffixes[stage.movq_key] = f"_{stage.name}" if suffixes else ""
-        return [unet_part(stage), *movq_parts(stage, suffix)]
+        return [*unet_parts(stage), *movq_parts(stage, suffix)]
 
     def _prepare(self, part: Part) -> PreparedNetwork:
         options = self.options

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kandinsky_backends.skeleton import share_weights
 from torch import Tensor, nn
 
 
@@ -34,16 +35,23 @@ class PriorNetwork(nn.Module):
 
 
 class UnetNetwork(nn.Module):
-    """diffusers' UNet2DConditionModel conditioned on an image embedding and, for the ControlNet stage, a hint."""
+    """diffusers' UNet2DConditionModel conditioned on an image embedding and, for the ControlNet stage, an encoded hint.
+
+    There it encodes the hint itself, at every step again (ImageHintTimeEmbedding in diffusers/models/embeddings.py);
+    here `HintEncoderNetwork` has done it.
+    """
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
+        if takes_hint(unet):
+            unet = share_weights(unet)
+            unet.add_embedding.input_hint_block = nn.Identity()
         self.unet = unet
 
     def forward(
         self, sample: Tensor, timestep: Tensor, image_embed: Tensor, hint: Tensor | None = None
     ) -> tuple[Tensor]:
-        """[B, C, h, w], [B], [B, D], optionally [B, 3, 8h, 8w] -> [B, 2 * latent channels, h, w]."""
+        """[B, C, h, w], [B], [B, D], optionally [B, 4, h, w] -> [B, 2 * latent channels, h, w]."""
         conditions = {"image_embeds": image_embed}
         if hint is not None:
             conditions["hint"] = hint
@@ -55,6 +63,23 @@ class UnetNetwork(nn.Module):
             return_dict=False,
         )
         return (output[0],)
+
+
+class HintEncoderNetwork(nn.Module):
+    """The layers of a ControlNet stage's UNet that see the hint alone."""
+
+    def __init__(self, unet: Any) -> None:
+        super().__init__()
+        self.block = unet.add_embedding.input_hint_block
+
+    def forward(self, hint: Tensor) -> tuple[Tensor]:
+        """[B, 3, 8h, 8w] in [0, 1] -> [B, 4, h, w]."""
+        return (self.block(hint),)
+
+
+def takes_hint(unet: Any) -> bool:
+    """Whether a UNet is a ControlNet stage's."""
+    return hasattr(unet.add_embedding, "input_hint_block")
 
 
 class MovqDecoderNetwork(nn.Module):

@@ -11,6 +11,7 @@ from torch import nn
 
 from kandinsky_server.diffusion import networks, shapes
 from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage, PriorStage
+from kandinsky_server.diffusion.single import HINT_ENCODER
 from kandinsky_server.diffusion.source import CheckpointError, Sources, resolve
 from kandinsky_server.engine.trajectory import LaneKey
 
@@ -70,10 +71,10 @@ def prior_parts(stage: PriorStage) -> list[Part]:
     ]
 
 
-def unet_part(stage: DecoderStage) -> Part:
-    """The UNet of a decoder stage."""
+def unet_parts(stage: DecoderStage) -> list[Part]:
+    """The UNet of a decoder stage and, for ControlNet, what encodes its hints."""
     side = stage.native_size // stage.factor
-    return Part(
+    unet = Part(
         stage.name,
         Role.UNET,
         networks.UnetNetwork(stage.unet).eval(),
@@ -81,6 +82,16 @@ def unet_part(stage: DecoderStage) -> Part:
         lambda rows: shapes.unet_shape(stage, rows),
         steps=True,
     )
+    if not networks.takes_hint(stage.unet):
+        return [unet]
+    hint_encoder = Part(
+        HINT_ENCODER,
+        Role.HINT_ENCODER,
+        networks.HintEncoderNetwork(stage.unet).eval(),
+        LaneKey(HINT_ENCODER, (3, stage.native_size, stage.native_size)),
+        lambda rows: shapes.hint_encoder_shape(stage, rows),
+    )
+    return [unet, hint_encoder]
 
 
 def movq_parts(stage: DecoderStage, suffix: str) -> list[Part]:
@@ -118,7 +129,7 @@ def load_networks(model: str | None, device: torch.device, dtype: torch.dtype) -
             if isinstance(stage, PriorStage):
                 parts = prior_parts(stage)
             else:
-                parts = [unet_part(stage), *([] if stage.movq_key in known else movq_parts(stage, ""))]
+                parts = [*unet_parts(stage), *([] if stage.movq_key in known else movq_parts(stage, ""))]
                 known.add(stage.movq_key)
             for part in parts:
                 yield NamedNetwork(part.name, part.role, part.module, tuple(part.warm_shapes(CHECK_ROWS)))

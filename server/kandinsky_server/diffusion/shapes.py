@@ -34,8 +34,13 @@ def unet_shape(stage: DecoderStage, rows: int) -> BatchShape:
         ((stage.embedding_width,), stage.dtype),
     ]
     if stage.name == "controlnet":
-        inputs.append(((3, stage.native_size, stage.native_size), stage.dtype))
+        inputs.append(((4, side, side), stage.dtype))
     return _shape(rows, *inputs)
+
+
+def hint_encoder_shape(stage: DecoderStage, rows: int) -> BatchShape:
+    """Pixels of one native-size hint a row."""
+    return _shape(rows, ((3, stage.native_size, stage.native_size), stage.dtype))
 
 
 def movq_decoder_shape(stage: DecoderStage, rows: int) -> BatchShape:

@@ -16,6 +16,9 @@ from kandinsky_server.errors import NonFinite
 
 T = TypeVar("T")
 
+HINT_ENCODER = "hint_encoder"
+"""The network that encodes ControlNet's hints."""
+
 
 class SingleStep(Generic[T]):
     """One network call for one row.
@@ -95,6 +98,15 @@ def movq_encode(
 def movq_decode(network: str, latents: Tensor) -> SingleStep[NDArray[np.float32]]:
     """Latents [1, 4, h, w] to pixels in [0, 1], [H, W, 3]."""
     return SingleStep(LaneKey(network, tuple(latents.shape[2:])), lambda: (latents,), _to_pixels)
+
+
+def hint_encode(pixels: NDArray[np.float32], device: torch.device, dtype: torch.dtype) -> SingleStep[Tensor]:
+    """A hint in [0, 1], [3, H, W], to what ControlNet's UNet takes, [1, 4, h, w]."""
+    return SingleStep(
+        LaneKey(HINT_ENCODER, pixels.shape),
+        lambda: (torch.from_numpy(pixels)[None].to(device, dtype),),
+        lambda outputs: outputs[0],
+    )
 
 
 def depth_hint(image: NDArray[np.uint8]) -> SingleStep[NDArray[np.float32]]:

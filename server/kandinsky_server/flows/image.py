@@ -12,6 +12,7 @@ from PIL import Image
 from kandinsky_server.diffusion import pixels
 from kandinsky_server.diffusion.checkpoint import DecoderStage
 from kandinsky_server.diffusion.decoder import Conditions, DecoderTrajectory, decoder_lane
+from kandinsky_server.diffusion.single import HINT_ENCODER
 from kandinsky_server.engine.load import Load, single_call
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.flows.concurrency import gather
@@ -30,13 +31,15 @@ class Material:
 
 
 def image_loads(runtime: Runtime, request: ImageRequest, count: int) -> list[Load]:
-    """The work of ``count`` images; if the request has an image of its own, that is encoded first."""
-    images = [image_load(runtime, request)] * count
-    if request.image is None:
-        return images
-    network = runtime.model.movq(runtime.model.decoders[request.stage], "encoder")
+    """The work of ``count`` images; an image of the request's own and a hint are encoded before."""
+    loads = [image_load(runtime, request)] * count
     shape = (3, request.sampling.height, request.sampling.width)
-    return [single_call(LaneKey(network, shape), tuple(images))]
+    if request.hint is not None:
+        loads = [single_call(LaneKey(HINT_ENCODER, shape), tuple(loads))]
+    if request.image is not None:
+        network = runtime.model.movq(runtime.model.decoders[request.stage], "encoder")
+        loads = [single_call(LaneKey(network, shape), tuple(loads))]
+    return loads
 
 
 def image_load(runtime: Runtime, request: ImageRequest) -> Load:
@@ -72,7 +75,7 @@ async def prepare(session: Session, request: ImageRequest) -> Material:
             conditions = replace(conditions, kept=latents, keep_mask=keep)
     if request.hint is not None:
         hint = await _hint(session, request, request.hint)
-        conditions = replace(conditions, hint=to_device(hint, stage))
+        conditions = replace(conditions, hint=await session.encode_hint(stage, hint))
     return Material(stage, conditions, repaint)
 
 

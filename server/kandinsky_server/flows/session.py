@@ -154,6 +154,10 @@ class Session:
         )
         return await self.run(single.depth_hint(resized))
 
+    async def encode_hint(self, stage: DecoderStage, hint: Floats) -> Tensor:
+        """What ControlNet's UNet takes [1, 4, h, w] of a hint [3, height, width]."""
+        return await self.run(single.hint_encode(hint, stage.device, stage.dtype))
+
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:
         """Runs a function in the pool."""
         return await asyncio.get_running_loop().run_in_executor(self.runtime.pool, function, *arguments)
