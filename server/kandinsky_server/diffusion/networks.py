@@ -79,7 +79,7 @@ class HintEncoderNetwork(nn.Module):
 
 def takes_hint(unet: Any) -> bool:
     """Whether a UNet is a ControlNet stage's."""
-    return hasattr(unet.add_embedding, "input_hint_block")
+    return hasattr(getattr(unet, "add_embedding", None), "input_hint_block")
 
 
 class MovqDecoderNetwork(nn.Module):
