@@ -83,8 +83,10 @@ def _flat(value: Any) -> Any:
     from openvino import opset13 as ops
 
     node = value.get_node()
-    if node.get_type_name() == "Add" and _is_pointwise(node.input_value(0).get_node()):
-        return _product(node.input_value(0).get_node(), bias=node.input_value(1))
+    if node.get_type_name() == "Add":
+        convolution, bias = (operand.get_node() for operand in node.input_values())
+        if _is_pointwise(convolution) and _is_bias(bias):
+            return _product(convolution, bias)
     return ops.reshape(value, [0, 0, -1], special_zero=True)
 
 
@@ -101,6 +103,14 @@ def _product(convolution: Any, bias: Any) -> Any:
     channels = _flat(convolution.input_value(0))
     with_ones = ops.pad(channels, [0, 0, 0], [0, 1, 0], "constant", np.float32(1))
     return ops.matmul(ops.concat([weights, column], 1), with_ones, False, False)
+
+
+def _is_bias(node: Any) -> bool:
+    """Whether ``node`` is a constant with a number for each channel."""
+    if node.get_type_name() != "Constant":
+        return False
+    shape = list(node.get_output_shape(0))
+    return len(shape) == 4 and shape[0] == shape[2] == shape[3] == 1
 
 
 def _is_pointwise(node: Any) -> bool:

@@ -33,6 +33,18 @@ class _Spatial(nn.Module):
         return nn.functional.silu(self.norm(picture, latents))
 
 
+class _BySum(nn.Module):
+    """Scaled by what is no convolution with its bias, but looks like it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = _norm()
+        self.convolution = nn.Conv2d(4, 32, 1, bias=False)
+
+    def forward(self, picture: Tensor, latents: Tensor, others: Tensor) -> Tensor:
+        return self.norm(picture) * (self.convolution(latents) + others)
+
+
 class _UsedTwice(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -77,6 +89,7 @@ def _norm() -> nn.GroupNorm:
     [
         (_ScaledAndShifted, [(32, 4, 6), (64,)]),
         (_Spatial, [(32, 8, 12), (4, 4, 6)]),
+        (_BySum, [(32, 4, 6), (4, 4, 6), (32, 4, 6)]),
         (_UsedTwice, [(32, 4, 6)]),
         (_ByRows, [(32, 4, 6), (32, 6)]),
         (_OfTokens, [(32, 5)]),
