@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from kandinsky_backends.base import Backend
 from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.options import DEFAULT_BUCKETS
 from kandinsky_backends.parity import PreparedNetwork, prepare_with_parity
 from torch import nn
 
@@ -43,7 +44,7 @@ class LoadOptions:
     strict: bool = False
     max_batch_rows: int | None = None
     max_batch_pixels: int | None = None
-    prepared_rows: int = 4
+    prepared_rows: int = DEFAULT_BUCKETS[-1]
     residency: Residency | None = None
 
 

@@ -89,7 +89,7 @@ def unet_parts(stage: DecoderStage) -> list[Part]:
         Role.HINT_ENCODER,
         networks.HintEncoderNetwork(stage.unet).eval(),
         LaneKey(HINT_ENCODER, (3, stage.native_size, stage.native_size)),
-        lambda rows: shapes.hint_encoder_shape(stage, rows),
+        lambda rows: shapes.pixels_shape(stage, rows),
     )
     return [unet, hint_encoder]
 
@@ -110,7 +110,7 @@ def movq_parts(stage: DecoderStage, suffix: str) -> list[Part]:
             Role.MOVQ_ENCODER,
             networks.MovqEncoderNetwork(stage.movq).eval(),
             LaneKey(f"movq_encoder{suffix}", (3, stage.native_size, stage.native_size)),
-            lambda rows: shapes.movq_encoder_shape(stage, rows),
+            lambda rows: shapes.pixels_shape(stage, rows),
         ),
     ]
 

@@ -6,6 +6,7 @@ import torch
 from kandinsky_backends.base import BatchShape
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
+from kandinsky_server.diffusion.networks import takes_hint
 
 Sample = tuple[tuple[int, ...], torch.dtype]
 
@@ -33,14 +34,9 @@ def unet_shape(stage: DecoderStage, rows: int) -> BatchShape:
         ((), torch.float32),
         ((stage.embedding_width,), stage.dtype),
     ]
-    if stage.name == "controlnet":
+    if takes_hint(stage.unet):
         inputs.append(((4, side, side), stage.dtype))
     return _shape(rows, *inputs)
-
-
-def hint_encoder_shape(stage: DecoderStage, rows: int) -> BatchShape:
-    """Pixels of one native-size hint a row."""
-    return _shape(rows, ((3, stage.native_size, stage.native_size), stage.dtype))
 
 
 def movq_decoder_shape(stage: DecoderStage, rows: int) -> BatchShape:
@@ -49,8 +45,8 @@ def movq_decoder_shape(stage: DecoderStage, rows: int) -> BatchShape:
     return _shape(rows, ((stage.latent_channels, side, side), stage.dtype))
 
 
-def movq_encoder_shape(stage: DecoderStage, rows: int) -> BatchShape:
-    """Pixels of one native-size image a row."""
+def pixels_shape(stage: DecoderStage, rows: int) -> BatchShape:
+    """Pixels of one native-size image or hint a row."""
     return _shape(rows, ((3, stage.native_size, stage.native_size), stage.dtype))
 
 

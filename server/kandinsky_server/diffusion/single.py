@@ -73,21 +73,14 @@ def text_encode(
     )
 
 
-def image_encode(
-    pixel_values: NDArray[np.float32], device: torch.device, dtype: torch.dtype
-) -> SingleStep[Tensor]:
-    """Processed pixels [3, S, S] to a CLIP image embedding [1, D]."""
-    return SingleStep(
-        LaneKey("image_encoder", pixel_values.shape),
-        lambda: (torch.from_numpy(pixel_values)[None].to(device, dtype),),
-        lambda outputs: outputs[0],
-    )
-
-
-def movq_encode(
+def encode(
     network: str, pixels: NDArray[np.float32], device: torch.device, dtype: torch.dtype
 ) -> SingleStep[Tensor]:
-    """Pixels in [-1, 1], [3, H, W], to latents [1, 4, h, w]."""
+    """Pixels [3, H, W] to what an encoder makes of them, one row.
+
+    Those of CLIP's ``image_encoder`` are processed, and it makes an embedding [1, D]; those of MoVQ's are in [-1, 1], and
+    it makes latents [1, 4, h, w]; a hint's are in [0, 1], and ControlNet's UNet takes [1, 4, h, w].
+    """
     return SingleStep(
         LaneKey(network, pixels.shape),
         lambda: (torch.from_numpy(pixels)[None].to(device, dtype),),
@@ -98,15 +91,6 @@ def movq_encode(
 def movq_decode(network: str, latents: Tensor) -> SingleStep[NDArray[np.float32]]:
     """Latents [1, 4, h, w] to pixels in [0, 1], [H, W, 3]."""
     return SingleStep(LaneKey(network, tuple(latents.shape[2:])), lambda: (latents,), _to_pixels)
-
-
-def hint_encode(pixels: NDArray[np.float32], device: torch.device, dtype: torch.dtype) -> SingleStep[Tensor]:
-    """A hint in [0, 1], [3, H, W], to what ControlNet's UNet takes, [1, 4, h, w]."""
-    return SingleStep(
-        LaneKey(HINT_ENCODER, pixels.shape),
-        lambda: (torch.from_numpy(pixels)[None].to(device, dtype),),
-        lambda outputs: outputs[0],
-    )
 
 
 def depth_hint(image: NDArray[np.uint8]) -> SingleStep[NDArray[np.float32]]:

@@ -119,7 +119,7 @@ class Session:
     async def encode_image(self, image: Image.Image) -> Tensor:
         """The CLIP image embedding [1, D]."""
         values = await self.work(self._clip_pixels, image)
-        return await self.run(single.image_encode(values, self.prior.device, self.prior.dtype))
+        return await self.run(single.encode("image_encoder", values, self.prior.device, self.prior.dtype))
 
     def _clip_pixels(self, image: Image.Image) -> Floats:
         processed = self.prior.image_processor(image, return_tensors="np")
@@ -129,13 +129,15 @@ class Session:
         """The CLIP embedding [D] of a black image: diffusers' negative embedding when there is no negative prompt."""
         side = int(self.prior.image_encoder.config.image_size)
         black = np.zeros((3, side, side), dtype=np.float32)
-        return to_floats(await self.run(single.image_encode(black, self.prior.device, self.prior.dtype)))
+        return to_floats(
+            await self.run(single.encode("image_encoder", black, self.prior.device, self.prior.dtype))
+        )
 
     async def latents(self, stage: DecoderStage, image: Image.Image, width: int, height: int) -> Tensor:
         """MoVQ latents [1, 4, h, w] of an image resized to ``width`` x ``height`` pixels."""
         values = await self.work(pixels.movq_pixels, image, width, height)
         name = self.runtime.model.movq(stage, "encoder")
-        return await self.run(single.movq_encode(name, values, stage.device, stage.dtype))
+        return await self.run(single.encode(name, values, stage.device, stage.dtype))
 
     async def decode(self, stage: DecoderStage, latents: Tensor) -> Floats:
         """Pixels in [0, 1], [H, W, 3]."""
@@ -156,7 +158,7 @@ class Session:
 
     async def encode_hint(self, stage: DecoderStage, hint: Floats) -> Tensor:
         """What ControlNet's UNet takes [1, 4, h, w] of a hint [3, height, width]."""
-        return await self.run(single.hint_encode(hint, stage.device, stage.dtype))
+        return await self.run(single.encode(single.HINT_ENCODER, hint, stage.device, stage.dtype))
 
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:
         """Runs a function in the pool."""
