@@ -12,7 +12,7 @@ PROTOS := $(wildcard proto/kandinsky_api/v1/*.proto)
 export OMP_NUM_THREADS ?= 1
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: demo test check audit serve bench soak train proto proto-check setup clean
+.PHONY: demo test check audit serve bench soak attack train proto proto-check setup clean
 
 setup: $(READY)
 
@@ -53,6 +53,10 @@ bench: $(READY)
 # On the tests' checkpoint, whose steps take milliseconds; `make soak MODEL=DIR` for another.
 soak: $(READY)
 	$(PY) -m benchmarks soak --model "$${MODEL:-$$($(PY) -c "$(TINY)")}"
+
+# The long forms of tests/attacks, on loopback: run it on a quiet machine.
+attack: $(READY)
+	$(PY) -m benchmarks.attacks
 
 # Some two hours on two cores. Every stage goes on from where it was stopped.
 train: $(READY)

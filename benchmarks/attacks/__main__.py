@@ -1,0 +1,43 @@
+"""`python -m benchmarks.attacks [words...]`: attacks a server, prints one table, exits with 1 unless it held."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.attacks.attack import Attack, Verdict
+
+ATTACKS: Sequence[Attack] = ()
+
+
+def main() -> None:
+    """Runs the attacks whose names hold every word of the command line, one after the other."""
+    chosen = [attack for attack in ATTACKS if all(word in attack.name for word in sys.argv[1:])]
+    if not chosen:
+        sys.exit(f"no attack's name holds {' and '.join(sys.argv[1:])!r}; there are: {_names()}")
+    console, verdicts = Console(), list[Verdict]()
+    for attack in chosen:
+        console.print(f"attacking: {attack.name} ...", style="dim")
+        verdicts.append(attack.run())
+    console.print(_table(chosen, verdicts))
+    sys.exit(not all(verdict.held for verdict in verdicts))
+
+
+def _names() -> str:
+    return "; ".join(attack.name for attack in ATTACKS)
+
+
+def _table(attacks: Sequence[Attack], verdicts: Sequence[Verdict]) -> Table:
+    table = Table("attack", "size", "before", "now", "")
+    for attack, verdict in zip(attacks, verdicts, strict=True):
+        table.add_row(
+            attack.name, attack.size, attack.before, verdict.measured, "held" if verdict.held else "FAILED"
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
