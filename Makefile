@@ -4,6 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 READY := $(VENV)/.ready
+PIP := $(BIN)/pip install --disable-pip-version-check --progress-bar on -c constraints.txt
+# Where torch comes from. PyPI's Linux build is for CUDA and large; without an NVIDIA driver torch's own index of CPU
+# builds is used if it answers. `make TORCH_INDEX=URL` takes another index, `make TORCH_INDEX=` PyPI.
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+ifeq ($(origin TORCH_INDEX), undefined)
+# Asked once, and only when something is installed.
+TORCH_INDEX = $(eval TORCH_INDEX := $(shell test "$$(uname -s)" != Linux || command -v nvidia-smi >/dev/null || \
+	python3 -c "import urllib.request as r; r.urlopen('$(CPU_INDEX)/torch/', timeout=5); print('$(CPU_INDEX)')" 2>/dev/null))$(TORCH_INDEX)
+endif
 AUDIT := $(VENV)/audit/bin/pip-audit
 STUBS := clients/python
 TINY := from pathlib import Path; from tests import tiny; print(tiny.ensure(Path('.cache')))
@@ -18,9 +27,11 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(PY) || python3 -m venv $(VENV)
-	# torch first and exact: a looser request would pull a CUDA build of several GB.
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,openvino,otel,dev]'
+	@echo "Installing torch, $(if $(TORCH_INDEX),from $(TORCH_INDEX),from PyPI: on Linux its CUDA build (5.4 GB on disk, some 3 minutes))"
+	$(if $(TORCH_INDEX),-$(PIP) --retries 1 --no-deps --index-url $(TORCH_INDEX) torch)
+	$(PIP) torch
+	@echo "Installing the server, its backends and the tests' tools"
+	$(PIP) -e '.[server,openvino,otel,dev]'
 	touch $(READY)
 
 demo: $(READY)
