@@ -71,7 +71,8 @@ def promtool(*arguments: str, **options: Any) -> None:
 
 
 def test_the_dashboard_is_what_its_script_writes() -> None:
-    assert runpy.run_path(str(DEPLOY / "grafana" / "dashboard.py"))["dashboard"]() == DASHBOARD
+    written = runpy.run_path(str(DEPLOY / "grafana" / "dashboard.py"))["dashboard"]()
+    assert written == DASHBOARD, "run `python deploy/grafana/dashboard.py` and commit dashboard.json"
 
 
 def test_dashboard_and_alerts_name_only_metrics_that_are_exposed(families: dict[str, str]) -> None:
@@ -87,13 +88,16 @@ def test_dashboard_and_alerts_name_only_metrics_that_are_exposed(families: dict[
 def test_the_dashboard_shows_every_metric(families: dict[str, str]) -> None:
     shown = {name for expression in EXPRESSIONS for name in NAME.findall(expression)}
     unseen = {name for name in families if not any(seen.startswith(name) for seen in shown)}
-    assert unseen == set()
+    assert unseen == set(), f"no panel of deploy/grafana/dashboard.py shows {sorted(unseen)}"
 
 
 def test_the_document_lists_exactly_the_metrics_there_are(families: dict[str, str]) -> None:
     listed = re.findall(r"^\| `(kandinsky_\w+)` \| (\w+)", DOCUMENT.read_text(), re.MULTILINE)
-    assert dict(listed) == families
-    assert len(listed) == len(families)
+    missing = {name: kind for name, kind in families.items() if (name, kind) not in listed}
+    gone = [row for row in listed if row not in families.items()]
+    assert not missing, f"docs/operations.md has no row for {missing}"
+    assert not gone, f"docs/operations.md lists what is not exposed: {gone}"
+    assert len(listed) == len(families), "docs/operations.md lists a metric twice"
 
 
 def test_panels_do_not_overlap() -> None:
