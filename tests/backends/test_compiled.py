@@ -1,5 +1,6 @@
 """Compiled networks: programs for any number of rows, and for buckets that batches are padded to."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 CPU = torch.device("cpu")
+CACHE = Path(__file__).parents[2] / ".cache" / "compiled"
+"""Shared, and kept between runs: in an empty folder the first program, however small, takes ten seconds."""
+
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 
 
@@ -73,7 +77,7 @@ def tiny_shape(rows: int, width: int = 8) -> BatchShape:
 @pytest.mark.slow
 class TestCompiled(BackendContract):
     backend = CompiledBackend
-    options = BackendOptions()
+    options = BackendOptions(cache_dir=CACHE)
     roles = (Role.PRIOR,)
 
 
@@ -88,19 +92,20 @@ def _no_programs() -> None:
 @pytest.mark.usefixtures("_no_programs")
 class TestCompiledForOneBucket(BackendContract):
     backend = CompiledBackend
-    options = BackendOptions(buckets=(2,))
+    options = BackendOptions(buckets=(2,), cache_dir=CACHE)
     roles = (Role.PRIOR,)
 
 
 @pytest.fixture(scope="module", params=[None, (1, 2, 4, 8)], ids=["any-rows", "buckets"])
-def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CompiledNetwork:
+def prepared(request: pytest.FixtureRequest) -> CompiledNetwork:
     """Compiled for up to three rows, or for one, two and four."""
-    options = BackendOptions(buckets=request.param, cache_dir=tmp_path_factory.mktemp("cache"))
+    options = BackendOptions(buckets=request.param, cache_dir=CACHE)
     torch.compiler.reset()
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "restored afterwards")
         network = CompiledBackend(options).prepare(Tiny(), Role.UNET, [tiny_shape(1), tiny_shape(3)])
-        assert list((options.cache_dir or Path()).joinpath("inductor").iterdir())
+        assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(CACHE / "inductor")
+        assert list((CACHE / "inductor").iterdir())
     assert isinstance(network, PaddedNetwork if request.param else AnyRowsNetwork)
     return network
 
@@ -126,7 +131,7 @@ def test_no_row_count_compiles_during_a_request(prepared: CompiledNetwork, rows:
 def test_a_unet_has_programs_for_all_row_counts() -> None:
     unet = Unet().eval().requires_grad_(False)
     shapes = [BatchShape(rows, ((4, 16, 16), (), (16,)), (torch.float32,) * 3) for rows in range(1, 18)]
-    prepared = CompiledBackend(BackendOptions()).prepare(unet, Role.UNET, [shapes[0], shapes[-1]])
+    prepared = CompiledBackend(BackendOptions(cache_dir=CACHE)).prepare(unet, Role.UNET, [shapes[0], shapes[-1]])
     for shape in shapes:  # torch draws a line between 15 and 16
         inputs = shape.random_inputs(CPU)
         torch.testing.assert_close(prepared(*inputs), EagerNetwork(unet)(*inputs), atol=1e-5, rtol=1e-4)
