@@ -16,6 +16,7 @@
     │   └── DeadlineUnreachable
     ├── Draining                  try another replica; carries when
     ├── Starting                  try again when it has loaded; carries when
+    ├── DeviceHung                try another replica; carries when
     ├── DeadlineExceeded
     ├── RequestCancelled
     ├── Unauthenticated
@@ -134,6 +135,12 @@ class Starting(RetryLater):
     """The server is still loading its model."""
 
     reason = "STARTING"
+
+
+class DeviceHung(RetryLater):
+    """A call of the device does not return; the server is about to end."""
+
+    reason = "DEVICE_HUNG"
 
 
 class DeadlineExceeded(ServingError):

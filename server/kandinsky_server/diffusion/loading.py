@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -49,12 +50,22 @@ class LoadOptions:
 
 
 class ModelLoader:
-    """Fills a `Model`, stage by stage. ``observers`` hear of backends that eager takes over from."""
+    """Fills a `Model`, stage by stage. ``observers`` hear of backends that eager takes over from.
 
-    def __init__(self, options: LoadOptions, model: Model, observers: Sequence[Observer] = ()) -> None:
+    Each stage is loaded, and each network prepared, within ``watch`` of what is being done.
+    """
+
+    def __init__(
+        self,
+        options: LoadOptions,
+        model: Model,
+        observers: Sequence[Observer] = (),
+        watch: Callable[[str], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.options = options
         self.model = model
         self.observers = observers
+        self.watch = watch
         offloaded = torch.device("cpu") if options.residency else None
         self.checkpoints = Checkpoints(options.device, options.dtype, offloaded)
 
@@ -68,14 +79,14 @@ class ModelLoader:
         model = self.model
         for name, source in model.sources.given().items():
             started = time.monotonic()
-            model.status = f"loading {name}"
-            stage = self.checkpoints.load(name, source)
+            with self._phase(f"loading {name}"):
+                stage = self.checkpoints.load(name, source)
             parts = self._parts(stage)
             prepared = {}
             for number, part in enumerate(parts, 1):
                 where = f"network {number} of {len(parts)} of {name}"
-                model.status = f"preparing {part.name} for {self.options.backend.name}: {where}"
-                prepared[part.name] = self._prepare(part)
+                with self._phase(f"preparing {part.name} for {self.options.backend.name}: {where}"):
+                    prepared[part.name] = self._prepare(part)
             model.step_counters[name] = StepCounter(stage.scheduler)
             if isinstance(stage, PriorStage):
                 model.prior, network = stage, stage.prior
@@ -86,6 +97,12 @@ class ModelLoader:
             log.info("loaded %s from %s in %.1f s", name, source, seconds)
         model.networks["depth"] = DeviceNetwork("depth", "depth", "eager", model.depth, max_rows=1)
         model.status = ""
+
+    @contextmanager
+    def _phase(self, what: str) -> Iterator[None]:
+        self.model.status = what
+        with self.watch(what):
+            yield
 
     def _parts(self, stage: PriorStage | DecoderStage) -> list[Part]:
         """The stage's own network first, then its encoders, less what another stage already prepared."""

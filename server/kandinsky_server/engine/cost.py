@@ -35,6 +35,12 @@ class CostModel:
         with self._lock:
             return bool(self._seconds.get(lane))
 
+    def forecast(self, lane: LaneKey, rows: float) -> float | None:
+        """The predicted seconds of a step, or None where no step of the network was ever measured."""
+        with self._lock:
+            known = any(rows and key.network == lane.network for key, rows in self._seconds.items())
+        return self.step_seconds(lane, rows) if known else None
+
     def step_seconds(self, lane: LaneKey, rows: float) -> float:
         """The predicted seconds of one step of ``rows`` rows, which may be an average.
 

@@ -52,6 +52,7 @@ class Runtime:
     prior_cache: SingleFlightCache[Embeddings]
     dtype_name: str
     priors: dict[Hashable, PriorTrajectory] = field(default_factory=dict)
+    depth_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Session:
@@ -150,11 +151,22 @@ class Session:
 
     async def depth_hint(self, image: Image.Image, width: int, height: int) -> Floats:
         """A depth hint [3, height, width] of an image resized to that size, as diffusers' docs resize it."""
-        await self.work(self.runtime.model.depth.load)
+        await self._load_depth()
         resized = await self.work(
             lambda: np.array(image.convert("RGB").resize((width, height)), dtype=np.uint8)
         )
         return await self.run(single.depth_hint(resized))
+
+    async def _load_depth(self) -> None:
+        """One at a time, so that those who wait for it do not hold the pool's threads."""
+        runtime = self.runtime
+
+        def load() -> None:
+            with runtime.engine.watchdog.loading("loading the depth model"):
+                runtime.model.depth.load()
+
+        async with runtime.depth_turn:
+            await runtime.engine.or_fail(self.work(load))
 
     async def encode_hint(self, stage: DecoderStage, hint: Floats) -> Tensor:
         """What ControlNet's UNet takes [1, 4, h, w] of a hint [3, height, width]."""
