@@ -32,8 +32,9 @@ class Backstop:
     def __init__(self) -> None:
         _exit_on_hangup()
         command = [sys.executable, "-I", "-S", __file__, str(os.getpid())]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
-        self._process = subprocess.Popen(command, **pipes, start_new_session=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        )
         assert self._process.stdin is not None
         self._pipe = self._process.stdin.fileno()
         os.set_blocking(self._pipe, False)

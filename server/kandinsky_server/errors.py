@@ -74,7 +74,7 @@ class InvalidImage(InvalidRequest):
 
 
 class InvalidEmbedding(InvalidRequest):
-    """An embedding has the wrong width or dtype, or holds NaN or infinity."""
+    """An embedding has the wrong width or dtype, or holds NaN, infinity or values that no CLIP makes."""
 
     reason = "INVALID_EMBEDDING"
 

@@ -146,7 +146,12 @@ def test_the_depth_model_is_watched_when_it_loads_and_when_it_runs(
 
 def test_a_network_that_cannot_be_prepared_in_time_ends_the_start(decoder: Path, tmp_path: Path) -> None:
     with HangingProcess(
-        decoder, tmp_path / "now", "MovqDecoderNetwork", "waiting", "--load-timeout-seconds=8", "--backend=openvino"
+        decoder,
+        tmp_path / "now",
+        "MovqDecoderNetwork",
+        "waiting",
+        "--load-timeout-seconds=8",
+        "--backend=openvino",
     ) as server:
         server.hang()
         assert server.wait() == 1

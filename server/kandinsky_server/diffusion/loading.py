@@ -20,7 +20,7 @@ from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_parts
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
-from kandinsky_server.engine.network import DeviceNetwork, is_out_of_memory
+from kandinsky_server.engine.network import DeviceNetwork, Returns, is_out_of_memory
 from kandinsky_server.engine.report import Observer
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ MIN_MEASURED_ROWS = 8
 WORTH = 1.25
 """A larger batch is allowed while a row of it costs at most this many times the cheapest row measured; up to
 ``MIN_MEASURED_ROWS`` always, since one disturbed measurement must not cost all sharing."""
+
+MEASUREMENTS = 2
+"""Of each number of rows, of which the quicker counts: the first one pays for warm-up."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class ModelLoader:
         options: LoadOptions,
         model: Model,
         observers: Sequence[Observer] = (),
-        watch: Callable[[str], AbstractContextManager[None]] = nullcontext,
+        watch: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.options = options
         self.model = model
@@ -133,6 +136,7 @@ class ModelLoader:
             prepared.network,
             max_rows=options.max_batch_rows or (MAX_ROWS if part.steps else MAX_SINGLE_ROWS),
             fallback=None if prepared.backend_name == "eager" else EagerNetwork(part.module),
+            returns=Returns(part.returns, options.dtype),
         )
         self.model.networks[part.name] = network
         if part.steps:
@@ -168,7 +172,8 @@ class ModelLoader:
                 log.warning("%s cannot take %d rows, so it gets %d at most: %s", part.name, rows, most, error)
                 network.max_rows = most
                 return
-            self.model.cost.observe(part.lane, rows, seconds)
+            for _ in range(MEASUREMENTS):
+                self.model.cost.observe(part.lane, rows, seconds)
             best = min(best, seconds / rows)
             if seconds / rows > WORTH * best:
                 break
@@ -179,7 +184,7 @@ class ModelLoader:
     def _time(self, part: Part, network: DeviceNetwork, rows: int) -> float:
         inputs = part.shape(rows).random_inputs(self.options.device)
         times = []
-        for _ in range(2):
+        for _ in range(MEASUREMENTS):
             started = time.monotonic()
             output = network.call(*inputs)[0]
             if output.is_cuda:

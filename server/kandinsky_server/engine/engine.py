@@ -16,6 +16,7 @@ import torch
 
 from kandinsky_server.engine.batch import Batch
 from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.engine.followers import Followers
 from kandinsky_server.engine.lane import Lane
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.report import Observer, StepReport
@@ -129,10 +130,16 @@ class Engine:
         if self.hung:
             raise self.failure()
 
-    def submit(self, trajectory: Trajectory[T], ticket: Ticket, preview_interval: int = 0) -> Run[T]:
+    def submit(
+        self,
+        trajectory: Trajectory[T],
+        ticket: Ticket,
+        preview_interval: int = 0,
+        followers: Followers | None = None,
+    ) -> Run[T]:
         """Puts a trajectory into its lane; it joins the batch at the next step."""
         then = ticket.planned.begin(trajectory.lane, trajectory.rows, trajectory.step_count)
-        run = Run(trajectory, ticket, preview_interval, then)
+        run = Run(trajectory, ticket, preview_interval, then, followers)
         if self.failed.is_set():
             run.post_failure(self.failure())
             return run
@@ -286,7 +293,7 @@ class Engine:
         riders = tuple((run.ticket, run.trajectory.step) for run in runs)
         ended = time.monotonic()
         for run in runs:
-            run.last_served = ended
+            run.rise(ended)
         seconds = ended - started
         if rows:  # a call that failed for every run says nothing of the cost
             self.cost.observe(lane, rows, seconds)

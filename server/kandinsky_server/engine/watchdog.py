@@ -113,7 +113,9 @@ class Watchdog:
 
     def _look(self, seconds: float) -> Activity | None:
         """Adds ``seconds`` to the age of all that goes on; returns what is too old."""
-        self._ages = {activity: self._ages.get(activity, 0.0) + seconds for activity in list(self._activities)}
+        self._ages = {
+            activity: self._ages.get(activity, 0.0) + seconds for activity in list(self._activities)
+        }
         self._allow()
         return next((activity for activity, age in self._ages.items() if age > activity.limit()), None)
 
