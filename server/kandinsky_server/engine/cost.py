@@ -68,12 +68,17 @@ class CostModel:
                 if other is None:
                     self._outliers[lane, rows] = seconds
                 else:
-                    slow = min(other, seconds)
-                    self._measured[lane][rows] = _Measured(slow, slow)
+                    self._believe(lane, rows, min(other, seconds))
             elif rows in self._measured[lane]:
                 self._measured[lane][rows].add(seconds)
             else:
                 self._measured[lane][rows] = _Measured(seconds, seconds)
+
+    def _believe(self, lane: LaneKey, rows: int, seconds: float) -> None:
+        """Steps have become slow; that they were quick is remembered."""
+        known = self._measured[lane].get(rows)
+        best = seconds if known is None else known.best * BEST_RISES
+        self._measured[lane][rows] = _Measured(seconds, best, count=2)
 
     def measured(self, lane: LaneKey) -> bool:
         """Whether any step of this lane has been measured."""
