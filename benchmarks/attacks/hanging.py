@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -56,6 +57,7 @@ def hang(file: Path, module: str, how: str) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started this
     when, what, how, *flags = sys.argv[1:]
     hang(Path(when), what, how)
     sys.exit(main(load_settings(flags)))
