@@ -30,6 +30,7 @@ class Backstop:
     """Starts the second process; use ``beat`` from then on. It belongs to a process that ends with it."""
 
     def __init__(self) -> None:
+        """Raises OSError where no process can be started."""
         _exit_on_hangup()
         command = [sys.executable, "-I", "-S", __file__, str(os.getpid())]
         self._process = subprocess.Popen(

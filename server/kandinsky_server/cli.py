@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
@@ -73,11 +74,21 @@ async def _run_and_leave(settings: Settings) -> NoReturn:
     os._exit(code)
 
 
+def _beat() -> Callable[[float], None]:
+    """The backstop's; nothing where no second process can be had."""
+    from kandinsky_server.backstop import Backstop
+
+    try:
+        return Backstop().beat
+    except OSError as error:
+        log.warning("no second process watches this one: %s", error)
+        return lambda seconds: None
+
+
 async def _run(settings: Settings) -> int:
     from kandinsky_backends.base import BackendUnavailable
 
     from kandinsky_server.app import App
-    from kandinsky_server.backstop import Backstop
     from kandinsky_server.diffusion.source import CheckpointError
     from kandinsky_server.errors import DeviceHung
 
@@ -86,7 +97,7 @@ async def _run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurrying if stopping.is_set() else stopping).set())
     try:
-        app = App(settings, beat=Backstop().beat)
+        app = App(settings, beat=_beat())
         await app.start()
     except (CheckpointError, RuntimeError, OSError) as error:
         return _fail(str(error))

@@ -270,7 +270,7 @@ class Engine:
 
     def _activity(self, lane: LaneKey, rows: int) -> Activity:
         """A step, as the watchdog sees it."""
-        details = {"network": lane.network, "batch_key": str(lane), "rows": rows}
+        details = {"network": lane.network, "batch_key": lane, "rows": rows}
         return Activity(
             f"a step of {lane.network}",
             lambda: self.watchdog.timeouts.of_step(self.cost.forecast(lane, rows)),

@@ -62,12 +62,14 @@ class Run(Generic[T]):
     @property
     def priority(self) -> int:
         """The highest class of those who wait for the result."""
-        return max((self.ticket.priority, *(ticket.priority for ticket in self.followers.tickets)))
+        others, own = self.followers.tickets, self.ticket.priority
+        return max(own, *(ticket.priority for ticket in others)) if others else own
 
     @property
     def precedence(self) -> Precedence:
         """Of the first of those who wait for the result."""
-        return min((self.ticket.precedence, *(ticket.precedence for ticket in self.followers.tickets)))
+        others, own = self.followers.tickets, self.ticket.precedence
+        return min(own, *(ticket.precedence for ticket in others)) if others else own
 
     def waited(self, now: float) -> float:
         """Seconds without a seat, those of the request's earlier runs included; for a run that has none now."""
