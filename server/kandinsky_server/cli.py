@@ -110,7 +110,12 @@ async def _run(settings: Settings) -> int:
         return 0
     try:
         await loading
-    except (CheckpointError, BackendUnavailable, DeviceHung) as error:
+    except DeviceHung as error:
+        hurrying.set()
+        await app.drain(hurrying)
+        await app.stop()
+        return _fail(str(error))
+    except (CheckpointError, BackendUnavailable) as error:
         await app.stop()
         return _fail(str(error))
     except Exception as error:

@@ -86,8 +86,9 @@ class Watchdog:
     def loading(self, name: str) -> Iterator[None]:
         """Watches something that is loaded or prepared."""
         with self.watch(Activity(name, lambda: self.timeouts.load)):
+            # It may hold Python's lock before the next look; so may what comes next, which may take less time.
+            self._allow()
             yield
-        # What comes next may take less time, and may hang before the next look.
         self._allow()
 
     def start(self, on_hang: Callable[[str], None]) -> None:
