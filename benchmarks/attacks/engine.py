@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +153,8 @@ def enormous() -> Verdict:
         pair = _pair(client)
         width = len(pair.positive.array)
         for value in (3e38, -3e38, 1e30, 1e20, 1e5):
-            wrong = np.full(width, value, dtype=np.float32)
-            reasons[_reason(client, (wrong, wrong), step_count=2)] += 1
+            positive = replace(pair.positive, data=np.full(width, value, "<f4").tobytes())
+            reasons[_reason(client, replace(pair, positive=positive), step_count=2)] += 1
         sound = _reason(client, pair, step_count=2)
     answers = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     return Verdict(set(reasons) == {"INVALID_EMBEDDING"} and sound == "OK", answers)

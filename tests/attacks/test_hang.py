@@ -27,7 +27,7 @@ from tests.server.raw import Answer, Raw, connected, good_requests, only, pair, 
 pytestmark = pytest.mark.slow
 
 NAMES = ("", "kandinsky_api.v1.ServerService", "kandinsky_api.v1.ImageService", "decoder")
-LOAD_SECONDS = 20
+LOAD_SECONDS = 30
 """Enough for the tiny checkpoint on a busy machine."""
 
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
