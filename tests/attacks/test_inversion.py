@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from kandinsky_client import DeadlineExceededError, EmbeddingReady, EventStream, Kandinsky, Queued
+from kandinsky_server.engine.lane import AGING_SECONDS
 
 from tests.harness import RunningServer
 from tests.server.company import ENDLESS, named, new_id, riders, wait_for_step
@@ -39,6 +40,12 @@ def order(server: RunningServer) -> list[str]:
     return [
         name for report in list(server.recorder.steps) if report.stage == "prior" for name in riders(report)
     ]
+
+
+def waited(server: RunningServer, name: str) -> float:
+    """Seconds that a request has been without a seat; from `AGING_SECONDS` on it would rise by itself."""
+    tickets = [riders(report).get(name) for report in list(server.recorder.steps)]
+    return max(ticket.waited for ticket in tickets if ticket)
 
 
 def wait_for_run(server: RunningServer, name: str) -> None:
@@ -82,6 +89,7 @@ def test_who_is_waited_for_is_as_urgent_as_who_waits(
         client.prior(PROMPT, **{**options, **urgent})
         served = order(narrow)[before:]
         assert order(narrow).count(normal) < ENDLESS, "it was not waited for"
+        assert waited(narrow, low) < AGING_SECONDS
         assert served.count(low) == STEPS
         first, last = served.index(low), len(served) - served[::-1].index(low)
         assert served[first:last] == [low] * STEPS, "in one go"
@@ -97,6 +105,7 @@ def test_it_is_so_no_longer_when_they_have_left(narrow: RunningServer, client: K
         with client.stream.prior(PROMPT, priority="high", **options) as high:
             eventually(lambda: order(narrow).count(low) > 3)
             assert order(narrow).count(normal) < ENDLESS
+            assert waited(narrow, low) < AGING_SECONDS
             assert isinstance(next(high), Queued)
         (run,) = [run for run in list(narrow.app.engine.active) if run.ticket.request_id == low]
         eventually(lambda: not run.followers.tickets)
