@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from kandinsky_server.engine.admission import DRAINING_RETRY_SECONDS, Admission
 from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
+from kandinsky_server.engine.watchdog import Timeouts, Watchdog
 from kandinsky_server.errors import Draining
 from kandinsky_server.flows.requests import Embeddings
 from kandinsky_server.flows.session import Runtime
@@ -66,9 +68,17 @@ LAST_WORDS_SECONDS = 1.0
 
 
 class App:
-    """The server. ``start`` binds and answers health and info; ``load`` makes it serve; ``drain`` and ``stop`` end it."""
+    """The server. ``start`` binds and answers health and info; ``load`` makes it serve; ``drain`` and ``stop`` end it.
 
-    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+    ``beat`` is called now and then, as `Backstop.beat` is to be.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics | None = None,
+        beat: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self.settings = settings
         self.metrics = metrics or Metrics()
         self.threads = set_threads(settings.threads)
@@ -87,10 +97,11 @@ class App:
             exclusive=settings.deterministic,
             residency=self.residency,
             when_idle=Trimmer(),
+            watchdog=Watchdog(Timeouts(settings.step_timeout_seconds, settings.load_timeout_seconds), beat),
         )
         self.admission = Admission(self.engine, settings.queue_size)
         self.limits = Limits.of(settings)
-        self.face = Face(self._info())
+        self.face = Face(self._info(), self.engine.check)
         self.health = Health()
         self.tracing = tracing_of(settings)
         self.port = 0
@@ -130,6 +141,14 @@ class App:
         self._serve_metrics()
         await self.server.start()
         self.health.set(SERVER_SERVICE, serving=True)
+        self._failing = asyncio.create_task(self._give_up())
+
+    async def _give_up(self) -> None:
+        """Once the engine has failed: nothing is SERVING any more, this process least of all."""
+        await self.engine.failed.wait()
+        self.health.shut_down()
+        for ticket in self.admission.tickets:
+            ticket.cancel(self.engine.failure())
 
     def _serve_metrics(self) -> None:
         host, port = self.settings.metrics_host, self.settings.metrics_port
@@ -147,6 +166,7 @@ class App:
         Raises:
             CheckpointError: a checkpoint cannot be loaded.
             BackendUnavailable: the backend cannot be used, or in strict mode cannot run a network.
+            DeviceHung: that takes longer than it may.
         """
         await self.engine.start(self._load)
         cache = SingleFlightCache[Embeddings](self.settings.prior_cache_size, self.metrics.on_lookup)
@@ -181,7 +201,7 @@ class App:
             prepared_rows=(settings.buckets or DEFAULT_BUCKETS)[-1],
             residency=self.residency,
         )
-        ModelLoader(options, self.model, self.engine.observers).load()
+        ModelLoader(options, self.model, self.engine.observers, self.engine.watchdog.loading).load()
 
     def _publish(self) -> None:
         """What is known once the model is loaded."""
@@ -216,10 +236,12 @@ class App:
 
     async def stop(self) -> None:
         """Ends everything at once."""
+        self._failing.cancel()
         await self.server.stop(0)
         if self.face.runtime is not None:
             await self.engine.stop()
-        self.pool.shutdown(cancel_futures=True)
+        # What hangs there must not keep this process.
+        self.pool.shutdown(wait=False, cancel_futures=True)
         if self.tracing:
             await asyncio.to_thread(self.tracing.close)
 

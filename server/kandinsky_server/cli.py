@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -59,7 +61,28 @@ def main(settings: Settings) -> int:
             print(f"{what:12}{found}")
     if preflight.problems:
         refuse(preflight.problems)
-    return 0 if settings.check else asyncio.run(_run(settings))
+    return 0 if settings.check else asyncio.run(_run_and_leave(settings))
+
+
+async def _run_and_leave(settings: Settings) -> NoReturn:
+    """Ends the process as soon as its work is done: Python itself would wait for every thread, and some may hang."""
+    code = await _run(settings)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
+
+
+def _beat() -> Callable[[float], None]:
+    """The backstop's; nothing where no second process can be had."""
+    from kandinsky_server.backstop import Backstop
+
+    try:
+        return Backstop().beat
+    except OSError as error:
+        log.warning("no second process watches this one: %s", error)
+        return lambda seconds: None
 
 
 async def _run(settings: Settings) -> int:
@@ -67,13 +90,14 @@ async def _run(settings: Settings) -> int:
 
     from kandinsky_server.app import App
     from kandinsky_server.diffusion.source import CheckpointError
+    from kandinsky_server.errors import DeviceHung
 
     stopping, hurrying = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurrying if stopping.is_set() else stopping).set())
     try:
-        app = App(settings)
+        app = App(settings, beat=_beat())
         await app.start()
     except (CheckpointError, RuntimeError, OSError) as error:
         return _fail(str(error))
@@ -81,11 +105,16 @@ async def _run(settings: Settings) -> int:
     loading, stop = asyncio.create_task(app.load()), asyncio.create_task(stopping.wait())
     await asyncio.wait({loading, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not loading.done():
-        # The thread that loads cannot be interrupted, and nobody waits for what it would bring.
+        # Nobody waits for what it would bring.
         await app.stop()
-        os._exit(0)
+        return 0
     try:
         await loading
+    except DeviceHung as error:
+        hurrying.set()
+        await app.drain(hurrying)
+        await app.stop()
+        return _fail(str(error))
     except (CheckpointError, BackendUnavailable) as error:
         await app.stop()
         return _fail(str(error))
@@ -96,6 +125,8 @@ async def _run(settings: Settings) -> int:
     print(f"serving on {settings.host}:{app.port}, metrics on port {app.metrics_port}", flush=True)
     failed = asyncio.create_task(app.engine.failed.wait())
     await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
+    if failed.done():
+        hurrying.set()
     await app.drain(hurrying)
     await app.stop()
     return _fail("the engine failed; start the server again") if app.engine.failed.is_set() else 0

@@ -16,6 +16,7 @@
     │   └── DeadlineUnreachable
     ├── Draining                  try another replica; carries when
     ├── Starting                  try again when it has loaded; carries when
+    ├── DeviceHung                try another replica; carries when
     ├── DeadlineExceeded
     ├── RequestCancelled
     ├── Unauthenticated
@@ -73,7 +74,7 @@ class InvalidImage(InvalidRequest):
 
 
 class InvalidEmbedding(InvalidRequest):
-    """An embedding has the wrong width or dtype, or holds NaN or infinity."""
+    """An embedding has the wrong width or dtype, or holds NaN, infinity or values that no CLIP makes."""
 
     reason = "INVALID_EMBEDDING"
 
@@ -134,6 +135,12 @@ class Starting(RetryLater):
     """The server is still loading its model."""
 
     reason = "STARTING"
+
+
+class DeviceHung(RetryLater):
+    """A call of the device does not return; the server is about to end."""
+
+    reason = "DEVICE_HUNG"
 
 
 class DeadlineExceeded(ServingError):

@@ -114,6 +114,17 @@ class Settings(BaseSettings):
     max_batch_pixels: PositiveInt | None = Field(None, description="Latent pixels of one network call.")
     queue_size: PositiveInt = Field(256, description="Trajectories that may wait or run, over all clients.")
     prior_cache_size: int = Field(1024, ge=0, description="Embeddings kept for equal prior requests.")
+    step_timeout_seconds: float | None = Field(
+        None,
+        ge=1,
+        description="A step that takes longer hangs: the server says so and ends; default the larger of 60 and 20 "
+        "times the forecast.",
+    )
+    load_timeout_seconds: float = Field(
+        3600.0,
+        ge=1,
+        description="How long loading a stage, and then preparing each of its networks, may take at the start.",
+    )
     drain_seconds: float = Field(
         30.0, ge=0, description="How long running work may take to finish on SIGTERM."
     )

@@ -283,10 +283,14 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once(raw: Raw) -> None:
     assert not answer.events
 
 
-def test_an_embedding_that_overflows_fails_alone(raw: Raw) -> None:
-    """Finite in float32, but not what the network makes of it."""
-    bad = image_pb2.DecodeRequest(embeddings=[pair(scale=1e38)], sampling=sampling(step_count=2))
-    check(raw.call("Decode", bad), StatusCode.INTERNAL, "NON_FINITE")
+def test_a_network_that_overflows_fails_its_request_alone(
+    server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = server.app.model.networks["decoder"]
+    inner = network.call
+    with monkeypatch.context() as patch:
+        patch.setattr(network, "call", lambda *inputs: tuple(each * 1e38 * 1e38 for each in inner(*inputs)))
+        check(raw.call("Decode", good_requests()["Decode"]), StatusCode.INTERNAL, "NON_FINITE")
     assert raw.call("Decode", good_requests()["Decode"]).code == StatusCode.OK
 
 

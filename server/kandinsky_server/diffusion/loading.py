@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,7 @@ from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_parts
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
-from kandinsky_server.engine.network import DeviceNetwork, is_out_of_memory
+from kandinsky_server.engine.network import DeviceNetwork, Returns, is_out_of_memory
 from kandinsky_server.engine.report import Observer
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ MIN_MEASURED_ROWS = 8
 WORTH = 1.25
 """A larger batch is allowed while a row of it costs at most this many times the cheapest row measured; up to
 ``MIN_MEASURED_ROWS`` always, since one disturbed measurement must not cost all sharing."""
+
+MEASUREMENTS = 2
+"""Of each number of rows, of which the quicker counts: the first one pays for warm-up."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,22 @@ class LoadOptions:
 
 
 class ModelLoader:
-    """Fills a `Model`, stage by stage. ``observers`` hear of backends that eager takes over from."""
+    """Fills a `Model`, stage by stage. ``observers`` hear of backends that eager takes over from.
 
-    def __init__(self, options: LoadOptions, model: Model, observers: Sequence[Observer] = ()) -> None:
+    Each stage is loaded, and each network prepared, within ``watch`` of what is being done.
+    """
+
+    def __init__(
+        self,
+        options: LoadOptions,
+        model: Model,
+        observers: Sequence[Observer] = (),
+        watch: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self.options = options
         self.model = model
         self.observers = observers
+        self.watch = watch
         offloaded = torch.device("cpu") if options.residency else None
         self.checkpoints = Checkpoints(options.device, options.dtype, offloaded)
 
@@ -68,14 +82,14 @@ class ModelLoader:
         model = self.model
         for name, source in model.sources.given().items():
             started = time.monotonic()
-            model.status = f"loading {name}"
-            stage = self.checkpoints.load(name, source)
+            with self._phase(f"loading {name}"):
+                stage = self.checkpoints.load(name, source)
             parts = self._parts(stage)
             prepared = {}
             for number, part in enumerate(parts, 1):
                 where = f"network {number} of {len(parts)} of {name}"
-                model.status = f"preparing {part.name} for {self.options.backend.name}: {where}"
-                prepared[part.name] = self._prepare(part)
+                with self._phase(f"preparing {part.name} for {self.options.backend.name}: {where}"):
+                    prepared[part.name] = self._prepare(part)
             model.step_counters[name] = StepCounter(stage.scheduler)
             if isinstance(stage, PriorStage):
                 model.prior, network = stage, stage.prior
@@ -86,6 +100,12 @@ class ModelLoader:
             log.info("loaded %s from %s in %.1f s", name, source, seconds)
         model.networks["depth"] = DeviceNetwork("depth", "depth", "eager", model.depth, max_rows=1)
         model.status = ""
+
+    @contextmanager
+    def _phase(self, what: str) -> Iterator[None]:
+        self.model.status = what
+        with self.watch(what):
+            yield
 
     def _parts(self, stage: PriorStage | DecoderStage) -> list[Part]:
         """The stage's own network first, then its encoders, less what another stage already prepared."""
@@ -116,6 +136,7 @@ class ModelLoader:
             prepared.network,
             max_rows=options.max_batch_rows or (MAX_ROWS if part.steps else MAX_SINGLE_ROWS),
             fallback=None if prepared.backend_name == "eager" else EagerNetwork(part.module),
+            returns=Returns(part.returns, options.dtype),
         )
         self.model.networks[part.name] = network
         if part.steps:
@@ -151,7 +172,8 @@ class ModelLoader:
                 log.warning("%s cannot take %d rows, so it gets %d at most: %s", part.name, rows, most, error)
                 network.max_rows = most
                 return
-            self.model.cost.observe(part.lane, rows, seconds)
+            for _ in range(MEASUREMENTS):
+                self.model.cost.observe(part.lane, rows, seconds)
             best = min(best, seconds / rows)
             if seconds / rows > WORTH * best:
                 break
@@ -162,7 +184,7 @@ class ModelLoader:
     def _time(self, part: Part, network: DeviceNetwork, rows: int) -> float:
         inputs = part.shape(rows).random_inputs(self.options.device)
         times = []
-        for _ in range(2):
+        for _ in range(MEASUREMENTS):
             started = time.monotonic()
             output = network.call(*inputs)[0]
             if output.is_cuda:

@@ -13,6 +13,7 @@ from kandinsky_server.diffusion import networks, shapes
 from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage, PriorStage
 from kandinsky_server.diffusion.single import HINT_ENCODER
 from kandinsky_server.diffusion.source import CheckpointError, Sources, resolve
+from kandinsky_server.engine.network import Sample
 from kandinsky_server.engine.trajectory import LaneKey
 
 CHECK_ROWS = 4
@@ -25,6 +26,8 @@ MAX_SINGLE_ROWS = 8
 class Part:
     """A network to prepare; ``shape`` makes its input shape for a number of rows.
 
+    ``returns`` tells, by one row of its first input, that of each of its outputs.
+
     ``steps``: whether it is called once per denoising step, so that large batches matter.
     """
 
@@ -33,6 +36,7 @@ class Part:
     module: nn.Module
     lane: LaneKey
     shape: Callable[[int], BatchShape]
+    returns: Callable[[Sample], tuple[Sample, ...]]
     steps: bool = False
 
     def warm_shapes(self, most: int) -> list[BatchShape]:
@@ -52,6 +56,7 @@ def prior_parts(stage: PriorStage) -> list[Part]:
             networks.PriorNetwork(stage.prior).eval(),
             LaneKey("prior", (stage.embedding_width,)),
             lambda rows: shapes.prior_shape(stage, rows),
+            lambda latents: (latents,),
             steps=True,
         ),
         Part(
@@ -60,6 +65,7 @@ def prior_parts(stage: PriorStage) -> list[Part]:
             networks.TextEncoderNetwork(stage.text_encoder).eval(),
             LaneKey("text_encoder", shapes.text_encoder_shape(stage, 1).samples[0]),
             lambda rows: shapes.text_encoder_shape(stage, rows),
+            lambda tokens: ((stage.embedding_width,), (*tokens, int(stage.text_encoder.config.hidden_size))),
         ),
         Part(
             "image_encoder",
@@ -67,6 +73,7 @@ def prior_parts(stage: PriorStage) -> list[Part]:
             networks.ImageEncoderNetwork(stage.image_encoder).eval(),
             LaneKey("image_encoder", shapes.image_encoder_shape(stage, 1).samples[0]),
             lambda rows: shapes.image_encoder_shape(stage, rows),
+            lambda pixels: ((stage.embedding_width,),),
         ),
     ]
 
@@ -80,6 +87,7 @@ def unet_parts(stage: DecoderStage) -> list[Part]:
         networks.UnetNetwork(stage.unet).eval(),
         LaneKey(stage.name, (side, side)),
         lambda rows: shapes.unet_shape(stage, rows),
+        lambda latents: ((int(stage.unet.config.out_channels), *latents[1:]),),
         steps=True,
     )
     if not networks.takes_hint(stage.unet):
@@ -90,6 +98,7 @@ def unet_parts(stage: DecoderStage) -> list[Part]:
         networks.HintEncoderNetwork(stage.unet).eval(),
         LaneKey(HINT_ENCODER, (3, stage.native_size, stage.native_size)),
         lambda rows: shapes.pixels_shape(stage, rows),
+        lambda pixels: ((4, *(side // stage.factor for side in pixels[1:])),),
     )
     return [unet, hint_encoder]
 
@@ -104,6 +113,7 @@ def movq_parts(stage: DecoderStage, suffix: str) -> list[Part]:
             networks.MovqDecoderNetwork(stage.movq).eval(),
             LaneKey(f"movq_decoder{suffix}", (side, side)),
             lambda rows: shapes.movq_decoder_shape(stage, rows),
+            lambda latents: ((3, *(side * stage.factor for side in latents[1:])),),
         ),
         Part(
             f"movq_encoder{suffix}",
@@ -111,6 +121,7 @@ def movq_parts(stage: DecoderStage, suffix: str) -> list[Part]:
             networks.MovqEncoderNetwork(stage.movq).eval(),
             LaneKey(f"movq_encoder{suffix}", (3, stage.native_size, stage.native_size)),
             lambda rows: shapes.pixels_shape(stage, rows),
+            lambda pixels: ((stage.latent_channels, *(side // stage.factor for side in pixels[1:])),),
         ),
     ]
 

@@ -13,7 +13,7 @@ from kandinsky_server.engine.company import Company
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.forecast import Forecast, Pace, forecast
 from kandinsky_server.engine.load import Load
-from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.engine.ticket import Precedence, Ticket
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import (
     DeadlineUnreachable,
@@ -99,13 +99,14 @@ class Admission:
                 self.company.forget()
                 self.empty.set()
 
-    def predict(self, loads: Sequence[Load], ticket: Ticket) -> Forecast:
-        """When such a request would start and finish if it came now."""
+    def predict(self, loads: Sequence[Load], ticket: Ticket, hopeful: bool = False) -> Forecast:
+        """When such a request would start and finish if it came now; with ``hopeful``, at the soonest."""
         ahead: list[Load] = []
         behind: list[Load] = []
-        for other, load in self._outstanding():
-            (ahead if other.precedence <= ticket.precedence else behind).append(load)
-        return forecast(ahead, loads, behind, Pace(self.engine.cost, self._rows_for, self.company.rows))
+        for precedence, load in self._outstanding():
+            (ahead if precedence <= ticket.precedence else behind).append(load)
+        pace = Pace(self.engine.cost, self._rows_for, self.company.rows, hopeful)
+        return forecast(ahead, loads, behind, pace)
 
     def _hold(self, ticket: Ticket, places: int) -> None:
         self._by_client[ticket.client] += places - ticket.places
@@ -152,7 +153,7 @@ class Admission:
             return
         left = ticket.deadline - time.monotonic()
         late = prediction.finish - left
-        if late <= 0:
+        if late <= 0 or (self._is_probe(loads) and self.predict(loads, ticket, hopeful=True).finish <= left):
             return
         alone = forecast([], loads, [], Pace(self.engine.cost, self._rows_for, {})).finish
         advice = f"retry in about {late:.1f} s, or allow more time"
@@ -167,22 +168,34 @@ class Admission:
             max(MIN_RETRY_SECONDS, late),
         )
 
+    def _is_probe(self, loads: Sequence[Load]) -> bool:
+        """Whether nobody else works in the request's lanes: unless it is let in, nothing corrects their step times."""
+        own = {load.lane for first in loads for load in first.all()}
+        busy = {load.lane for _, first in self._outstanding() for load in first.all()}
+        return not own & busy
+
     def _retry_after(self) -> float:
         """Until the queue is about half empty."""
         loads = [load for _, load in self._outstanding()]
         everything = forecast([], loads, [], Pace(self.engine.cost, self._rows_for, {}))
         return max(MIN_RETRY_SECONDS, everything.finish / 2)
 
-    def _outstanding(self) -> list[tuple[Ticket, Load]]:
-        """What runs and what admitted requests will still submit, with whose it is, in order of arrival."""
-        loads = []
+    def _outstanding(self) -> list[tuple[Precedence, Load]]:
+        """What runs and what admitted requests will still submit, with how urgent it is, the most urgent first.
+
+        Of a request that has ended it is only the step that is being taken.
+        """
+        loads, now = [], time.monotonic()
         for run in self.engine.active:
-            trajectory = run.trajectory
-            left = max(1, trajectory.step_count - trajectory.step)
-            loads.append((run.ticket, Load(trajectory.lane, trajectory.rows, left, run.then)))
+            trajectory, ended = run.trajectory, run.ticket.verdict(now) is not None
+            left = 1 if ended else max(1, trajectory.step_count - trajectory.step)
+            if run.seated or not ended:
+                then = () if ended else run.then
+                loads.append((run.precedence, Load(trajectory.lane, trajectory.rows, left, then)))
         for ticket in self.tickets:
-            loads.extend((ticket, load) for load in ticket.planned)
-        return sorted(loads, key=lambda item: item[0].precedence)
+            if ticket.verdict(now) is None:
+                loads.extend((ticket.precedence, load) for load in ticket.planned)
+        return sorted(loads, key=lambda item: item[0])
 
     def _rows_for(self, lane: LaneKey) -> int:
         if self.engine.exclusive:

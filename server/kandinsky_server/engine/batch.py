@@ -50,6 +50,8 @@ class Batch:
         started = time.monotonic()
         try:
             outputs = self.network.call(*inputs)
+            if self.network.fallback is not None and self.network.returns is not None:
+                self.network.returns.check(inputs[0], outputs)
             if any(len(output) != rows for output in outputs):
                 raise RuntimeError(f"it returned {[len(output) for output in outputs]} rows for {rows}")
             if outputs[0].is_cuda:

@@ -3,61 +3,116 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
+from dataclasses import dataclass, field
 
 from kandinsky_server.engine.trajectory import LaneKey
 
 SMOOTHING = 0.2
 """Weight of the newest measurement: about the last ten count."""
 
+OUTLIER = 4.0
+"""What takes so many times what was expected counts only when it happens twice running: a machine that paused does not
+make every later step slow."""
+
+BEST_RISES = 1.05
+"""So much the best time rises at every step, lest one lucky step count for ever."""
+
+CHANCE_SECONDS = 10.0
+"""So long a step time is believed that was measured once."""
+
 UNMEASURED_SECONDS = 0.05
 """Assumed for a step of a network that has never run."""
+
+
+@dataclass
+class _Measured:
+    """Steps of one lane and number of rows: their average, the best of late, how many, and when the newest was."""
+
+    seconds: float
+    best: float
+    count: int = 1
+    when: float = field(default_factory=time.monotonic)
+
+    def add(self, seconds: float) -> None:
+        """The first one is replaced by the second if that was much quicker: it paid for warm-up."""
+        self.best = min(seconds, self.best * BEST_RISES)
+        self.seconds += SMOOTHING * (seconds - self.seconds)
+        if seconds < self.seconds / 2:
+            self.seconds = seconds
+        self.count += 1
+        self.when = time.monotonic()
+
+    @property
+    def hoped(self) -> float:
+        """The least that the next one may take; nothing, where the only one may have been chance."""
+        old = time.monotonic() - self.when > CHANCE_SECONDS
+        return 0.0 if self.count == 1 and old else self.best
 
 
 class CostModel:
     """Predicts step seconds. Written by the engine's thread, read by any."""
 
     def __init__(self) -> None:
-        self._seconds: dict[LaneKey, dict[int, float]] = defaultdict(dict)
+        self._measured: dict[LaneKey, dict[int, _Measured]] = defaultdict(dict)
+        self._outliers: dict[tuple[LaneKey, int], float] = {}
         self._lock = threading.Lock()
 
     def observe(self, lane: LaneKey, rows: int, seconds: float) -> None:
-        """Takes in one measured step. The first one of its kind is replaced by the second: it paid for warm-up."""
+        """Takes in one measured step."""
         with self._lock:
-            by_rows = self._seconds[lane]
-            known = by_rows.get(rows)
-            by_rows[rows] = seconds if known is None else known + SMOOTHING * (seconds - known)
-            if known is not None and seconds < known / 2:
-                by_rows[rows] = seconds
+            expected = self._expected(lane, rows, hopeful=False)
+            other = self._outliers.pop((lane, rows), None)
+            if expected is not None and seconds > OUTLIER * expected:
+                if other is None:
+                    self._outliers[lane, rows] = seconds
+                else:
+                    self._believe(lane, rows, min(other, seconds))
+            elif rows in self._measured[lane]:
+                self._measured[lane][rows].add(seconds)
+            else:
+                self._measured[lane][rows] = _Measured(seconds, seconds)
+
+    def _believe(self, lane: LaneKey, rows: int, seconds: float) -> None:
+        """Steps have become slow; that they were quick is remembered."""
+        known = self._measured[lane].get(rows)
+        best = seconds if known is None else known.best * BEST_RISES
+        self._measured[lane][rows] = _Measured(seconds, best, count=2)
 
     def measured(self, lane: LaneKey) -> bool:
         """Whether any step of this lane has been measured."""
         with self._lock:
-            return bool(self._seconds.get(lane))
+            return bool(self._measured.get(lane))
 
-    def step_seconds(self, lane: LaneKey, rows: float) -> float:
+    def forecast(self, lane: LaneKey, rows: float) -> float | None:
+        """The predicted seconds of a step, or None where no step of the network was ever measured."""
+        with self._lock:
+            return self._expected(lane, rows, hopeful=False)
+
+    def step_seconds(self, lane: LaneKey, rows: float, hopeful: bool = False) -> float:
         """The predicted seconds of one step of ``rows`` rows, which may be an average.
 
         Between measured row counts it interpolates linearly; outside it scales the overhead-free half of the nearest.
-        A lane never seen takes the nearest lane of the same network, scaled by area.
+        A lane never seen takes the nearest lane of the same network, scaled by area. With ``hopeful`` it is the least
+        that a step may take, by the best that was measured of late.
         """
         with self._lock:
-            by_rows = dict(self._seconds.get(lane, {}))
-            if not by_rows:
-                by_rows = self._borrow(lane)
-        if not by_rows:
-            return UNMEASURED_SECONDS
-        return _interpolate(by_rows, rows)
+            expected = self._expected(lane, rows, hopeful)
+        return UNMEASURED_SECONDS if expected is None else expected
 
-    def _borrow(self, lane: LaneKey) -> dict[int, float]:
-        relatives = [
-            (key, rows) for key, rows in self._seconds.items() if key.network == lane.network and rows
-        ]
-        if not relatives:
-            return {}
-        key, rows = min(relatives, key=lambda item: abs(_area(item[0]) - _area(lane)))
-        scale = _area(lane) / _area(key)
-        return {count: seconds * scale for count, seconds in rows.items()}
+    def _expected(self, lane: LaneKey, rows: float, hopeful: bool) -> float | None:
+        known, scale = self._measured.get(lane), 1.0
+        if not known:
+            relatives = [
+                key for key, rows_of in self._measured.items() if key.network == lane.network and rows_of
+            ]
+            if not relatives:
+                return None
+            nearest = min(relatives, key=lambda key: abs(_area(key) - _area(lane)))
+            known, scale = self._measured[nearest], _area(lane) / _area(nearest)
+        by_rows = {count: scale * (each.hoped if hopeful else each.seconds) for count, each in known.items()}
+        return _interpolate(by_rows, rows)
 
 
 def _area(lane: LaneKey) -> int:

@@ -7,24 +7,33 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import torch
 
 from kandinsky_server.engine.batch import Batch
 from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.engine.followers import Followers
 from kandinsky_server.engine.lane import Lane
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.report import Observer, StepReport
 from kandinsky_server.engine.run import Run, Update
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import LaneKey, Trajectory
-from kandinsky_server.errors import InternalFailure, ServingError
+from kandinsky_server.engine.watchdog import Activity, Watchdog
+from kandinsky_server.errors import DeviceHung, InternalFailure, ServingError
 
 RESIDENT_SECONDS = 5.0
 """With offloading, how long the network on the device may keep others waiting: moving weights costs about a second."""
+
+STOP_SECONDS = 5.0
+"""How long ``stop`` waits for the present step; whoever waited for its results has been answered by then."""
+
+HUNG_RETRY_SECONDS = 5.0
+"""When to try again after a hang: by then this process is gone, and another may serve."""
 
 
 class Residency(Protocol):
@@ -58,6 +67,7 @@ class Engine:
         exclusive: bool = False,
         residency: Residency | None = None,
         when_idle: Callable[[], None] = lambda: None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self.networks = networks
         self.cost = cost
@@ -65,6 +75,7 @@ class Engine:
         self.exclusive = exclusive
         self.residency = residency
         self.when_idle = when_idle
+        self.watchdog = watchdog or Watchdog()
         self._resident_since = 0.0
         self.active: set[Run[Any]] = set()
         self._lanes: dict[LaneKey, Lane] = {}
@@ -72,10 +83,12 @@ class Engine:
         self._outbox: list[Delivery] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self.failed = asyncio.Event()
-        """Set when the thread ended by a fault of its own: nothing is served any more."""
+        """Set when the thread ended by a fault of its own, or something hangs: nothing is served any more."""
+        self.hung = ""
+        """What hangs, in a sentence; empty as long as nothing does."""
 
     async def start(self, prepare: Callable[[], None] = lambda: None) -> None:
-        """Starts the thread, which does ``prepare`` and then steps; raises what ``prepare`` raised.
+        """Starts the thread, which does ``prepare`` and then steps; raises what ``prepare`` raised, or DeviceHung.
 
         Networks are loaded by the thread that will call them: OpenMP keeps threads for every thread that calls torch,
         and where they are more than the cores it lets them sleep at every turn, at twice the time a step. CUDA graphs
@@ -83,16 +96,53 @@ class Engine:
         """
         self._loop = asyncio.get_running_loop()
         prepared: Future[None] = Future()
+        prepared.set_running_or_notify_cancel()
         self._thread = threading.Thread(
             target=self._run, args=(prepare, prepared), name="engine", daemon=True
         )
         self._thread.start()
-        await asyncio.wrap_future(prepared)
+        self.watchdog.start(self._on_hang)
+        await self.or_fail(asyncio.wrap_future(prepared))
 
-    def submit(self, trajectory: Trajectory[T], ticket: Ticket, preview_interval: int = 0) -> Run[T]:
+    async def or_fail(self, other: Awaitable[T]) -> T:
+        """Waits for something that the watchdog watches, such as a file that is loaded.
+
+        Raises:
+            DeviceHung: that, or anything else, hangs.
+        """
+        future, failed = asyncio.ensure_future(other), asyncio.ensure_future(self.failed.wait())
+        try:
+            await asyncio.wait((future, failed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            failed.cancel()
+            if not future.done():
+                future.cancel()
+        if failed.done() and not failed.cancelled():
+            raise self.failure()
+        return await future
+
+    def check(self) -> None:
+        """Returns unless something hangs.
+
+        Raises:
+            DeviceHung: this process is about to end.
+        """
+        if self.hung:
+            raise self.failure()
+
+    def submit(
+        self,
+        trajectory: Trajectory[T],
+        ticket: Ticket,
+        preview_interval: int = 0,
+        followers: Followers | None = None,
+    ) -> Run[T]:
         """Puts a trajectory into its lane; it joins the batch at the next step."""
         then = ticket.planned.begin(trajectory.lane, trajectory.rows, trajectory.step_count)
-        run = Run(trajectory, ticket, preview_interval, then)
+        run = Run(trajectory, ticket, preview_interval, then, followers)
+        if self.failed.is_set():
+            run.post_failure(self.failure())
+            return run
         self.active.add(run)
         self._inbox.put(run)
         return run
@@ -104,9 +154,13 @@ class Engine:
             run.post_failure(failure)
 
     async def stop(self) -> None:
-        """Ends the thread after the present step; whatever has not finished is failed."""
+        """Ends the thread after the present step; whatever has not finished is failed.
+
+        A step that takes too long, or hangs, is left alone: it ends with the process.
+        """
+        self.watchdog.stop()
         self._inbox.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, 0 if self.failed.is_set() else STOP_SECONDS)
 
     # ------------------------------------------------------------------------------------------ the thread
 
@@ -124,10 +178,26 @@ class Engine:
             self._outbox = [(self._collapse, ())]
             self._deliver()
 
+    def _on_hang(self, what: str) -> None:
+        """On the watchdog's thread."""
+        self.hung = what
+        assert self._loop is not None
+        with suppress(RuntimeError):  # the event loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._collapse)
+
     def _collapse(self) -> None:
-        """On the event loop: the thread is gone."""
+        """On the event loop: the thread is gone, or as good as gone."""
         self.failed.set()
-        self.abandon(InternalFailure("the engine failed; the server's log has the details"))
+        self.abandon(self.failure())
+
+    def failure(self) -> ServingError:
+        """What everybody is told who waits for the thread."""
+        if self.hung:
+            return DeviceHung(
+                f"this server's device hangs ({self.hung}) and it ends; another replica can serve this",
+                HUNG_RETRY_SECONDS,
+            )
+        return InternalFailure("the engine failed; the server's log has the details")
 
     @torch.no_grad()
     def _work(self) -> None:
@@ -193,8 +263,24 @@ class Engine:
         started = time.monotonic()
         network = self.networks[lane.key.network]
         max_rows = 1 if self.exclusive else network.rows_for(lane.key.area)
-        runs = [run for run in lane.form(started, max_rows) if self._begin(run, started)]
+        formed = lane.form(started, max_rows)
         lane.last_served = started
+        with self.watchdog.watch(self._activity(lane.key, sum(run.trajectory.rows for run in formed))):
+            self._take_step(lane.key, network, formed, started)
+
+    def _activity(self, lane: LaneKey, rows: int) -> Activity:
+        """A step, as the watchdog sees it."""
+        details = {"network": lane.network, "batch_key": lane, "rows": rows}
+        return Activity(
+            f"a step of {lane.network}",
+            lambda: self.watchdog.timeouts.of_step(self.cost.forecast(lane, rows)),
+            details,
+        )
+
+    def _take_step(
+        self, lane: LaneKey, network: DeviceNetwork, formed: Sequence[Run[Any]], started: float
+    ) -> None:
+        runs = [run for run in formed if self._begin(run, started)]
         if not runs:
             return
         self._place(network.name, started)
@@ -207,11 +293,11 @@ class Engine:
         riders = tuple((run.ticket, run.trajectory.step) for run in runs)
         ended = time.monotonic()
         for run in runs:
-            run.last_served = ended
+            run.rise(ended)
         seconds = ended - started
         if rows:  # a call that failed for every run says nothing of the cost
-            self.cost.observe(lane.key, rows, seconds)
-        report = StepReport(lane.key, network.stage, network.backend, rows, network_seconds, seconds, riders)
+            self.cost.observe(lane, rows, seconds)
+        report = StepReport(lane, network.stage, network.backend, rows, network_seconds, seconds, riders)
         for observer in self.observers:
             observer.on_step(report)
 

@@ -31,11 +31,17 @@ class Pace:
     """What steps take and how many rows share one: ``rows_for`` gives a lane's most rows a call.
 
     ``company`` is how many rows others usually have in each lane. Those who leave are taken to be replaced up to that.
+    ``hopeful`` takes the least that steps may take.
     """
 
     cost: CostModel
     rows_for: Callable[[LaneKey], int]
     company: Mapping[LaneKey, float]
+    hopeful: bool = False
+
+    def step_seconds(self, lane: LaneKey, rows: float) -> float:
+        """One step of ``rows`` rows."""
+        return self.cost.step_seconds(lane, rows, self.hopeful)
 
     def round_seconds(self, seated: Mapping[LaneKey, Sequence[_Member]]) -> float:
         """A turn of every lane that somebody is seated in, or usually is."""
@@ -52,7 +58,7 @@ class Pace:
         others = sum(member.load.rows for member in seated if not member.mine)
         usual = min(self.company.get(lane, 0.0), self.rows_for(lane) - mine)
         rows = mine + max(others, usual)
-        return min(1.0, rows) * self.cost.step_seconds(lane, max(1.0, rows))
+        return min(1.0, rows) * self.step_seconds(lane, max(1.0, rows))
 
 
 @dataclass(eq=False)
@@ -133,7 +139,7 @@ def forecast(ahead: Sequence[Load], mine: Sequence[Load], behind: Sequence[Load]
         clock += steps * pace.round_seconds(seated)
         lanes.advance(seated, steps)
     else:
-        clock += sum(_alone(member, pace.cost) for member in chain.from_iterable(lanes.members.values()))
+        clock += sum(_alone(member, pace) for member in chain.from_iterable(lanes.members.values()))
     denoising = [load for root in mine for load in root.all() if load.denoising]
     position = _waiting(ahead, denoising[0].lane) if waited else 0
     return Forecast(start or 0.0, clock, position, all(pace.cost.measured(load.lane) for load in denoising))
@@ -150,10 +156,10 @@ def _seated(members: Sequence[_Member], max_rows: int) -> list[_Member]:
     return seated
 
 
-def _alone(member: _Member, cost: CostModel) -> float:
+def _alone(member: _Member, pace: Pace) -> float:
     """Seconds of what a member and its followers have left, if they shared nothing."""
-    own = cost.step_seconds(member.load.lane, member.load.rows) * member.left
-    return own + sum(_alone(follower, cost) for follower in member.followers())
+    own = pace.step_seconds(member.load.lane, member.load.rows) * member.left
+    return own + sum(_alone(follower, pace) for follower in member.followers())
 
 
 def _waiting(ahead: Sequence[Load], lane: LaneKey) -> int:

@@ -44,10 +44,10 @@ class Lane:
 
 def effective_priority(run: Run[Any], now: float) -> int:
     """The priority class, raised by one for every ``AGING_SECONDS`` that the run has waited."""
-    return run.ticket.priority + int(run.waited(now) / AGING_SECONDS)
+    return run.priority + int(run.waited(now) / AGING_SECONDS)
 
 
 def seat_order(run: Run[Any], now: float) -> tuple[int, float, float, float]:
     """Sorts who gets a seat first."""
-    _, deadline, arrival = run.ticket.precedence
+    _, deadline, arrival = run.precedence
     return (-effective_priority(run, now), deadline, arrival, run.submitted)

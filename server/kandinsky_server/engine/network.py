@@ -11,12 +11,43 @@ from torch import Tensor
 Call = Callable[..., tuple[Tensor, ...]]
 """Takes the inputs positionally, all with the same number of rows; returns outputs with as many."""
 
+Sample = tuple[int, ...]
+"""The shape of one row."""
+
+
+@dataclass(frozen=True)
+class Returns:
+    """What a network returns: by one row of its first input, that of each output; and the outputs' dtype."""
+
+    samples: Callable[[Sample], tuple[Sample, ...]]
+    dtype: torch.dtype
+
+    def check(self, first: Tensor, outputs: object) -> None:
+        """Raises RuntimeError unless ``outputs`` are what the network returns for ``first`` and its other inputs."""
+        rows = len(first)
+        wanted = [
+            ((rows, *sample), self.dtype, first.device) for sample in self.samples(tuple(first.shape[1:]))
+        ]
+        if isinstance(outputs, tuple) and [_kind(output) for output in outputs] == wanted:
+            return
+        found = (
+            [_kind(output) for output in outputs] if isinstance(outputs, tuple) else type(outputs).__name__
+        )
+        raise RuntimeError(f"it returned {found} where {wanted} is needed")
+
+
+def _kind(output: object) -> object:
+    if not isinstance(output, Tensor):
+        return type(output).__name__
+    return tuple(output.shape), output.dtype, output.device
+
 
 @dataclass
 class DeviceNetwork:
     """One network on the device. The engine lowers ``max_pixels`` and takes ``fallback`` when it must.
 
     ``stage`` is the metrics label; ``max_pixels`` bounds rows times the area of the lane's shape, None for no bound.
+    What ``call`` gives is held to ``returns`` as long as there is a ``fallback``: eager itself is what all is held to.
     """
 
     name: str
@@ -26,6 +57,7 @@ class DeviceNetwork:
     max_rows: int
     max_pixels: int | None = None
     fallback: Call | None = None
+    returns: Returns | None = None
 
     def rows_for(self, area: int) -> int:
         """The most rows of one call at this area; at least 1."""

@@ -10,8 +10,9 @@ from typing import Generic, TypeVar
 
 from torch import Tensor
 
+from kandinsky_server.engine.followers import Followers
 from kandinsky_server.engine.load import Load
-from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.engine.ticket import Precedence, Ticket
 from kandinsky_server.engine.trajectory import Trajectory
 
 T = TypeVar("T")
@@ -30,7 +31,8 @@ class Run(Generic[T]):
     """One trajectory on its way through the engine. Created on the event loop, stepped on the engine's thread.
 
     Times are ``time.monotonic()`` seconds. ``preview_interval`` is in steps, 0 for none. ``then`` is what its request
-    will submit when it has ended. The wait for seats goes on where the request's earlier runs left off.
+    will submit when it has ended. The wait for seats goes on where the request's earlier runs left off. ``seated`` says
+    that the present step is one of its own. It is as urgent as the most urgent of its ``followers``.
     """
 
     def __init__(
@@ -39,13 +41,16 @@ class Run(Generic[T]):
         ticket: Ticket,
         preview_interval: int = 0,
         then: tuple[Load, ...] = (),
+        followers: Followers | None = None,
     ) -> None:
         self.trajectory = trajectory
         self.ticket = ticket
         self.preview_interval = preview_interval
         self.then = then
+        self.followers = followers or Followers()
         self.submitted = time.monotonic()
         self.last_served = self.submitted
+        self.seated = False
         self._waited = ticket.waited
         self.started: float | None = None
         self.finished: float | None = None
@@ -53,6 +58,18 @@ class Run(Generic[T]):
         self._done: asyncio.Future[T] = self.loop.create_future()
         self._latest: Update | None = None
         self._news = asyncio.Event()
+
+    @property
+    def priority(self) -> int:
+        """The highest class of those who wait for the result."""
+        others, own = self.followers.tickets, self.ticket.priority
+        return max(own, *(ticket.priority for ticket in others)) if others else own
+
+    @property
+    def precedence(self) -> Precedence:
+        """Of the first of those who wait for the result."""
+        others, own = self.followers.tickets, self.ticket.precedence
+        return min(own, *(ticket.precedence for ticket in others)) if others else own
 
     def waited(self, now: float) -> float:
         """Seconds without a seat, those of the request's earlier runs included; for a run that has none now."""
@@ -62,7 +79,13 @@ class Run(Generic[T]):
         """Takes a seat in the step that begins."""
         self._waited = self.waited(now)
         self.last_served = now
+        self.seated = True
         self.ticket.waited = max(self.ticket.waited, self._waited)
+
+    def rise(self, now: float) -> None:
+        """Gives the seat up; the next wait begins."""
+        self.last_served = now
+        self.seated = False
 
     async def updates(self) -> AsyncIterator[Update]:
         """Yields where the run is, newest first and only the newest, until it ends.

@@ -12,6 +12,9 @@ from kandinsky_server.errors import DeadlineExceeded, RequestCancelled, ServingE
 
 LOW, NORMAL, HIGH = 0, 1, 2
 
+Precedence = tuple[int, float, float]
+"""Sorts who goes first: priority class, earliest deadline, arrival."""
+
 
 @dataclass(eq=False)
 class Ticket:
@@ -36,8 +39,8 @@ class Ticket:
     phases: list[Phase] = field(default_factory=list)
 
     @property
-    def precedence(self) -> tuple[int, float, float]:
-        """Sorts who goes first: priority class, earliest deadline, arrival."""
+    def precedence(self) -> Precedence:
+        """Where it stands among others."""
         return (-self.priority, math.inf if self.deadline is None else self.deadline, self.arrival)
 
     def cancel(self, failure: ServingError | None = None) -> None:

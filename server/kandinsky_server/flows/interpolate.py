@@ -12,7 +12,7 @@ from kandinsky_server.errors import InvalidField, Violation
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import EmbeddingReady
 from kandinsky_server.flows.prior import Prompt, prior_loads, prior_receipt, prior_result, removed_texts
-from kandinsky_server.flows.requests import Embeddings, Floats, InterpolateRequest, seeded
+from kandinsky_server.flows.requests import MAX_VALUE, Embeddings, Floats, InterpolateRequest, seeded
 from kandinsky_server.flows.session import Runtime, Session, to_floats
 
 
@@ -47,10 +47,11 @@ async def serve_interpolate(session: Session, request: InterpolateRequest) -> No
 
 def _mixed(conditions: Sequence[Floats], weights: Sequence[float], field: str) -> Floats:
     """Weighted in float32 and added in order, as diffusers does."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        mixed = np.sum([row * np.float32(w) for row, w in zip(conditions, weights, strict=True)], axis=0)
-    if not np.isfinite(mixed).all():
-        raise InvalidField([Violation(field, "makes a sum too large for float32; use smaller weights")])
+    mixed = np.sum([row * np.float32(w) for row, w in zip(conditions, weights, strict=True)], axis=0)
+    if np.abs(mixed).max() > MAX_VALUE:
+        raise InvalidField(
+            [Violation(field, f"makes an embedding with values beyond {MAX_VALUE:g}; use smaller weights")]
+        )
     return np.asarray(mixed, dtype=np.float32)
 
 

@@ -127,7 +127,7 @@ async def prior_result(session: Session, prompt: Prompt, sampling: PriorSampling
         return await _compute(session, prompt, sampling, index, runs, key)
 
     follows = plan.forgo("prior") if cache.awaits(key) else ()
-    embeddings, cached = await cache.get(key, compute)
+    embeddings, cached = await cache.get(key, compute, session.ticket)
     plan.add(follows)
     return PriorResult(embeddings, cached, session.timings(runs[0] if runs else None))
 
@@ -136,8 +136,9 @@ async def _compute(
     session: Session, prompt: Prompt, sampling: PriorSampling, index: int, runs: list[Run[Any]], key: Hashable
 ) -> Embeddings:
     stage, priors = session.prior, session.runtime.priors
+    followers = session.runtime.prior_cache.followers(key)
     tokens = [await session.tokens(text) for text in (prompt.text, prompt.negative or "")]
-    text, negative = await gather(map(session.encode_text, tokens))
+    text, negative = await gather(session.encode_text(each, followers) for each in tokens)
     trajectory = PriorTrajectory(
         stage,
         text,
@@ -145,15 +146,15 @@ async def _compute(
         negative,
         sampling,
         session.runtime.model.step_counters["prior"](sampling.step_count, sampling.strength),
-        None if prompt.image is None else await session.encode_image(prompt.image),
+        None if prompt.image is None else await session.encode_image(prompt.image, followers),
     )
     priors[key] = trajectory
     try:
-        (positive, against), run = await session.denoise(trajectory, stage, index)
+        (positive, against), run = await session.denoise(trajectory, stage, index, followers)
     finally:
         del priors[key]
     runs.append(run)
-    return Embeddings(positive, await session.zero_embedding() if against is None else against)
+    return Embeddings(positive, await session.zero_embedding(followers) if against is None else against)
 
 
 def _key(stage: PriorStage, prompt: Prompt, sampling: PriorSampling) -> Hashable:

@@ -15,6 +15,12 @@ from kandinsky_server.diffusion.prior import PriorSampling
 Floats = NDArray[np.float32]
 Sampling = TypeVar("Sampling", PriorSampling, DecoderSampling)
 
+MAX_VALUE = 10_000.0
+"""Of an embedding, in any element: ten, more than CLIP ever makes, times 1000, the largest weight of Interpolate.
+
+A sixth of what float16 holds, so that the networks, whose first layer is a projection and then a norm, can take it.
+"""
+
 
 @dataclass(frozen=True)
 class Embeddings:

@@ -24,6 +24,7 @@ from kandinsky_server.diffusion.text import Tokens, tokenize
 from kandinsky_server.engine.admission import Admission
 from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.engine import Engine
+from kandinsky_server.engine.followers import Followers
 from kandinsky_server.engine.phase import Phase
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.ticket import Ticket
@@ -52,6 +53,7 @@ class Runtime:
     prior_cache: SingleFlightCache[Embeddings]
     dtype_name: str
     priors: dict[Hashable, PriorTrajectory] = field(default_factory=dict)
+    depth_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Session:
@@ -76,16 +78,20 @@ class Session:
             raise StageNotLoaded("this server has no prior; send embeddings that another server's Prior made")
         return self.runtime.model.prior
 
-    async def run(self, trajectory: Trajectory[T]) -> T:
+    async def run(self, trajectory: Trajectory[T], followers: Followers | None = None) -> T:
         """Runs a trajectory of one step."""
-        return await self.runtime.engine.submit(trajectory, self.ticket).result()
+        return await self.runtime.engine.submit(trajectory, self.ticket, followers=followers).result()
 
     async def denoise(
-        self, trajectory: Trajectory[T], stage: DecoderStage | PriorStage, index: int
+        self,
+        trajectory: Trajectory[T],
+        stage: DecoderStage | PriorStage,
+        index: int,
+        followers: Followers | None = None,
     ) -> tuple[T, Run[T]]:
         """Runs a trajectory of many steps and posts its progress and previews as result ``index``."""
         watch = self.watch
-        run = self.runtime.engine.submit(trajectory, self.ticket, watch.preview_interval)
+        run = self.runtime.engine.submit(trajectory, self.ticket, watch.preview_interval, followers)
         previews = Previews(self.mailbox, index, functools.partial(self._shown, stage))
         reported = 0
         try:
@@ -112,26 +118,27 @@ class Session:
         """The prompt's tokens; off the event loop, since a tokenizer takes its time on long texts."""
         return await self.work(tokenize, self.prior, prompt)
 
-    async def encode_text(self, tokens: Tokens) -> TextCondition:
+    async def encode_text(self, tokens: Tokens, followers: Followers | None = None) -> TextCondition:
         """What the text encoder makes of a prompt."""
-        return await self.run(single.text_encode(tokens.ids, tokens.mask, self.prior.device))
+        return await self.run(single.text_encode(tokens.ids, tokens.mask, self.prior.device), followers)
 
-    async def encode_image(self, image: Image.Image) -> Tensor:
+    async def encode_image(self, image: Image.Image, followers: Followers | None = None) -> Tensor:
         """The CLIP image embedding [1, D]."""
-        values = await self.work(self._clip_pixels, image)
-        return await self.run(single.encode("image_encoder", values, self.prior.device, self.prior.dtype))
+        return await self._clip(await self.work(self._clip_pixels, image), followers)
+
+    async def _clip(self, values: Floats, followers: Followers | None) -> Tensor:
+        trajectory = single.encode("image_encoder", values, self.prior.device, self.prior.dtype)
+        return await self.run(trajectory, followers)
 
     def _clip_pixels(self, image: Image.Image) -> Floats:
         processed = self.prior.image_processor(image, return_tensors="np")
         return np.ascontiguousarray(processed.pixel_values[0], dtype=np.float32)
 
-    async def zero_embedding(self) -> Floats:
+    async def zero_embedding(self, followers: Followers | None = None) -> Floats:
         """The CLIP embedding [D] of a black image: diffusers' negative embedding when there is no negative prompt."""
         side = int(self.prior.image_encoder.config.image_size)
         black = np.zeros((3, side, side), dtype=np.float32)
-        return to_floats(
-            await self.run(single.encode("image_encoder", black, self.prior.device, self.prior.dtype))
-        )
+        return to_floats(await self._clip(black, followers))
 
     async def latents(self, stage: DecoderStage, image: Image.Image, width: int, height: int) -> Tensor:
         """MoVQ latents [1, 4, h, w] of an image resized to ``width`` x ``height`` pixels."""
@@ -150,11 +157,22 @@ class Session:
 
     async def depth_hint(self, image: Image.Image, width: int, height: int) -> Floats:
         """A depth hint [3, height, width] of an image resized to that size, as diffusers' docs resize it."""
-        await self.work(self.runtime.model.depth.load)
+        await self._load_depth()
         resized = await self.work(
             lambda: np.array(image.convert("RGB").resize((width, height)), dtype=np.uint8)
         )
         return await self.run(single.depth_hint(resized))
+
+    async def _load_depth(self) -> None:
+        """One at a time, so that those who wait for it do not hold the pool's threads."""
+        runtime = self.runtime
+
+        def load() -> None:
+            with runtime.engine.watchdog.loading("loading the depth model"):
+                runtime.model.depth.load()
+
+        async with runtime.depth_turn:
+            await runtime.engine.or_fail(self.work(load))
 
     async def encode_hint(self, stage: DecoderStage, hint: Floats) -> Tensor:
         """What ControlNet's UNet takes [1, 4, h, w] of a hint [3, height, width]."""

@@ -7,7 +7,7 @@ from kandinsky_api.v1 import types_pb2 as pb
 from numpy.typing import NDArray
 
 from kandinsky_server.errors import FingerprintMismatch, InvalidEmbedding, Violation
-from kandinsky_server.flows.requests import Embeddings
+from kandinsky_server.flows.requests import MAX_VALUE, Embeddings
 
 Floats = NDArray[np.float32]
 SIZES = {pb.DTYPE_F32: 4, pb.DTYPE_F16: 2, pb.DTYPE_BF16: 2}
@@ -17,7 +17,7 @@ def read_embedding(message: pb.Embedding, field: str, width: int, prior_fingerpr
     """The values [width] as float32.
 
     Raises:
-        InvalidEmbedding: wrong dtype, shape, number of bytes, or not finite.
+        InvalidEmbedding: wrong dtype, shape, number of bytes, not finite, or beyond `MAX_VALUE`.
         FingerprintMismatch: it names another prior than ``prior_fingerprint`` (None: no prior is loaded).
     """
     if message.dtype not in SIZES:
@@ -32,6 +32,10 @@ def read_embedding(message: pb.Embedding, field: str, width: int, prior_fingerpr
     values = _to_float32(message)
     if not np.isfinite(values).all():
         raise _invalid(f"{field}.data", "holds NaN or infinity")
+    if np.abs(values).max() > MAX_VALUE:
+        raise _invalid(
+            f"{field}.data", f"holds values beyond {MAX_VALUE:g}, where CLIP's are about 1; scale it down"
+        )
     if message.prior_fingerprint and prior_fingerprint and message.prior_fingerprint != prior_fingerprint:
         raise FingerprintMismatch(
             f"{field} was made by the prior {message.prior_fingerprint} and this server's is {prior_fingerprint}; make "

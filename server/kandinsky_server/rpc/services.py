@@ -33,10 +33,14 @@ STARTING_RETRY_SECONDS = 1.0
 
 
 class Face:
-    """What the services share. ``runtime`` and ``converter`` are None until the model is loaded."""
+    """What the services share. ``runtime`` and ``converter`` are None until the model is loaded.
 
-    def __init__(self, info: InfoSource) -> None:
+    ``check`` raises what everybody is to be told instead of an answer, if there is anything.
+    """
+
+    def __init__(self, info: InfoSource, check: Callable[[], None]) -> None:
         self.info = info
+        self.check = check
         self.runtime: Runtime | None = None
         self.converter: Converter | None = None
 
@@ -45,7 +49,9 @@ class Face:
 
         Raises:
             Starting: while it loads.
+            DeviceHung: once the device hangs.
         """
+        self.check()
         if self.runtime is None or self.converter is None:
             raise Starting(
                 f"the server is still starting ({self.info.model.status or 'loading'})",

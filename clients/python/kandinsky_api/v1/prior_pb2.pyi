@@ -282,7 +282,9 @@ class Weights(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """One weight a condition, -1000 to 1000, in the same order. They need not sum to 1."""
+        """One weight a condition, -1000 to 1000, in the same order. They need not sum to 1. No value of the weighted sum may
+        be beyond -10000 to 10000: a decoder would not take it.
+        """
 
     def __init__(
         self,

@@ -133,7 +133,8 @@ class Embedding(_message.Message):
     PRIOR_FINGERPRINT_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """The values, little-endian, contiguous. Its length is the product of `shape` times the size of `dtype`; anything
-    else, a NaN or an infinity is answered with INVALID_ARGUMENT, reason INVALID_EMBEDDING.
+    else, a NaN, an infinity, or a value beyond -10000 to 10000 (CLIP's are about 1) is answered with INVALID_ARGUMENT,
+    reason INVALID_EMBEDDING.
     """
     dtype: Global___Dtype.ValueType
     """The number type of `data`."""

@@ -1,0 +1,227 @@
+"""A device that hangs: it is noticed and told, everybody is answered, and the process ends whatever hangs in it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc import StatusCode
+from grpc_health.v1 import health_pb2
+from kandinsky_api.v1 import image_pb2, server_pb2
+from kandinsky_api.v1 import types_pb2 as pb
+
+from tests.faults.requests import decode
+from tests.server.patience import eventually
+from tests.server.process import TINY, Process
+from tests.server.raw import Answer, Raw, connected, good_requests, only, pair, picture, sampling
+
+pytestmark = pytest.mark.slow
+
+NAMES = ("", "kandinsky_api.v1.ServerService", "kandinsky_api.v1.ImageService", "decoder")
+LOAD_SECONDS = 30
+"""Enough for the tiny checkpoint on a busy machine."""
+
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class HangingProcess(Process):
+    """`kandinsky serve` whose ``network`` hangs from the moment of `hang` on."""
+
+    def __init__(self, model: Path, trigger: Path, network: str, how: str, *flags: str) -> None:
+        super().__init__(model, *flags)
+        self._trigger = trigger
+        module = [sys.executable, "-m", "benchmarks.attacks.hanging", str(trigger), network, how]
+        self._command = [*module, *TINY, f"--model={model}", *flags]
+
+    def hang(self) -> None:
+        self._trigger.touch()
+
+    def stuck(self) -> list[dict[str, Any]]:
+        """What the log says of hangs."""
+        lines = [json.loads(line) for line in self.errors if line.startswith("{")]
+        return [line for line in lines if "hangs" in line["event"]]
+
+
+@pytest.fixture(scope="module")
+def decoder(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return only(tmp_path_factory.mktemp("hang") / "model", tiny_model, "decoder")
+
+
+@contextmanager
+def watched(raw: Raw) -> Iterator[dict[str, list[int]]]:
+    """By service, the statuses that a watcher sees."""
+    seen: dict[str, list[int]] = {name: [] for name in NAMES}
+
+    def follow(name: str) -> None:
+        try:
+            for response in raw.health.Watch(health_pb2.HealthCheckRequest(service=name)):
+                seen[name].append(response.status)
+        except grpc.RpcError:
+            return
+
+    with ThreadPoolExecutor(len(NAMES)) as threads:
+        for name in NAMES:
+            threads.submit(follow, name)
+        eventually(lambda: all(seen.values()))
+        yield seen
+
+
+def assert_told(answer: Answer) -> None:
+    assert (answer.code, answer.reason) == (StatusCode.UNAVAILABLE, "DEVICE_HUNG"), answer
+    assert answer.retry_seconds
+
+
+def test_a_hang_is_told_to_everyone_and_ends_the_process(decoder: Path, tmp_path: Path) -> None:
+    flags = ("--step-timeout-seconds=2", "--drain-seconds=3600")
+    with (
+        HangingProcess(decoder, tmp_path / "now", "UnetNetwork", "waiting", *flags) as server,
+        connected(server.target("serving")) as raw,
+        ThreadPoolExecutor(8) as threads,
+        watched(raw) as health,
+    ):
+        assert raw.call("Decode", decode(1)).code == StatusCode.OK
+        server.hang()
+        # One runs, the others wait; none of them has a deadline.
+        asked = [threads.submit(raw.call, "Decode", decode(seed), None) for seed in range(4)]
+        for answer in asked:
+            assert_told(answer.result(60))
+        refused = [
+            raw.call("Decode", decode()),
+            raw.call("Estimate", server_pb2.EstimateRequest(decode=decode())),
+        ]
+        assert server.wait() == 1
+        for answer in refused:
+            # Or the port was closed already.
+            assert answer.code == StatusCode.UNAVAILABLE
+            assert answer.reason in ("DEVICE_HUNG", "")
+    assert {name: statuses[-1] for name, statuses in health.items()} == dict.fromkeys(NAMES, NOT_SERVING)
+    (told,) = server.stuck()
+    assert (told["network"], told["rows"], told["level"]) == ("decoder", 2, "critical")
+    assert "(8, 8)" in told["batch_key"]
+    assert told["seconds"] > 2
+    assert "hanging.py" in told["stack"], "where the engine's thread is"
+
+
+@pytest.mark.parametrize("network", ["TextEncoderNetwork", "PriorNetwork", "MovqDecoderNetwork"])
+def test_every_network_is_watched(tiny_model: Path, tmp_path: Path, network: str) -> None:
+    model = only(tmp_path / "model", tiny_model, "prior", "decoder")
+    with (
+        HangingProcess(model, tmp_path / "now", network, "waiting", "--step-timeout-seconds=1") as server,
+        connected(server.target("serving")) as raw,
+    ):
+        server.hang()
+        assert_told(raw.call("Generate", good_requests()["Generate"], timeout=None))
+        assert server.wait() == 1
+
+
+@pytest.mark.parametrize("part", ["DepthEstimator", "load_depth"])
+def test_the_depth_model_is_watched_when_it_loads_and_when_it_runs(
+    tiny_model: Path, tmp_path: Path, part: str
+) -> None:
+    model = only(tmp_path / "model", tiny_model, "controlnet")
+    flags = (
+        "--step-timeout-seconds=1",
+        f"--load-timeout-seconds={LOAD_SECONDS}",
+        f"--depth-model={tiny_model / 'depth'}",
+    )
+    request = image_pb2.ControlNetRequest(
+        embeddings=[pair()], depth_from=pb.InputImage(data=picture()), sampling=sampling()
+    )
+    with (
+        HangingProcess(model, tmp_path / "now", part, "waiting", *flags) as server,
+        connected(server.target("serving")) as raw,
+    ):
+        server.hang()
+        with ThreadPoolExecutor(6) as threads:
+            for answer in threads.map(lambda _: raw.call("ControlNet", request, None), range(6)):
+                assert_told(answer)
+        assert server.wait() == 1
+
+
+def test_a_network_that_cannot_be_prepared_in_time_ends_the_start(decoder: Path, tmp_path: Path) -> None:
+    flags = (f"--load-timeout-seconds={LOAD_SECONDS}",)
+    (tmp_path / "now").touch()
+    with (
+        HangingProcess(decoder, tmp_path / "now", "UnetNetwork", "waiting", *flags) as server,
+        connected(server.target("listening")) as raw,
+        watched(raw) as health,
+    ):
+        assert raw.call("Decode", decode()).reason in ("STARTING", "DEVICE_HUNG")
+        assert server.wait() == 1
+    assert {statuses[-1] for statuses in health.values()} == {NOT_SERVING}
+    (told,) = server.stuck()
+    assert "preparing decoder for eager" in told["event"]
+    assert not [line for line in server.output if line.startswith("serving")]
+
+
+def test_a_call_that_holds_the_global_lock_ends_the_process_too(decoder: Path, tmp_path: Path) -> None:
+    """No Python runs then, of any thread: neither health nor signals are answered."""
+    flags = ("--step-timeout-seconds=1",)
+    with (
+        HangingProcess(decoder, tmp_path / "now", "UnetNetwork", "holding", *flags) as server,
+        connected(server.target("serving")) as raw,
+    ):
+        server.hang()
+        answer = raw.call("Decode", decode(), timeout=None)
+        assert answer.code == StatusCode.UNAVAILABLE
+        assert server.wait() == 1
+    assert [line for line in server.errors if "hanging.py" in line], "the stacks of all threads"
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_signals_end_a_server_that_hangs(decoder: Path, tmp_path: Path, signals: int) -> None:
+    """Long before the watchdog would; at once by the second one."""
+    drain = "--drain-seconds=1" if signals == 1 else "--drain-seconds=3600"
+    with (
+        HangingProcess(decoder, tmp_path / "now", "UnetNetwork", "waiting", drain) as server,
+        connected(server.target("serving")) as raw,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        server.hang()
+        asked = threads.submit(raw.call, "Decode", decode(), None)
+        eventually(lambda: "hangs" not in server.output and _busy(raw))
+        for _ in range(signals):
+            server.terminate()
+            eventually(lambda: _draining(raw))
+        answer = asked.result(60)
+        assert (answer.code, answer.reason) == (StatusCode.UNAVAILABLE, "DRAINING")
+        assert server.wait() == 0
+
+
+def _busy(raw: Raw) -> bool:
+    """Whether the one who asked is in the engine: an estimate waits for the step that hangs."""
+    estimate = raw.call("Estimate", server_pb2.EstimateRequest(decode=decode())).events[0]
+    return bool(estimate.queue_wait.ToMilliseconds() or estimate.run_time.ToMilliseconds())
+
+
+def _draining(raw: Raw) -> bool:
+    try:
+        return raw.serving() == "NOT_SERVING"
+    except grpc.RpcError:
+        return True
+
+
+def test_a_process_that_was_stopped_goes_on_when_it_is_continued(decoder: Path) -> None:
+    """Stopped for longer than a step may take, in the middle of one."""
+    with (
+        Process(decoder, "--step-timeout-seconds=3") as server,
+        connected(server.target("serving")) as raw,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        running = threads.submit(raw.call, "Decode", decode(step_count=150), None)
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(8)
+        server.process.send_signal(signal.SIGCONT)
+        assert running.result(120).code == StatusCode.OK
+        server.terminate()
+        assert server.wait() == 0
