@@ -1,1 +1,1 @@
-"""How the embedded model is trained: one file a network, and the loop they share."""
+"""How the toy model is trained: one file a network, and the loop they share."""
