@@ -25,14 +25,8 @@ READY = "serving on "
 @contextmanager
 def running_server() -> Iterator[str]:
     """A server on a free port, as its address; stopped with SIGTERM at the end."""
-    command = [
-        str(Path(sys.executable).with_name("kandinsky")),
-        "serve",
-        "--port",
-        "0",
-        "--metrics-port",
-        "0",
-    ]
+    kandinsky = str(Path(sys.executable).with_name("kandinsky"))
+    command = [kandinsky, "serve", "--port", "0", "--metrics-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
