@@ -21,7 +21,7 @@ PROTOS := $(wildcard proto/kandinsky_api/v1/*.proto)
 export OMP_NUM_THREADS ?= 1
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: demo test check audit serve bench soak attack train proto proto-check setup clean
+.PHONY: demo test check audit serve bench soak attack train dist proto proto-check setup clean
 
 setup: $(READY)
 
@@ -77,6 +77,11 @@ train: $(READY)
 	for stage in inpaint controlnet depth export; do $(PY) -m training.train $$stage || exit; done
 	$(PY) -m training.evaluate
 
+# A wheel and an sdist of each of the three distributions, in dist/.
+dist: $(READY)
+	rm -rf dist
+	for folder in clients/python models .; do (cd $$folder && $(CURDIR)/$(BIN)/hatchling build -d $(CURDIR)/dist) || exit; done
+
 proto: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto --python_out=$(STUBS) --grpc_python_out=$(STUBS) \
 		--mypy_out=quiet:$(STUBS) --mypy_grpc_out=quiet:$(STUBS) $(PROTOS)
@@ -87,4 +92,4 @@ proto-check: proto
 		  echo "The committed stubs differ from the protos: run 'make proto' and commit the result."; exit 1; }
 
 clean:
-	rm -rf $(VENV) demo/images demo/contact-sheet.png .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) dist demo/images demo/contact-sheet.png .mypy_cache .ruff_cache .pytest_cache
