@@ -1,6 +1,7 @@
 """The toy model over gRPC: pictures that show what was asked for, and are the library's own."""
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,12 @@ def test_a_red_circle_is_asked_for_and_found(circle: Image.Image) -> None:
     assert scene is not None
     assert (scene.shape, scene.color, scene.background) == ("circle", "red", "blue")
     assert (scene.size, scene.position) == ("large", "middle")
+
+
+def test_the_server_says_that_it_serves_the_toy_model(client: Kandinsky) -> None:
+    info = client.info()
+    assert info.model == "toy"
+    assert info.versions["server"] == version("kandinsky-server")
 
 
 def test_a_star_is_painted_into_the_mask(client: Kandinsky, circle: Image.Image) -> None:
