@@ -21,17 +21,17 @@ PROTOS := $(wildcard proto/kandinsky_api/v1/*.proto)
 export OMP_NUM_THREADS ?= 1
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: demo test check audit serve bench soak attack train proto proto-check setup clean
+.PHONY: demo test check audit serve bench soak attack train dist proto proto-check setup clean
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml clients/python/pyproject.toml models/pyproject.toml constraints.txt
 	test -x $(PY) || python3 -m venv $(VENV)
 	@echo "Installing torch, $(if $(TORCH_INDEX),from $(TORCH_INDEX),from PyPI: on Linux its CUDA build (5.4 GB on disk, some 3 minutes))"
 	$(if $(TORCH_INDEX),-$(PIP) --retries 1 --no-deps --index-url $(TORCH_INDEX) torch)
 	$(PIP) torch
 	@echo "Installing the server, its backends and the tests' tools"
-	$(PIP) -e '.[server,openvino,otel,dev]'
+	$(PIP) -e clients/python -e models -e '.[openvino,otel,dev]'
 	touch $(READY)
 
 demo: $(READY)
@@ -72,10 +72,15 @@ attack: $(READY)
 
 # Some two hours on two cores. Every stage goes on from where it was stopped.
 train: $(READY)
-	for stage in movq clip prior gallery; do $(PY) models/train.py $$stage || exit; done
-	$(PY) models/train.py decoder --ranks 2 --rank 1 & other=$$!; $(PY) models/train.py decoder --ranks 2 && wait $$other
-	for stage in inpaint controlnet depth export; do $(PY) models/train.py $$stage || exit; done
-	$(PY) models/evaluate.py
+	for stage in movq clip prior gallery; do $(PY) -m training.train $$stage || exit; done
+	$(PY) -m training.train decoder --ranks 2 --rank 1 & other=$$!; $(PY) -m training.train decoder --ranks 2 && wait $$other
+	for stage in inpaint controlnet depth export; do $(PY) -m training.train $$stage || exit; done
+	$(PY) -m training.evaluate
+
+# A wheel and an sdist of each of the three distributions, in dist/.
+dist: $(READY)
+	rm -rf dist
+	for folder in clients/python models .; do (cd $$folder && $(CURDIR)/$(BIN)/hatchling build -d $(CURDIR)/dist) || exit; done
 
 proto: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto --python_out=$(STUBS) --grpc_python_out=$(STUBS) \
@@ -87,4 +92,4 @@ proto-check: proto
 		  echo "The committed stubs differ from the protos: run 'make proto' and commit the result."; exit 1; }
 
 clean:
-	rm -rf $(VENV) demo/images demo/contact-sheet.png .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) dist demo/images demo/contact-sheet.png .mypy_cache .ruff_cache .pytest_cache

@@ -12,7 +12,7 @@ from pathlib import Path
 import diffusers
 import transformers
 from kandinsky_server import logs
-from kandinsky_server.diffusion.source import EMBEDDED, Sources, resolve
+from kandinsky_server.diffusion.source import TOY, Sources, resolve
 from kandinsky_server.settings import Settings
 from rich.console import Console
 
@@ -89,9 +89,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the server.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(FIGURES)}; default all")
     parser.add_argument("--backend", default="eager", help="of our server (default eager)")
-    parser.add_argument(
-        "--model", default=EMBEDDED, help="directory of stage folders (default: the embedded model)"
-    )
+    parser.add_argument("--model", default=TOY, help="directory of stage folders (default: the toy model)")
     parser.add_argument("--threads", type=int, default=1, help="of each server's networks (default 1)")
     parser.add_argument("--soak-requests", type=int, default=10_000, help="of the soak (default 10000)")
     parser.add_argument("--quick", action="store_true", help="small and rough: to see that everything runs")

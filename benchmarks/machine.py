@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-PACKAGES = ("kandinsky-grpc", "torch", "diffusers", "transformers", "openvino", "grpcio")
+PACKAGES = ("kandinsky-server", "torch", "diffusers", "transformers", "openvino", "grpcio")
 
 
 def facts() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Starts the server with the embedded model, calls every RPC once, writes the images and one contact sheet."""
+"""Starts the server with the toy model, calls every RPC once, writes the images and one contact sheet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ READY = "serving on "
 @contextmanager
 def running_server() -> Iterator[str]:
     """A server on a free port, as its address; stopped with SIGTERM at the end."""
-    command = [Path(sys.executable).with_name("kandinsky"), "serve", "--port", "0", "--metrics-port", "0"]
+    kandinsky = str(Path(sys.executable).with_name("kandinsky"))
+    command = [kandinsky, "serve", "--port", "0", "--metrics-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
@@ -49,7 +50,7 @@ def main() -> None:
     """Runs the demo."""
     console = Console()
     with console.status("starting the server"), running_server() as address:
-        console.print(f"server with the embedded model on {address}")
+        console.print(f"server with the toy model on {address}")
         table = Table("RPC", "what", "seconds")
         with Kandinsky(address, timeout=300) as client:
             album = Album(client)

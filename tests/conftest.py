@@ -20,6 +20,6 @@ def tiny_model() -> Path:
 
 
 @pytest.fixture(scope="session")
-def embedded_model() -> Path:
+def toy_model() -> Path:
     """The directory of the trained checkpoint that comes with the server."""
-    return Path(str(files("kandinsky_embedded")))
+    return Path(str(files("kandinsky_toy")))

@@ -63,7 +63,7 @@ def networks_to_check(
         return networks
     if model is not None:
         raise BackendUnavailable(
-            f"No package here can load '{model}'.", 'Run pip install "kandinsky-grpc[server]".'
+            f"No package here can load '{model}'.", "Run `pip install kandinsky-server`."
         )
     return [_placed(named, device, dtype) for named in reference_networks()]
 

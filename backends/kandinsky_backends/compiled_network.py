@@ -126,7 +126,7 @@ class PaddedNetwork(CompiledNetwork):
 
     def _call(self, inputs: tuple[Tensor, ...], bucket: int) -> tuple[Tensor, ...]:
         rows = len(inputs[0])
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        torch.compiler.cudagraph_mark_step_begin()
         outputs = self._programs(*(_ordered(_padded(tensor, bucket)) for tensor in inputs))
         # A CUDA graph writes its next outputs into the same memory.
         return tuple(output[:rows].clone() if self._cuda else output[:rows] for output in outputs)

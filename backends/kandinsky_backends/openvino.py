@@ -142,7 +142,7 @@ def convert(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
         # transformers go the same way for all valid sizes; the parity gate would tell if not.
         warnings.simplefilter("ignore")
         # Traced here because convert_model would trace twice and compare: a third of the time.
-        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(module, example, check_trace=False)
         model = openvino.convert_model(traced, example_input=example)
     flatten_norms(model)
     return model

@@ -13,8 +13,8 @@ from kandinsky_backends.options import BackendOptions
 GROUP = "kandinsky.backends"
 AUTO = "auto"
 INSTALL_COMMANDS = {
-    "openvino": 'pip install "kandinsky-grpc[server,openvino]"',
-    "xformers": 'pip install "kandinsky-grpc[server,xformers]"',
+    "openvino": "pip install 'kandinsky-server[openvino]'",
+    "xformers": "pip install 'kandinsky-server[xformers]'",
 }
 
 

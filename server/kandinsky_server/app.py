@@ -29,7 +29,7 @@ from kandinsky_server.diffusion.depth import DepthEstimator
 from kandinsky_server.diffusion.loading import LoadOptions, ModelLoader
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.residency import Residency
-from kandinsky_server.diffusion.source import STAGES, Sources, resolve
+from kandinsky_server.diffusion.source import STAGES, TOY, Sources, resolve
 from kandinsky_server.engine.admission import DRAINING_RETRY_SECONDS, Admission
 from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.cost import CostModel
@@ -110,7 +110,7 @@ class App:
     def _info(self) -> InfoSource:
         return InfoSource(
             model=self.model,
-            name=self.settings.model or ("" if _overrides(self.settings).given() else "embedded"),
+            name=self.settings.model or ("" if _overrides(self.settings).given() else TOY),
             limits=self.limits,
             backends=functools.cache(lambda: available_backends(self.backend_options, self.device)),
             device=str(self.device),

@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     )
 
     model: str | None = Field(
-        None, description="A preset (kandinsky-2.2), a directory of stage folders, or 'embedded' (default)."
+        None, description="A preset (kandinsky-2.2), a directory of stage folders, or 'toy' (default)."
     )
     prior: str | None = Field(None, description="Directory or hub id of the prior.")
     decoder: str | None = Field(None, description="Directory or hub id of the decoder.")
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     controlnet: str | None = Field(None, description="Directory or hub id of the ControlNet decoder.")
     depth_model: str | None = Field(None, description="Directory or hub id of a depth-estimation model.")
     backend_cache_dir: Path | None = Field(
-        Path("~/.cache/kandinsky-grpc/backends"),
+        Path("~/.cache/kandinsky-server/backends"),
         validate_default=True,
         description="Where backends keep compiled networks for the next start; 'null': nowhere.",
     )
@@ -259,7 +259,7 @@ class Settings(BaseSettings):
         try:
             import_module("kandinsky_server.tracing")
         except ImportError as error:
-            raise ValueError("traces need OpenTelemetry: pip install 'kandinsky-grpc[otel]'") from error
+            raise ValueError("traces need OpenTelemetry: pip install 'kandinsky-server[otel]'") from error
         return endpoint
 
     @classmethod

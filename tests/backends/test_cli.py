@@ -119,7 +119,7 @@ def test_bad_arguments_are_named(check: pytest.MonkeyPatch, arguments: tuple[str
 def test_without_the_server_small_networks_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kandinsky_backends.check.entry_points", lambda group: [])
     assert {named.role for named in networks_to_check(None, CPU)} == set(Role)
-    with pytest.raises(BackendUnavailable, match=r"load 'my-model'.*kandinsky-grpc\[server\]"):
+    with pytest.raises(BackendUnavailable, match=r"load 'my-model'.*pip install kandinsky-server"):
         networks_to_check("my-model", CPU)
 
 
@@ -130,7 +130,7 @@ def test_check_says_which_model_cannot_be_loaded() -> None:
 
 
 @pytest.mark.slow
-def test_check_takes_the_servers_networks_in_the_dtype_asked_for(embedded_model: Path) -> None:
+def test_check_takes_the_servers_networks_in_the_dtype_asked_for(toy_model: Path) -> None:
     result = run("check", "eager", "--dtype", "bf16", "--rows", "1", "--json", "--threads", "1")
     rows = json.loads(result.stdout)
     assert result.exit_code == 0

@@ -48,7 +48,7 @@ def test_an_unknown_name_lists_those_there_are_and_how_to_add_one() -> None:
         get_backend("tensorrt", OPTIONS, CPU)
     assert "'tensorrt'" in raised.value.reason
     assert "auto, compiled, eager" in raised.value.reason
-    assert 'pip install "kandinsky-grpc[server,openvino]"' in raised.value.hint
+    assert "pip install 'kandinsky-server[openvino]'" in raised.value.hint
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ class FakeServer(
         self._arrive(request, context)
         prior = server_pb2.StageInfo(name="prior", loaded=True, embedding_width=WIDTH, backend="eager")
         return server_pb2.GetServerInfoResponse(
-            stages=[prior, server_pb2.StageInfo(name="inpaint")], device="cpu", model="embedded"
+            stages=[prior, server_pb2.StageInfo(name="inpaint")], device="cpu", model="toy"
         )
 
     def Estimate(self, request: Any, context: Any) -> Any:

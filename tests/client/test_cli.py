@@ -108,7 +108,7 @@ def test_estimate_asks_and_writes_nothing(run: Run, server: FakeServer, tmp_path
 
 def test_info_shows_the_stages(run: Run) -> None:
     said = run("info")
-    assert "model embedded on cpu" in said
+    assert "model toy on cpu" in said
     assert "not loaded" in said
 
 
@@ -171,7 +171,7 @@ def broken() -> None:
 class FoundPoint(EntryPoint):
     """An entry point as an installed distribution has it."""
 
-    dist = type("Found", (), {"name": "kandinsky-grpc"})()
+    dist = type("Found", (), {"name": "kandinsky-server"})()
 
 
 @pytest.fixture
@@ -207,11 +207,20 @@ def test_plugins_get_their_own_arguments(
 
 
 def test_a_plugin_that_fails_says_why(run_plugin: Callable[..., Any]) -> None:
-    with pytest.raises(
-        plugins.MissingExtraError, match=r"torch_of_the_extra: pip install 'kandinsky-grpc\[server\]'"
-    ):
+    with pytest.raises(plugins.NotInstalledError, match=r"torch_of_the_extra: pip install kandinsky-server"):
         run_plugin(args=["more"])
     with pytest.raises(ModuleNotFoundError, match="of_another_name"):
         run_plugin(args=["broken"])
     with pytest.raises(AttributeError, match="nothing"):
         run_plugin(args=["absent"])
+
+
+def test_without_the_server_its_commands_say_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+    cli = typer.Typer()
+    plugins.add_plugins(cli)
+    for arguments in (["serve", "--port", "7"], ["backends", "--help"]):
+        with pytest.raises(
+            plugins.NotInstalledError, match="comes with the server: pip install kandinsky-server"
+        ):
+            cli(args=arguments)

@@ -1,5 +1,6 @@
 """Where checkpoints come from, and what is said when they are not there."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,16 +40,24 @@ def test_single_stages_alone_are_all_there_is() -> None:
     assert resolve(None, Sources(decoder="mine")) == Sources(decoder="mine")
 
 
-@pytest.mark.parametrize("model", [None, "embedded"])
-def test_the_embedded_model_has_every_stage(model: str | None) -> None:
+@pytest.mark.parametrize("model", [None, "toy"])
+def test_the_toy_model_has_every_stage(model: str | None) -> None:
     found = resolve(model, Sources())
     assert list(found.given()) == ["prior", "decoder", "inpaint", "controlnet"]
     assert found.depth
 
 
-def test_an_unknown_model_is_told_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"neither a preset \(kandinsky-2\.2\) nor a directory"):
-        resolve(str(tmp_path / "nowhere"), Sources())
+@pytest.mark.parametrize("model", ["embedded", "./nowhere"])
+def test_an_unknown_model_is_told_what_there_is(model: str) -> None:
+    expected = rf"'{model}' is neither 'toy' nor a preset \(kandinsky-2\.2\) nor a directory"
+    with pytest.raises(CheckpointError, match=expected):
+        resolve(model, Sources())
+
+
+def test_without_its_package_the_toy_model_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kandinsky_toy", None)
+    with pytest.raises(CheckpointError, match="pip install kandinsky-toy"):
+        resolve("toy", Sources())
 
 
 def test_a_checkpoint_needs_a_model_index(tmp_path: Path) -> None:

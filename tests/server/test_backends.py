@@ -131,11 +131,11 @@ def test_rows_that_go_missing_are_the_backends_fault(
     np.testing.assert_array_equal(made.array, wanted.array)
 
 
-def test_half_precision_makes_the_picture_that_full_precision_makes(embedded_model: Path) -> None:
+def test_half_precision_makes_the_picture_that_full_precision_makes(toy_model: Path) -> None:
     pictures = []
     for dtype in ("fp32", "bf16"):
         with (
-            RunningServer(embedded_model, dtype=dtype, max_batch_rows=2) as server,
+            RunningServer(toy_model, dtype=dtype, max_batch_rows=2) as server,
             server.client() as client,
         ):
             assert {stage.dtype for stage in client.info().stages if stage.loaded} == {dtype}

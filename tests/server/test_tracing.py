@@ -191,4 +191,4 @@ def test_without_the_packages_the_setting_is_refused(
     with pytest.raises(SystemExit) as exit_:
         load_settings(["--otlp-endpoint", "http://127.0.0.1:4317"])
     assert exit_.value.code == 2
-    assert "pip install 'kandinsky-grpc[otel]'" in capsys.readouterr().err
+    assert "pip install 'kandinsky-server[otel]'" in capsys.readouterr().err

@@ -101,3 +101,14 @@ def test_protobuf_stays_in_the_face() -> None:
         if within(module, "google.protobuf") or within(module, "kandinsky_api")
     }
     assert outside <= {"rpc", "app.py"}
+
+
+@pytest.mark.parametrize("room", ["server", "backends", "clients/python/kandinsky_client", "models"])
+def test_what_is_shipped_imports_nothing_that_is_not(room: str) -> None:
+    broken = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in (ROOT / room).rglob("*.py")
+        for module in imports(file)
+        if any(within(module, kept) for kept in ("training", "tests", "benchmarks", "demo"))
+    ]
+    assert broken == []

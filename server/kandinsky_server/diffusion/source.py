@@ -17,8 +17,8 @@ PRESETS = {
     }
 }
 
-EMBEDDED = "embedded"
-"""The model that comes with the server: the package `kandinsky_embedded`, trained in `models/`."""
+TOY = "toy"
+"""The small model that comes with the server: the package `kandinsky_toy`, trained by `training/`."""
 
 
 class CheckpointError(Exception):
@@ -44,11 +44,11 @@ class Sources:
 def resolve(model: str | None, overrides: Sources) -> Sources:
     """Works out the stages of ``model``, then lets single stages in ``overrides`` take precedence.
 
-    ``model`` is a preset's name, a directory that holds stage folders, ``"embedded"``, or None: the built-in checkpoint
+    ``model`` is a preset's name, a directory that holds stage folders, ``"toy"``, or None: the toy checkpoint
     when no stage is named either, else nothing but the stages named.
 
     Raises:
-        CheckpointError: when ``model`` is none of these.
+        CheckpointError: when ``model`` is none of these, or the toy model is not installed.
     """
     sources = _of_model(model or _default(overrides))
     given = {name: getattr(overrides, name) for name in (*STAGES, "depth") if getattr(overrides, name)}
@@ -56,7 +56,7 @@ def resolve(model: str | None, overrides: Sources) -> Sources:
 
 
 def _default(overrides: Sources) -> str:
-    return "" if overrides.given() else EMBEDDED
+    return "" if overrides.given() else TOY
 
 
 def _of_model(model: str) -> Sources:
@@ -64,14 +64,21 @@ def _of_model(model: str) -> Sources:
         return Sources()
     if model in PRESETS:
         return Sources(**PRESETS[model])
-    directory = Path(str(files("kandinsky_embedded"))) if model == EMBEDDED else Path(model).expanduser()
+    directory = _toy_directory() if model == TOY else Path(model).expanduser()
     found = {name: str(directory / name) for name in (*STAGES, "depth") if (directory / name).is_dir()}
     if not set(found) & set(STAGES):
         raise CheckpointError(
-            f"--model {model!r} is neither a preset ({', '.join(PRESETS)}) nor a directory that holds one of the "
-            f"folders {', '.join(STAGES)}; name single stages with --prior, --decoder, --inpaint, --controlnet"
+            f"--model {model!r} is neither {TOY!r} nor a preset ({', '.join(PRESETS)}) nor a directory that holds one of "
+            f"the folders {', '.join(STAGES)}; name single stages with --prior, --decoder, --inpaint, --controlnet"
         )
     return Sources(**found)
+
+
+def _toy_directory() -> Path:
+    try:
+        return Path(str(files("kandinsky_toy")))
+    except ModuleNotFoundError as error:
+        raise CheckpointError(f"--model {TOY!r} needs its weights: pip install kandinsky-toy") from error
 
 
 def local_directory(source: str) -> Path:

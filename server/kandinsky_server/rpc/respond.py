@@ -196,7 +196,7 @@ def duration(seconds: float) -> Duration:
 def versions() -> dict[str, str]:
     """Versions of what takes part in a result."""
     packages = {
-        "server": "kandinsky-grpc",
+        "server": "kandinsky-server",
         "torch": "torch",
         "diffusers": "diffusers",
         "transformers": "transformers",

@@ -79,7 +79,7 @@ class GetServerInfoResponse(_message.Message):
     depth_model: _builtins.str
     """The depth-estimation model that serves `depth_from`, empty when there is none."""
     model: _builtins.str
-    """The checkpoint as it was asked for: a preset, a directory or a hub id; "embedded" for the built-in one."""
+    """The checkpoint as it was asked for: a preset, a directory or a hub id; "toy" for the small one installed with it."""
     status: _builtins.str
     """What the server is doing while it starts, such as "preparing decoder for openvino". Empty once all is loaded."""
     @_builtins.property

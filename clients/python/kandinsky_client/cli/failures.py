@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kandinsky_client.cli.plugins import MissingExtraError
+from kandinsky_client.cli.plugins import NotInstalledError
 
 
 def sentence(error: Exception) -> str | None:
     """Returns what to tell the user; None for what only a traceback can tell."""
-    if isinstance(error, MissingExtraError):
+    if isinstance(error, NotInstalledError):
         return str(error)
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)

@@ -1,7 +1,7 @@
 """Commands of other packages, found by the entry-point group `kandinsky.commands`, loaded when they run.
 
-An entry point names a typer app, a click command, or a function for typer. A command whose package needs an
-extra that is not installed says which; any other failure to import is shown as it is.
+An entry point names a typer app, a click command, or a function for typer. The server's commands say how to
+install it where it is missing, or a package that it needs; any other failure to import is shown as it is.
 """
 
 from __future__ import annotations
@@ -12,40 +12,53 @@ from typing import Any
 import typer
 
 GROUP = "kandinsky.commands"
-OWN_DISTRIBUTION = "kandinsky-grpc"
+SERVER = "kandinsky-server"
+"""The distribution that brings the commands of ``SUMMARIES``."""
 SUMMARIES = {"serve": "Serve a model over gRPC.", "backends": "List the backends, and check them here."}
+# All that follows the name is the plugin's own to read, `--help` too.
+VERBATIM: dict[str, Any] = {
+    "add_help_option": False,
+    "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+}
 
 
-class MissingExtraError(Exception):
-    """A command's package needs something that the base install lacks."""
+class NotInstalledError(Exception):
+    """A command needs a package that is not installed; the message says how to install it."""
 
 
 def add_plugins(app: typer.Typer) -> None:
-    """Adds a command for each entry point; none is loaded."""
-    for entry_point in sorted(entry_points(group=GROUP), key=lambda found: found.name):
-        _add(app, entry_point)
+    """Adds a command for each entry point, none of which is loaded, and for each of the server's that is missing."""
+    found: dict[str, EntryPoint] = {}
+    for entry_point in entry_points(group=GROUP):
+        found.setdefault(entry_point.name, entry_point)  # the first on `sys.path`, as for imports
+    for name in sorted(found):
+        _add(app, found[name])
+    for name in SUMMARIES.keys() - found.keys():
+        _add_missing(app, name)
 
 
 def _add(app: typer.Typer, entry_point: EntryPoint) -> None:
     package = entry_point.dist.name if entry_point.dist else "another package"
 
-    # All that follows the name is the plugin's own to read, `--help` too.
     @app.command(
-        entry_point.name,
-        help=SUMMARIES.get(entry_point.name, f"A command of {package}."),
-        add_help_option=False,
-        context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+        entry_point.name, help=SUMMARIES.get(entry_point.name, f"A command of {package}."), **VERBATIM
     )
     def run(context: typer.Context) -> None:
         try:
             _runnable(entry_point.load())(args=context.args, prog_name=context.command_path)
         except ModuleNotFoundError as error:
             # A module of our own that is missing is a fault, and nothing that pip could mend.
-            if package != OWN_DISTRIBUTION or (error.name or "").startswith("kandinsky_"):
+            if package != SERVER or (error.name or "").startswith("kandinsky_"):
                 raise
-            raise MissingExtraError(
-                f"`kandinsky {entry_point.name}` needs {error.name}: pip install 'kandinsky-grpc[server]'"
+            raise NotInstalledError(
+                f"`kandinsky {entry_point.name}` needs {error.name}: pip install {SERVER}"
             ) from error
+
+
+def _add_missing(app: typer.Typer, name: str) -> None:
+    @app.command(name, hidden=True, **VERBATIM)
+    def run(context: typer.Context) -> None:
+        raise NotInstalledError(f"`kandinsky {name}` comes with the server: pip install {SERVER}")
 
 
 def _runnable(loaded: Any) -> Any:

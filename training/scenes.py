@@ -1,4 +1,4 @@
-"""The scene grammar: what the embedded model can draw, how a scene is drawn, and what may be said of it.
+"""The scene grammar: what the toy model can draw, how a scene is drawn, and what may be said of it.
 
 A scene is one flat shape on one flat background. Five attributes name it (`ATTRIBUTES`); a caption names
 some of them. Every number a caption does not name (exact radius, exact centre) is drawn at random.
@@ -168,7 +168,8 @@ def outline(shape: str) -> np.ndarray:
             dtype=float,
         )  # fmt: skip
     low, high = points.min(0), points.max(0)
-    return (points - low) / (high - low) * 2 - 1
+    fitted: np.ndarray = (points - low) / (high - low) * 2 - 1
+    return fitted
 
 
 def polygon_distance(points: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -183,7 +184,8 @@ def polygon_distance(points: np.ndarray, where: np.ndarray) -> np.ndarray:
         upward = (where[:, 1] >= a[1]) & (where[:, 1] < b[1]) & (cross > 0)
         downward = (where[:, 1] < a[1]) & (where[:, 1] >= b[1]) & (cross <= 0)
         sign = np.where(upward | downward, -sign, sign)
-    return sign * np.sqrt(squared)
+    distance: np.ndarray = sign * np.sqrt(squared)
+    return distance
 
 
 FIELD_REACH = 1.5  # the distance fields cover [-1.5, 1.5] of the shape's own frame

@@ -7,12 +7,12 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-import measure
 import numpy as np
-import scenes
-from painter import Embeds, Painter, Picture
 from PIL import Image
-from scenes import ATTRIBUTES, Scene
+
+from training import measure, scenes
+from training.painter import Embeds, Painter, Picture
+from training.scenes import ATTRIBUTES, Scene
 
 SEED = 2022
 Scores = dict[str, float]
@@ -195,7 +195,7 @@ class Exam:
         seeds = [SEED + row for row in range(len(first))] * len(weights)
         pictures = self.painter.decode((along[0].astype(np.float32), along[1].astype(np.float32)), seeds)
         paths = [pictures[row :: len(first)] for row in range(len(first))]
-        steady = [moves_steadily(path, *ends) for path, *ends in zip(paths, first, last, strict=True)]
+        steady = [moves_steadily(*row) for row in zip(paths, first, last, strict=True)]
         sheet([picture for path in paths[:12] for picture in path], 10, self.sheets / "interpolation.png")
         return {"pairs that move steadily": share(steady)}
 

@@ -150,7 +150,8 @@ class DecoderStage:
         if self.name == "controlnet":
             condition["hint"] = inputs[:, 4:]
             inputs = inputs[:, :4]
-        return self.model(inputs, times, None, added_cond_kwargs=condition).sample[:, :4]
+        made: torch.Tensor = self.model(inputs, times, None, added_cond_kwargs=condition).sample
+        return made[:, :4]
 
     def loss(self, step: int, done: float) -> tuple[torch.Tensor, dict[str, float]]:
         """Squared error of the predicted noise, weighted by min-SNR; variance channels stay put."""
@@ -173,8 +174,10 @@ def coarse_and_fine(error: torch.Tensor) -> torch.Tensor:
 
     The pictures are flat: nearly all they are is in the lowest frequencies, where a small error is a wrong colour.
     """
-    means = (F.avg_pool2d(error, side).square().mean(dim=(1, 2, 3)) for side in (1, 4, LATENT_SIDE))
-    return sum(weight * mean for weight, mean in zip((1.0, 4.0, 16.0), means, strict=True))
+    pixel, block, whole = (
+        F.avg_pool2d(error, side).square().mean(dim=(1, 2, 3)) for side in (1, 4, LATENT_SIDE)
+    )
+    return pixel + 4.0 * block + 16.0 * whole
 
 
 def keep_masks(hints: torch.Tensor) -> torch.Tensor:

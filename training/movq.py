@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 
-import scenes
 import torch
 import torch.nn.functional as F
 from diffusers import VQModel
 from diffusers.models.attention_processor import SpatialNorm
 from torch import nn
+
+from training import scenes
 
 LATENT_NOISE = (
     0.08  # added to the latents in training, relative to their spread, so that small errors stay small

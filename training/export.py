@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from diffusers import (
@@ -19,6 +20,7 @@ from torch import nn
 
 from training import clip, decoder, depth, loop, movq, prior
 
+M = TypeVar("M", bound=nn.Module)
 PIPELINES = {
     "decoder": KandinskyV22Pipeline,
     "inpaint": KandinskyV22InpaintPipeline,
@@ -26,7 +28,7 @@ PIPELINES = {
 }
 
 
-def load_averaged(model: nn.Module, cache: Path, stage: str, key: str) -> nn.Module:
+def load_averaged(model: M, cache: Path, stage: str, key: str) -> M:
     """`model` with a stage's averaged weights, for use."""
     weights = loop.load(cache, stage)["ema"]
     trained = {k.removeprefix(f"{key}."): v for k, v in weights.items() if k.startswith(f"{key}.")}

@@ -10,10 +10,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import scenes
 import torch
 import torch.nn.functional as F
-from scenes import Scene
 from torch import nn
 from transformers import (
     CLIPImageProcessor,
@@ -23,6 +21,9 @@ from transformers import (
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
 )
+
+from training import scenes
+from training.scenes import Scene
 
 WIDTH = 96
 WINDOW = 32  # tokens

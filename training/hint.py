@@ -21,6 +21,7 @@ def pass_through(block: nn.Sequential) -> None:
     convolutions = [layer for layer in block if isinstance(layer, nn.Conv2d)]
     low, high = F.silu(torch.tensor([OFFSET, OFFSET + 1])).tolist()
     for number, layer in enumerate(convolutions):
+        assert layer.bias is not None
         layer.weight.zero_()
         layer.bias.zero_()
         first, last = number == 0, number == len(convolutions) - 1

@@ -7,13 +7,12 @@ import dataclasses
 import random
 from pathlib import Path
 
-import scenes
 import torch
 import torch.nn.functional as F
 from diffusers import VQModel
 from tqdm import tqdm
 
-from training import clip, loop
+from training import clip, loop, scenes
 
 SHARD = 500
 

@@ -1,4 +1,4 @@
-"""Train the embedded Kandinsky 2.2, one stage a command; each goes on from where it was stopped.
+"""Train the toy Kandinsky 2.2, one stage a command; each goes on from where it was stopped.
 
 `make train` runs them all, in the order of STAGES but for `adopt`, which instead takes the shipped weights to go on from.
 Interrupt at any time and run the same command again. The seeds are fixed; the budgets are running time.
@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 import torch
+
 from training import adopt, clip, decoder, depth, export, gallery, loop, movq, prior
 
 HERE = Path(__file__).parent
@@ -62,7 +63,7 @@ def main() -> None:
         "--minutes", type=float, help="running time of the whole stage, earlier runs included"
     )
     parser.add_argument("--cache", type=Path, default=HERE.parent / ".cache" / "train")
-    parser.add_argument("--target", type=Path, default=HERE / "kandinsky_embedded")
+    parser.add_argument("--target", type=Path, default=HERE.parent / "models" / "kandinsky_toy")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--ranks", type=int, default=1, help="processes that train a UNet stage together")
     parser.add_argument("--rank", type=int, default=0, help="which of them this is, from 0")

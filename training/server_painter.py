@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from kandinsky_client import Embedding, EmbeddingPair, ImageSet, Kandinsky
-from painter import DECODER_STEPS, PRIOR_STEPS, Embeds, Picture
 from PIL import Image
+
+from training.painter import DECODER_STEPS, PRIOR_STEPS, Embeds, Picture
 
 T = TypeVar("T")
 CLIENTS = 8  # rows asked for at once, so that they share the server's network calls
@@ -52,7 +53,7 @@ class ServerPainter:
 
         def one(row: int) -> Picture:
             image = Image.fromarray(starts[row])
-            options = {"strength": strength, "seed": seeds[row], "step_count": DECODER_STEPS}
+            options: dict[str, Any] = {"strength": strength, "seed": seeds[row], "step_count": DECODER_STEPS}
             return pixels(self.client.img2img(pair(embeds, row), image, **options))
 
         return each(one, len(seeds))
@@ -64,7 +65,7 @@ class ServerPainter:
 
         def one(row: int) -> Picture:
             image, mask = Image.fromarray(starts[row]), gray(repaint[row])
-            options = {"seed": seeds[row], "step_count": DECODER_STEPS}
+            options: dict[str, Any] = {"seed": seeds[row], "step_count": DECODER_STEPS}
             return pixels(self.client.inpaint(pair(embeds, row), image, mask, **options))
 
         return each(one, len(seeds))
@@ -73,7 +74,11 @@ class ServerPainter:
         """ControlNet."""
 
         def one(row: int) -> Picture:
-            options = {"hint": gray(hints[row]), "seed": seeds[row], "step_count": DECODER_STEPS}
+            options: dict[str, Any] = {
+                "hint": gray(hints[row]),
+                "seed": seeds[row],
+                "step_count": DECODER_STEPS,
+            }
             return pixels(self.client.controlnet(pair(embeds, row), **options))
 
         return each(one, len(seeds))

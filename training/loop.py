@@ -70,11 +70,12 @@ def pool(weights: list[nn.Parameter], spent: float) -> float:
     """Average the gradients over all processes, and the time spent, so that all stop together."""
     if not distributed.is_initialized():
         return spent
-    flat = torch.cat([p.grad.flatten() for p in weights] + [torch.tensor([spent])])
+    gradients = [p.grad for p in weights if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients] + [torch.tensor([spent])])
     distributed.all_reduce(flat)
     flat /= distributed.get_world_size()
-    for p, gradient in zip(weights, flat[:-1].split([p.numel() for p in weights]), strict=True):
-        p.grad.copy_(gradient.view_as(p))
+    for gradient, mean in zip(gradients, flat[:-1].split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
     return flat[-1].item()
 
 

@@ -1,6 +1,6 @@
-"""Score the embedded model: do its pictures say what their prompts say? Writes JSON and contact sheets.
+"""Score the toy model: do its pictures say what their prompts say? Writes JSON and contact sheets.
 
-python models/evaluate.py [--only captions,inpaint] [--count 240] [--server localhost:50051]
+python -m training.evaluate [--only captions,inpaint] [--count 240] [--server localhost:50051]
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from exam import Exam, Scores
-from painter import DECODER_STEPS, PRIOR_STEPS, DiffusersPainter, Painter
-from server_painter import ServerPainter
+
+from training.exam import Exam, Scores
+from training.painter import DECODER_STEPS, PRIOR_STEPS, DiffusersPainter, Painter
+from training.server_painter import ServerPainter
 
 HERE = Path(__file__).parent
 PART_NAMES = (
@@ -39,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--checkpoint", type=Path, default=HERE / "kandinsky_embedded")
+    parser.add_argument("--checkpoint", type=Path, default=HERE.parent / "models" / "kandinsky_toy")
     parser.add_argument("--server", help="address of a server to score instead, such as localhost:50051")
     parser.add_argument("--only", default=",".join(PARTS), help="parts to run, by comma: %(default)s")
     parser.add_argument("--count", type=int, default=240, help="held-out captions; other parts scale with it")

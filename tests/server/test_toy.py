@@ -1,9 +1,9 @@
-"""The embedded model over gRPC: pictures that show what was asked for, and are the library's own."""
+"""The toy model over gRPC: pictures that show what was asked for, and are the library's own."""
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
-import measure
 import numpy as np
 import pytest
 from kandinsky_client import Kandinsky
@@ -12,20 +12,21 @@ from PIL import Image, ImageDraw
 from tests.harness import RunningServer
 from tests.oracle import Oracle, oracle
 from tests.server.pipelines import EMBEDDING_PIPELINES, IMAGE_PIPELINES, Pipeline, Variant
+from training import measure
 
 pytestmark = pytest.mark.slow
 STEPS = 15
 
 
 @pytest.fixture(scope="module")
-def client(embedded_model: Path) -> Iterator[Kandinsky]:
+def client(toy_model: Path) -> Iterator[Kandinsky]:
     with RunningServer() as server, server.client() as connected:
         yield connected
 
 
 @pytest.fixture(scope="module")
-def reference(embedded_model: Path) -> Oracle:
-    return oracle(embedded_model)
+def reference(toy_model: Path) -> Oracle:
+    return oracle(toy_model)
 
 
 def seen(image: Image.Image) -> measure.Reading:
@@ -44,6 +45,12 @@ def test_a_red_circle_is_asked_for_and_found(circle: Image.Image) -> None:
     assert scene is not None
     assert (scene.shape, scene.color, scene.background) == ("circle", "red", "blue")
     assert (scene.size, scene.position) == ("large", "middle")
+
+
+def test_the_server_says_that_it_serves_the_toy_model(client: Kandinsky) -> None:
+    info = client.info()
+    assert info.model == "toy"
+    assert info.versions["server"] == version("kandinsky-server")
 
 
 def test_a_star_is_painted_into_the_mask(client: Kandinsky, circle: Image.Image) -> None:

@@ -14,7 +14,7 @@ LEAST_SIDE = 16  # thinner matrices have too few directions to make orthogonal
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan's quintic: singular values end near 1, not at it
 
 
-def matrices(modules: nn.Module) -> list[nn.Parameter]:
+def matrices(modules: nn.Module) -> list[torch.Tensor]:
     """The trainable weights of all convolutions and linear layers that are wide enough."""
     layers = (layer for layer in modules.modules() if isinstance(layer, (nn.Conv2d, nn.Linear)))
     weights = (layer.weight for layer in layers if layer.weight.requires_grad)
@@ -24,7 +24,7 @@ def matrices(modules: nn.Module) -> list[nn.Parameter]:
 def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
     """The nearest (half-)orthogonal matrix, roughly, by five Newton-Schulz steps; (rows, columns)."""
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
+    x: torch.Tensor = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
     a, b, c = NEWTON_SCHULZ
     for _ in range(5):
@@ -36,11 +36,11 @@ def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, made orthogonal; a convolution counts as a matrix of (outputs, inputs x taps)."""
 
-    def __init__(self, weights: list[nn.Parameter], lr: float, weight_decay: float = 0.01) -> None:
+    def __init__(self, weights: list[torch.Tensor], lr: float, weight_decay: float = 0.01) -> None:
         super().__init__(weights, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # nobody here has a closure
         """Move every weight that has a gradient."""
         for group in self.param_groups:
             for weight in group["params"]:

@@ -7,10 +7,11 @@ import itertools
 import math
 
 import numpy as np
-import scenes
 import torch
 import torch.nn.functional as F
-from scenes import CENTERS, COLORS, PALETTE, RADII, SHAPES, Scene
+
+from training import scenes
+from training.scenes import CENTERS, COLORS, PALETTE, RADII, SHAPES, Scene
 
 FIT_SIDE = 64  # the side that shapes are compared at, in pixels
 LEAST_PIXELS = 12  # fewer are noise, not a shape

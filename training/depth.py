@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 
-import scenes
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor
+
+from training import scenes
 
 BATCH = 12
 

@@ -6,13 +6,12 @@ import dataclasses
 import random
 from pathlib import Path
 
-import scenes
 import torch
 import torch.nn.functional as F
 from diffusers import PriorTransformer, UnCLIPScheduler
 from torch import nn
 
-from training import clip, loop
+from training import clip, loop, scenes
 
 BATCH = 64
 NO_CAPTION_SHARE = 0.1

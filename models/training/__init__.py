@@ -1,1 +1,0 @@
-"""How the embedded model is trained: one file a network, and the loop they share."""
