@@ -36,6 +36,8 @@ from kandinsky_server.engine.engine import Engine
 from kandinsky_server.errors import Draining
 from kandinsky_server.flows.requests import Embeddings
 from kandinsky_server.flows.session import Runtime
+from kandinsky_server.images.budget import ByteBudget
+from kandinsky_server.images.decoders import Decoders
 from kandinsky_server.memory import Trimmer
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import transport
@@ -79,6 +81,7 @@ class App:
             sources, DepthEstimator(sources.depth, self.device), CostModel(), status="starting"
         )
         self.pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="images")
+        self.decoders = Decoders(settings.max_input_pixels, settings.decode_seconds)
         self.residency = Residency(self.device) if settings.offload == "model" else None
         self.engine = Engine(
             self.model.networks,
@@ -89,6 +92,7 @@ class App:
             when_idle=Trimmer(),
         )
         self.admission = Admission(self.engine, settings.queue_size)
+        self.budget = ByteBudget(settings.max_decoded_bytes, self.admission.retry_after)
         self.limits = Limits.of(settings)
         self.face = Face(self._info())
         self.health = Health()
@@ -148,7 +152,8 @@ class App:
             CheckpointError: a checkpoint cannot be loaded.
             BackendUnavailable: the backend cannot be used, or in strict mode cannot run a network.
         """
-        await self.engine.start(self._load)
+        # Beside each other: a worker is long ready when the model is.
+        await asyncio.gather(self.decoders.start(), self.engine.start(self._load))
         cache = SingleFlightCache[Embeddings](self.settings.prior_cache_size, self.metrics.on_lookup)
         self.face.runtime = Runtime(
             self.model,
@@ -159,7 +164,9 @@ class App:
             self.settings.dtype,
         )
         self.face.converter = Converter(
-            self.model, self.limits, Pictures(self.limits.input_pixel_count, self.pool)
+            self.model,
+            self.limits,
+            Pictures(self.limits.input_pixel_count, self.decoders, self.budget),
         )
         self._publish()
         loaded = {stage.name for stage in self.model.stages}
@@ -210,8 +217,9 @@ class App:
         failure = Draining("this server shut down before it was done; try again", DRAINING_RETRY_SECONDS)
         for ticket in self.admission.tickets:
             ticket.cancel(failure)
-        # A step may take longer than the last words do.
+        # A step, or a picture, may take longer than the last words do.
         self.engine.abandon(failure)
+        self.decoders.abandon(failure)
         await self.server.stop(LAST_WORDS_SECONDS)
 
     async def stop(self) -> None:
@@ -219,7 +227,8 @@ class App:
         await self.server.stop(0)
         if self.face.runtime is not None:
             await self.engine.stop()
-        self.pool.shutdown(cancel_futures=True)
+        self.decoders.stop()
+        self.pool.shutdown(wait=False, cancel_futures=True)
         if self.tracing:
             await asyncio.to_thread(self.tracing.close)
 

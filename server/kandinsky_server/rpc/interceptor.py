@@ -120,7 +120,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             deadline=None if left is None else time.monotonic() + left,
         )
         trace_context = {key: metadata[key] for key in calls.TRACE_CONTEXT_KEYS if key in metadata}
-        call = Call(rpc, ticket, trace_context=trace_context)
+        call = Call(rpc, ticket, context.peer(), trace_context=trace_context)
         calls.current.set(call)
         # The transport knows first that a client is gone; a handler may be busy elsewhere.
         context.add_done_callback(lambda _: ticket.cancel())

@@ -22,6 +22,7 @@ from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import InvalidField, Starting, Violation
 from kandinsky_server.flows.serve import Request, estimate, serve, watch_of
 from kandinsky_server.flows.session import Runtime
+from kandinsky_server.images.turns import Turns
 from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.convert import Converter
 from kandinsky_server.rpc.info import InfoSource
@@ -58,7 +59,7 @@ class Face:
         runtime, converter = self.ready()
         ticket = calls.current.get().ticket
         ticket.priority = read_priority(message.options)
-        with runtime.admission.enter(ticket):
+        with runtime.admission.enter(ticket), converter.pictures.budget.account(ticket):
             request = await convert(converter, message)
             watch = watch_of(request)
             output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
@@ -140,12 +141,13 @@ class ImageService(image_pb2_grpc.ImageServiceServicer):
 class ServerService(server_pb2_grpc.ServerServiceServicer):
     """What this server is, and what a request would cost.
 
-    Estimates take no place in the queue. They take turns instead, lest many of them keep requests from being read.
+    Estimates take no place in the queue. They are read one at a time instead, client by client,
+    lest many of them keep requests, or those of other clients, from being read.
     """
 
     def __init__(self, face: Face) -> None:
         self.face = face
-        self.turn = asyncio.Lock()
+        self.turns = Turns(1)
 
     async def GetServerInfo(
         self, request: server_pb2.GetServerInfoRequest, context: Any
@@ -164,8 +166,10 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         asked = getattr(request, chosen)
         # Without a deadline: that of this call says when its answer is due, not when the request's would be.
         ticket = Ticket(priority=read_priority(asked.options))
-        async with self.turn:
-            asked_for = await convert(converter, asked)
+        call = calls.current.get()
+        with converter.pictures.budget.account(call.ticket):
+            async with self.turns.turn(call.party):
+                asked_for = await convert(converter, asked)
         prediction, loads = estimate(runtime, asked_for, ticket)
         denoising = [load for first in loads for load in first.all() if load.denoising]
         return server_pb2.EstimateResponse(
