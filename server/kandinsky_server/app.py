@@ -81,7 +81,7 @@ class App:
             sources, DepthEstimator(sources.depth, self.device), CostModel(), status="starting"
         )
         self.pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="images")
-        self.decoders = Decoders(settings.max_input_pixels, settings.decode_seconds)
+        self.decoders = Decoders(max(settings.max_input_pixels, settings.max_pixels), settings.decode_seconds)
         self.residency = Residency(self.device) if settings.offload == "model" else None
         self.engine = Engine(
             self.model.networks,
@@ -89,7 +89,6 @@ class App:
             observers=[self.metrics],
             exclusive=settings.deterministic,
             residency=self.residency,
-            when_idle=Trimmer(),
         )
         self.admission = Admission(self.engine, settings.queue_size)
         self.budget = ByteBudget(settings.max_decoded_bytes, self.admission.retry_after)
@@ -99,6 +98,7 @@ class App:
         self.tracing = tracing_of(settings)
         self.port = 0
         self.metrics_port: int | None = None
+        self.trimming: asyncio.Task[None] | None = None
 
     def _info(self) -> InfoSource:
         return InfoSource(
@@ -175,6 +175,7 @@ class App:
         self.health.set(PRIOR_SERVICE, serving="prior" in loaded)
         self.health.set(IMAGE_SERVICE, serving=bool(self.model.decoders))
         self.health.set("", serving=True)
+        self.trimming = asyncio.create_task(Trimmer().run(lambda: not self.admission.tickets))
 
     def _load(self) -> None:
         settings = self.settings
@@ -225,6 +226,8 @@ class App:
     async def stop(self) -> None:
         """Ends everything at once."""
         await self.server.stop(0)
+        if self.trimming:
+            self.trimming.cancel()
         if self.face.runtime is not None:
             await self.engine.stop()
         self.decoders.stop()

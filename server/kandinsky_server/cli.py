@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -83,7 +83,7 @@ async def _run(settings: Settings) -> int:
     if not loading.done():
         # The thread that loads cannot be interrupted, and nobody waits for what it would bring.
         await app.stop()
-        os._exit(0)
+        _leave(0)
     try:
         await loading
     except (CheckpointError, BackendUnavailable) as error:
@@ -98,7 +98,15 @@ async def _run(settings: Settings) -> int:
     await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
     await app.drain(hurrying)
     await app.stop()
-    return _fail("the engine failed; start the server again") if app.engine.failed.is_set() else 0
+    code = _fail("the engine failed; start the server again") if app.engine.failed.is_set() else 0
+    return _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process at once: a thread that hangs in a library would be waited for without end."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _fail(message: str) -> int:

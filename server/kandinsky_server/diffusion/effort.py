@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-MAX_SCANS = 100
-"""Scans of a JPEG. Encoders make 10 or so; each costs a pass over the whole picture, however few bytes it has."""
+MAX_SCANS = 32
+"""Scans of a JPEG. Encoders make 10, 18 for CMYK; each costs a pass over the whole picture, however few bytes it has."""
 
 MAX_SEGMENTS = 2000
 """Segments of a JPEG, and chunks of a WebP."""

@@ -21,8 +21,8 @@ from kandinsky_server.images.job import Job
 START_SECONDS = 60.0
 """A worker takes a fifth of a second to start; more where the machine has no time for it."""
 
-OWN_BYTES = 512 * 1024 * 1024
-BYTES_A_PIXEL = 40
+OWN_BYTES = 256 * 1024 * 1024
+BYTES_A_PIXEL = 32
 """A worker's address space: Python, numpy and Pillow, and the copies of a picture that decoding may need at once."""
 
 ENVIRONMENT = {
@@ -42,7 +42,8 @@ class DecoderFailed(Exception):
 class Decoder:
     """A process that decodes one picture at a time, killed and replaced when that takes over ``seconds``.
 
-    Used by one thread at a time, but for `close`; a process that a thread started ends with the thread.
+    Pictures have at most ``max_pixels``, those that come in and those that are made of them. Used by one thread at a
+    time, but for `close`; a process that a thread started ends with the thread.
     """
 
     def __init__(self, max_pixels: int, seconds: float) -> None:
@@ -95,7 +96,7 @@ class Decoder:
         deadline = time.monotonic() + self.seconds
         self._socket.settimeout(self.seconds)
         wire.send(self._socket, dataclasses.asdict(job), data)
-        header, body = wire.receive(self._socket, 3 * self.max_pixels, deadline)
+        header, body = wire.receive(self._socket, job.max_bytes, deadline)
         if "error" in header:
             raise ImageError(str(header["error"]))
         shape = tuple(map(int, header["shape"]))

@@ -29,9 +29,9 @@ class Decoders:
         self._awaited: set[asyncio.Future[Any]] = set()
 
     @property
-    def busy(self) -> int:
-        """Workers that are decoding, for whomever."""
-        return len(self.workers) - len(self._idle)
+    def busy(self) -> list[Decoder]:
+        """The workers that are decoding, for whomever."""
+        return [worker for worker in self.workers if worker not in self._idle]
 
     async def start(self) -> None:
         """Starts the processes.

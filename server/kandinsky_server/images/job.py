@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -79,6 +80,11 @@ class Job:
                 f"{image.width}x{image.height}; leave them unset or send the image's own"
             )
         return image
+
+    @property
+    def max_bytes(self) -> int:
+        """Of the result."""
+        return prod(self.fit.shape) if self.fit is not None else 3 * self.max_pixels
 
     def accepts(self, shape: tuple[int, ...]) -> bool:
         """Whether a result may have this shape."""

@@ -26,7 +26,7 @@ from kandinsky_server.images.job import Fit, Use
 from kandinsky_server.rpc import fields
 from kandinsky_server.rpc.embeddings import read_embedding, read_pair
 from kandinsky_server.rpc.limits import Defaults, Limits
-from kandinsky_server.rpc.options import read_output, read_watch
+from kandinsky_server.rpc.options import check_output, read_output, read_watch
 from kandinsky_server.rpc.pictures import Pictures
 from kandinsky_server.rpc.violations import Violations
 
@@ -138,7 +138,7 @@ class Converter:
             fields.read_guidance(found, "prior_guidance_scale", message, Defaults.prior_guidance_scale),
         )
         watch = read_watch(found, message.options, shows_images=True)
-        read_output(found, message.output)
+        check_output(found, read_output(found, message.output), sampling.width, sampling.height)
         self._check_steps(found, "prior_step_count", "prior", prior_sampling.step_count)
         self._check_steps(found, "sampling.step_count", stage.name, sampling.step_count)
         found.check()
@@ -242,7 +242,7 @@ class Converter:
         count = fields.read_count(found, "sampling.", message.sampling, pairs, self.limits)
         sampling = fields.read_sampling(found, message.sampling, stage, pairs * count, strong, self.limits)
         watch = read_watch(found, message.options, shows_images=True)
-        read_output(found, message.output)
+        check_output(found, read_output(found, message.output), sampling.width, sampling.height)
         self._check_steps(found, "sampling.step_count", stage_name, sampling.step_count)
         found.check()
         fingerprint = self.model.prior.fingerprint if self.model.prior else None

@@ -34,12 +34,16 @@ STARTING_RETRY_SECONDS = 1.0
 
 
 class Face:
-    """What the services share. ``runtime`` and ``converter`` are None until the model is loaded."""
+    """What the services share. ``runtime`` and ``converter`` are None until the model is loaded.
+
+    ``estimates`` are the turns of Estimates to be read.
+    """
 
     def __init__(self, info: InfoSource) -> None:
         self.info = info
         self.runtime: Runtime | None = None
         self.converter: Converter | None = None
+        self.estimates = Turns(1)
 
     def ready(self) -> tuple[Runtime, Converter]:
         """The loaded runtime.
@@ -147,7 +151,6 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
 
     def __init__(self, face: Face) -> None:
         self.face = face
-        self.turns = Turns(1)
 
     async def GetServerInfo(
         self, request: server_pb2.GetServerInfoRequest, context: Any
@@ -168,7 +171,7 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         ticket = Ticket(priority=read_priority(asked.options))
         call = calls.current.get()
         with converter.pictures.budget.account(call.ticket):
-            async with self.turns.turn(call.party):
+            async with self.face.estimates.turn(call.party):
                 asked_for = await convert(converter, asked)
         prediction, loads = estimate(runtime, asked_for, ticket)
         denoising = [load for first in loads for load in first.all() if load.denoising]
