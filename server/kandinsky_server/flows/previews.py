@@ -34,9 +34,11 @@ class Previews:
 
     async def close(self) -> None:
         """Drops what is on its way: after the picture itself, or its failure, a preview is noise."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        # A task that was cancelled holds the frame that it was in, which holds this object.
+        task, self._task = self._task, None
+        if task:
+            task.cancel()
+            await asyncio.wait([task])
 
     @property
     def _key(self) -> tuple[str, int]:

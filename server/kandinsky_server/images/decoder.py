@@ -25,6 +25,9 @@ OWN_BYTES = 256 * 1024 * 1024
 BYTES_A_PIXEL = 32
 """A worker's address space: Python, numpy and Pillow, and the copies of a picture that decoding may need at once."""
 
+INHERITED = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""What Python may need of the environment to start; the rest, such as tokens, is not for a worker."""
+
 ENVIRONMENT = {
     # Room for a picture is given back as soon as it is free.
     "MALLOC_MMAP_THRESHOLD_": str(1024 * 1024),
@@ -70,6 +73,7 @@ class Decoder:
         """
         if self.process is None or self.process.poll() is not None:
             # Not this picture's fault: it ended since the last one, or could not be started.
+            self._end()
             self._spawn()
         self._wait_until_ready()
         try:
@@ -121,7 +125,7 @@ class Decoder:
                 command,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                env={**os.environ, **ENVIRONMENT},
+                env={name: os.environ[name] for name in INHERITED if name in os.environ} | ENVIRONMENT,
                 # A terminal's Ctrl-C is for the server, which ends its workers when it is done with them.
                 start_new_session=True,
             )
