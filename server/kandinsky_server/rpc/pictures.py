@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import prod
 from typing import TypeVar
@@ -21,6 +22,7 @@ from kandinsky_server.images.budget import ByteBudget
 from kandinsky_server.images.decoder import Decoder
 from kandinsky_server.images.decoders import Decoders
 from kandinsky_server.images.job import RAW, Fit, Job
+from kandinsky_server.images.turns import Turns
 from kandinsky_server.rpc import call as calls
 
 EXPECTED = {
@@ -36,11 +38,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Pictures:
-    """Decodes the images of the current call, of up to ``max_pixels``, and keeps only what the networks take of them."""
+    """Decodes the images of the current call, of up to ``max_pixels``, and keeps only what the networks take of them.
+
+    ``turns`` are turns to take besides those of the decoders.
+    """
 
     max_pixels: int
     decoders: Decoders
     budget: ByteBudget
+    turns: Turns | None = None
 
     async def fitted(self, images: Mapping[str, tuple[pb.InputImage, Fit]]) -> dict[str, Bytes]:
         """Images shrunk to the size that was asked for, by field.
@@ -77,8 +83,10 @@ class Pictures:
             self.budget.take(calls.current.get().ticket, sum(amounts.values()), next(iter(amounts)))
 
     async def _decoded(self, field: str, work: Callable[[Decoder], T]) -> T:
+        party = calls.current.get().party
         try:
-            return await self.decoders.run(work, calls.current.get().party)
+            async with self.turns.turn(party) if self.turns else nullcontext():
+                return await self.decoders.run(work, party)
         except ImageError as error:
             raise InvalidImage([Violation(field, str(error))]) from error
 

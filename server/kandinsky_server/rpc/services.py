@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf.message import Message
@@ -36,7 +37,7 @@ STARTING_RETRY_SECONDS = 1.0
 class Face:
     """What the services share. ``runtime`` and ``converter`` are None until the model is loaded.
 
-    ``estimates`` are the turns of Estimates to be read.
+    ``estimates`` are the turns of Estimates' pictures to be decoded.
     """
 
     def __init__(self, info: InfoSource) -> None:
@@ -145,8 +146,8 @@ class ImageService(image_pb2_grpc.ImageServiceServicer):
 class ServerService(server_pb2_grpc.ServerServiceServicer):
     """What this server is, and what a request would cost.
 
-    Estimates take no place in the queue. They are read one at a time instead, client by client,
-    lest many of them keep requests, or those of other clients, from being read.
+    Estimates take no place in the queue. Their pictures are decoded one at a time instead, client by client, lest many of
+    them keep requests, or those of other clients, from being read.
     """
 
     def __init__(self, face: Face) -> None:
@@ -171,8 +172,8 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         ticket = Ticket(priority=read_priority(asked.options))
         call = calls.current.get()
         with converter.pictures.budget.account(call.ticket):
-            async with self.face.estimates.turn(call.party):
-                asked_for = await convert(converter, asked)
+            pictures = replace(converter.pictures, turns=self.face.estimates)
+            asked_for = await convert(replace(converter, pictures=pictures), asked)
         prediction, loads = estimate(runtime, asked_for, ticket)
         denoising = [load for first in loads for load in first.all() if load.denoising]
         return server_pb2.EstimateResponse(
