@@ -1,7 +1,10 @@
 """Image files that are made to break whoever decodes them."""
 
+import io
 import struct
 import zlib
+
+from PIL import Image
 
 
 def png_bomb(width: int, height: int) -> bytes:
@@ -15,6 +18,15 @@ def webp_bomb(width: int, height: int) -> bytes:
     """A WebP of thirty bytes: nothing but a header that claims such a canvas."""
     sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     return b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + sides
+
+
+def slow_jpeg(side: int, scans: int) -> bytes:
+    """A progressive JPEG of so many scans more than its encoder made; each, of some 30 bytes, covers the whole."""
+    buffer = io.BytesIO()
+    Image.new("L", (side, side), 100).save(buffer, "JPEG", progressive=True)
+    whole = buffer.getvalue()
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    return whole[:-2] + scans * last + whole[-2:]
 
 
 def with_chunk(png: bytes, kind: bytes, data: bytes) -> bytes:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.attacks import engine
+from benchmarks.attacks import engine, pictures
 from benchmarks.attacks.attack import Attack, Verdict
 
-ATTACKS: Sequence[Attack] = (*engine.ATTACKS,)
+ATTACKS: Sequence[Attack] = (*engine.ATTACKS, *pictures.ATTACKS)
 
 
 def main() -> None:

@@ -38,6 +38,8 @@ from kandinsky_server.engine.watchdog import Timeouts, Watchdog
 from kandinsky_server.errors import Draining
 from kandinsky_server.flows.requests import Embeddings
 from kandinsky_server.flows.session import Runtime
+from kandinsky_server.images.budget import ByteBudget
+from kandinsky_server.images.decoders import Decoders
 from kandinsky_server.memory import Trimmer
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import transport
@@ -89,6 +91,7 @@ class App:
             sources, DepthEstimator(sources.depth, self.device), CostModel(), status="starting"
         )
         self.pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="images")
+        self.decoders = Decoders(max(settings.max_input_pixels, settings.max_pixels), settings.decode_seconds)
         self.residency = Residency(self.device) if settings.offload == "model" else None
         self.engine = Engine(
             self.model.networks,
@@ -96,16 +99,17 @@ class App:
             observers=[self.metrics],
             exclusive=settings.deterministic,
             residency=self.residency,
-            when_idle=Trimmer(),
             watchdog=Watchdog(Timeouts(settings.step_timeout_seconds, settings.load_timeout_seconds), beat),
         )
         self.admission = Admission(self.engine, settings.queue_size)
+        self.budget = ByteBudget(settings.max_decoded_bytes, self.admission.retry_after)
         self.limits = Limits.of(settings)
         self.face = Face(self._info(), self.engine.check)
         self.health = Health()
         self.tracing = tracing_of(settings)
         self.port = 0
         self.metrics_port: int | None = None
+        self.trimming: asyncio.Task[None] | None = None
 
     def _info(self) -> InfoSource:
         return InfoSource(
@@ -168,7 +172,8 @@ class App:
             BackendUnavailable: the backend cannot be used, or in strict mode cannot run a network.
             DeviceHung: that takes longer than it may.
         """
-        await self.engine.start(self._load)
+        # Beside each other: a worker is long ready when the model is.
+        await asyncio.gather(self.decoders.start(), self.engine.start(self._load))
         cache = SingleFlightCache[Embeddings](self.settings.prior_cache_size, self.metrics.on_lookup)
         self.face.runtime = Runtime(
             self.model,
@@ -179,7 +184,9 @@ class App:
             self.settings.dtype,
         )
         self.face.converter = Converter(
-            self.model, self.limits, Pictures(self.limits.input_pixel_count, self.pool)
+            self.model,
+            self.limits,
+            Pictures(self.limits.input_pixel_count, self.decoders, self.budget),
         )
         self._publish()
         loaded = {stage.name for stage in self.model.stages}
@@ -188,6 +195,7 @@ class App:
         self.health.set(PRIOR_SERVICE, serving="prior" in loaded)
         self.health.set(IMAGE_SERVICE, serving=bool(self.model.decoders))
         self.health.set("", serving=True)
+        self.trimming = asyncio.create_task(Trimmer().run(lambda: not self.admission.tickets))
 
     def _load(self) -> None:
         settings = self.settings
@@ -230,16 +238,20 @@ class App:
         failure = Draining("this server shut down before it was done; try again", DRAINING_RETRY_SECONDS)
         for ticket in self.admission.tickets:
             ticket.cancel(failure)
-        # A step may take longer than the last words do.
+        # A step, or a picture, may take longer than the last words do.
         self.engine.abandon(failure)
+        self.decoders.abandon(failure)
         await self.server.stop(LAST_WORDS_SECONDS)
 
     async def stop(self) -> None:
         """Ends everything at once."""
         self._failing.cancel()
         await self.server.stop(0)
+        if self.trimming:
+            self.trimming.cancel()
         if self.face.runtime is not None:
             await self.engine.stop()
+        self.decoders.stop()
         # What hangs there must not keep this process.
         self.pool.shutdown(wait=False, cancel_futures=True)
         if self.tracing:

@@ -134,6 +134,15 @@ class Settings(BaseSettings):
     max_steps: PositiveInt = Field(1000, description="Denoising steps of one request.")
     max_pixels: PositiveInt = Field(2048 * 2048, description="Pixels of one output image.")
     max_input_pixels: PositiveInt = Field(4096 * 4096, description="Pixels of one input image.")
+    max_decoded_bytes: PositiveInt = Field(
+        1024**3, description="Bytes of decoded input images, over all requests that wait or run."
+    )
+    decode_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=86400,
+        description="How long one input image may take to decode; its process is killed then.",
+    )
     max_prompts: PositiveInt = Field(16, description="Prompts, conditions or embedding pairs of one request.")
     max_prompt_length: PositiveInt = Field(2000, description="Characters of one prompt.")
     max_streams: PositiveInt = Field(

@@ -12,6 +12,7 @@ from kandinsky_server.diffusion.codecs import (
     encode_preview,
     raw_image,
 )
+from kandinsky_server.diffusion.formats import MAX_SIDE
 from PIL import Image, ImageOps, WebPImagePlugin
 
 from tests.hostile import webp_bomb, with_chunk
@@ -175,6 +176,15 @@ def test_receipt_travels_in_the_png() -> None:
 def test_quality_costs_bytes(kind: str) -> None:
     small, large = (len(encode_image(floats(64, 64), kind, quality)) for quality in (10, 95))
     assert small < large
+
+
+@pytest.mark.parametrize("kind", [kind for kind, most in MAX_SIDE.items() if most and most < MANY])
+def test_a_format_holds_as_much_as_the_table_says_and_no_more(kind: str) -> None:
+    most = MAX_SIDE[kind]
+    for shape in ((most, 8), (8, most)):
+        assert encode_image(np.zeros((*shape, 3), np.float32), kind, 90)
+        with pytest.raises((OSError, ValueError)):
+            encode_image(np.zeros((shape[0] + 1, shape[1] + 1, 3), np.float32), kind, 90)
 
 
 @pytest.mark.parametrize(("side", "size"), [(16, (16, 8)), (1024, (64, 32))])

@@ -7,7 +7,14 @@ from diffusers.pipelines.kandinsky2_2.pipeline_kandinsky2_2_inpainting import (
     prepare_mask,
     prepare_mask_and_masked_image,
 )
-from kandinsky_server.diffusion.pixels import keep_mask, movq_pixels, paste_kept, repaint_mask
+from kandinsky_server.diffusion.pixels import (
+    fit_mask,
+    fit_start,
+    keep_mask,
+    movq_pixels,
+    paste_kept,
+    repaint_mask,
+)
 from PIL import Image
 
 SIZES = [(64, 64), (128, 64), (64, 192)]
@@ -32,14 +39,14 @@ def noise(seed: int, width: int, height: int, share: float) -> Image.Image:
 def test_keep_mask_equals_the_loop(seed: int, width: int, height: int, share: float) -> None:
     mask = noise(seed, width, height, share)
     expected = by_diffusers(mask, Image.new("RGB", (width, height)), width, height)
-    found = keep_mask(repaint_mask(mask, width, height), factor=8)
+    found = keep_mask(repaint_mask(fit_mask(mask, width, height)), factor=8)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_plain_mask_keeps_all_or_nothing(share: float) -> None:
-    kept = keep_mask(repaint_mask(noise(0, 64, 64, share), 64, 64), factor=8)
+    kept = keep_mask(repaint_mask(fit_mask(noise(0, 64, 64, share), 64, 64)), factor=8)
     np.testing.assert_array_equal(kept, np.full((1, 8, 8), 1 - share, np.float32))
 
 
@@ -49,14 +56,14 @@ def test_image_and_mask_of_another_size_are_resized_as_there(size: tuple[int, in
     image = Image.fromarray(blocks).resize(size, Image.Resampling.BILINEAR)
     mask = noise(1, 8, 8, 0.5).resize(size, Image.Resampling.BILINEAR)
     keep, pixels = prepare_mask_and_masked_image(image, mask, 64, 128)
-    np.testing.assert_array_equal(repaint_mask(mask, 128, 64), keep[0, 0].numpy() == 0)
-    np.testing.assert_allclose(movq_pixels(image, 128, 64), pixels[0].numpy(), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(repaint_mask(fit_mask(mask, 128, 64)), keep[0, 0].numpy() == 0)
+    np.testing.assert_allclose(movq_pixels(fit_start(image, 128, 64)), pixels[0].numpy(), rtol=0, atol=1e-6)
 
 
 def test_pasted_pixels_are_exactly_the_inputs() -> None:
     image = Image.fromarray(np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8))
-    repaint = repaint_mask(noise(3, 64, 64, 0.5), 64, 64)
+    repaint = repaint_mask(fit_mask(noise(3, 64, 64, 0.5), 64, 64))
     made = np.full((64, 64, 3), 0.123, np.float32)
-    pasted = paste_kept(made, image, repaint)
+    pasted = paste_kept(made, np.asarray(image), repaint)
     np.testing.assert_array_equal((pasted * 255).round()[~repaint], np.asarray(image)[~repaint])
     np.testing.assert_array_equal(pasted[repaint], made[repaint])

@@ -252,18 +252,6 @@ async def test_who_is_abandoned_does_not_wait_for_the_step(gate: Gate) -> None:
     assert not engine.active
 
 
-async def test_it_says_when_there_is_nothing_to_do() -> None:
-    calls: list[str] = []
-    network = adder(lambda values: calls.append("step") or add_one(values))  # type: ignore[func-returns-value]
-    engine = Engine({network.name: network}, CostModel(), when_idle=lambda: calls.append("idle"))
-    await engine.start()
-    await results(submit_all(engine, [Count(steps=2)]))
-    await engine.stop()
-    first = calls.index("step")
-    assert set(calls[:first]) == {"idle"}
-    assert calls[first : first + 2] == ["step", "step"], "not between steps"
-
-
 async def test_what_is_prepared_is_prepared_by_the_thread_that_steps() -> None:
     threads: list[int] = []
     network = adder(lambda values: threads.append(threading.get_ident()) or add_one(values))  # type: ignore[func-returns-value]

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import threading
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
-from kandinsky_server.diffusion import codecs
-from kandinsky_server.rpc.pictures import REQUESTS_AT_ONCE
-from PIL import Image
+from kandinsky_server.images.decoders import PICTURES_AT_ONCE, Decoders
 
 from tests.harness import RunningServer
 from tests.hostile import png_bomb
 from tests.server.company import ENDLESS
 from tests.server.patience import eventually
 from tests.server.raw import Raw, connected, good_requests, pair, picture, sampling
+from tests.server.workers import still, tell
 
 QUEUE_SIZE = 12
 BROKEN = pb.InputImage(data=png_bomb(60_000, 60_000))
-SLOW = (48, 48)
-"""Pictures of this size are decoded when the test says so."""
 
 
 @pytest.fixture(scope="module")
 def server(tiny_model: Path) -> Iterator[RunningServer]:
-    with RunningServer(tiny_model, queue_size=QUEUE_SIZE) as running:
+    with RunningServer(tiny_model, queue_size=QUEUE_SIZE, decode_seconds=300) as running:
         yield running
 
 
@@ -40,30 +38,18 @@ def raw(server: RunningServer) -> Iterator[Raw]:
 
 
 @pytest.fixture
-def decoding(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    """The slow pictures that are being decoded; they stay so to the end of the test."""
-    begun: list[bytes] = []
-    go_on = threading.Event()
-    inner = codecs.decode_image
-
-    def slowly(data: bytes, *arguments: str | int | None) -> Image.Image:
-        image = inner(data, *arguments)
-        if image.size == SLOW:
-            begun.append(data)
-            go_on.wait(60)
-        return image
-
-    monkeypatch.setattr(codecs, "decode_image", slowly)
-    yield begun
-    go_on.set()
+def decoding(server: RunningServer) -> Iterator[Decoders]:
+    """Pictures are decoded at the end of the test."""
+    with still(server) as decoders:
+        yield decoders
 
 
 def img2img(image: pb.InputImage) -> image_pb2.Img2ImgRequest:
     return image_pb2.Img2ImgRequest(embeddings=[pair()], image=image, strength=1, sampling=sampling())
 
 
-def slow() -> image_pb2.Img2ImgRequest:
-    return img2img(pb.InputImage(data=picture(*SLOW)))
+def sound() -> image_pb2.Img2ImgRequest:
+    return img2img(pb.InputImage(data=picture()))
 
 
 def mixture() -> prior_pb2.InterpolateRequest:
@@ -114,37 +100,61 @@ def test_a_refused_picture_gives_its_place_back(server: RunningServer, raw: Raw)
 
 
 def test_pictures_of_few_requests_are_decoded_at_once(
-    server: RunningServer, raw: Raw, decoding: list[bytes]
+    server: RunningServer, raw: Raw, decoding: Decoders
 ) -> None:
     """Those who wait for that hold a place, and keep no one else's result from being encoded."""
     many = QUEUE_SIZE - 2
-    calls = [raw.image_service.Img2Img(slow()) for _ in range(many)]
-    eventually(lambda: server.app.admission.length == many and len(decoding) == REQUESTS_AT_ONCE)
+    calls = [raw.image_service.Img2Img(sound()) for _ in range(many)]
+    eventually(lambda: server.app.admission.length == many and len(decoding.busy) == PICTURES_AT_ONCE)
     assert raw.call("Decode", good_requests()["Decode"], timeout=30).code == StatusCode.OK
-    assert len(decoding) == REQUESTS_AT_ONCE
+    assert len(decoding.busy) == PICTURES_AT_ONCE
     for call in calls:
         call.cancel()
 
 
 def test_waiting_for_pictures_ends_with_the_deadline_or_the_client(
-    server: RunningServer, raw: Raw, decoding: list[bytes]
+    server: RunningServer, raw: Raw, decoding: Decoders
 ) -> None:
-    calls = [raw.image_service.Img2Img(slow()) for _ in range(REQUESTS_AT_ONCE)]
-    eventually(lambda: len(decoding) == REQUESTS_AT_ONCE)
-    given_up = raw.image_service.Img2Img(slow())
-    eventually(lambda: server.app.admission.length == REQUESTS_AT_ONCE + 1)
+    calls = [raw.image_service.Img2Img(sound()) for _ in range(PICTURES_AT_ONCE)]
+    eventually(lambda: len(decoding.busy) == PICTURES_AT_ONCE)
+    given_up = raw.image_service.Img2Img(sound())
+    eventually(lambda: server.app.admission.length == PICTURES_AT_ONCE + 1)
     given_up.cancel()
-    assert raw.call("Img2Img", slow(), timeout=0.5).code == StatusCode.DEADLINE_EXCEEDED
-    eventually(lambda: server.app.admission.length == REQUESTS_AT_ONCE)
+    assert raw.call("Img2Img", sound(), timeout=0.5).code == StatusCode.DEADLINE_EXCEEDED
+    eventually(lambda: server.app.admission.length == PICTURES_AT_ONCE)
     for call in calls:
         call.cancel()
 
 
-def test_many_estimates_hold_up_no_request(raw: Raw, decoding: list[bytes]) -> None:
-    estimate = server_pb2.EstimateRequest(img2img=slow())
-    calls = [raw.server_service.Estimate.future(estimate) for _ in range(2 * REQUESTS_AT_ONCE)]
-    eventually(lambda: bool(decoding))
+def test_many_estimates_hold_up_no_request(raw: Raw, decoding: Decoders) -> None:
+    estimate = server_pb2.EstimateRequest(img2img=sound())
+    calls = [raw.server_service.Estimate.future(estimate) for _ in range(2 * PICTURES_AT_ONCE)]
+    eventually(lambda: bool(decoding.busy))
+    (busy,) = decoding.busy
+    for worker in decoding.workers:
+        if worker is not busy:
+            tell(worker, signal.SIGCONT)
     assert raw.call("Img2Img", good_requests()["Img2Img"], timeout=30).code == StatusCode.OK
-    assert len(decoding) == 1
+    assert decoding.busy == [busy]
     for call in calls:
         call.cancel()
+
+
+def test_estimates_of_one_client_hold_up_no_other_clients(
+    server: RunningServer, raw: Raw, decoding: Decoders
+) -> None:
+    """Without tokens a client is a connection. They take turns: the other one's comes after the first of the many."""
+    estimate = server_pb2.EstimateRequest(img2img=sound())
+    ended: list[str] = []
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(server.target, own) as other:
+        calls = [raw.server_service.Estimate.future(estimate) for _ in range(6)]
+        eventually(lambda: len(server.app.face.estimates.waiting) == 5)
+        calls.append(Raw(other).server_service.Estimate.future(estimate))
+        eventually(lambda: len(server.app.face.estimates.waiting) == 6)
+        for number, call in enumerate(calls):
+            call.add_done_callback(lambda _, number=number: ended.append("one" if number < 6 else "other"))
+        for worker in decoding.workers:
+            tell(worker, signal.SIGCONT)
+        eventually(lambda: len(ended) == 7)
+    assert ended.index("other") <= 2

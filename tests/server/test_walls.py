@@ -32,6 +32,18 @@ FORBIDDEN = {
         "kandinsky_server.settings",
         "kandinsky_server.metrics",
     ),
+    "server/kandinsky_server/images": (
+        *PROTOBUF,
+        "torch",
+        "diffusers",
+        "transformers",
+        "kandinsky_client",
+        "kandinsky_server.rpc",
+        "kandinsky_server.flows",
+        "kandinsky_server.app",
+        "kandinsky_server.settings",
+        "kandinsky_server.metrics",
+    ),
     "server/kandinsky_server/flows": (
         *PROTOBUF,
         "kandinsky_client",

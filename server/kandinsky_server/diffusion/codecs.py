@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from kandinsky_server.diffusion.effort import excess, exif_excess
 from kandinsky_server.diffusion.pixels import to_bytes
 from kandinsky_server.diffusion.webp import canvas_size
 
@@ -38,26 +39,33 @@ class ImageError(Exception):
 def decode_image(data: bytes, expected: str | None, max_pixels: int) -> Image.Image:
     """Encoded bytes to RGB, turned upright by its EXIF, as diffusers' load_image does.
 
-    ``expected`` is one of ``FORMATS``, or None to take any of them. The pixel count is checked before decoding.
+    ``expected`` is one of ``FORMATS``, or None to take any of them. The pixel count, and what else would make it take
+    long, are checked before decoding.
 
     Raises:
-        ImageError: when the bytes are no image, cut short, animated, too large or of another format.
+        ImageError: when the bytes are no image, cut short, animated, too large, too much work or of another format.
     """
     try:
         # Pillow makes a WebP's decoder, and with it two canvases, as soon as it opens the file.
         if canvas := canvas_size(data):
             _check_size(*canvas, max_pixels)
+        _refuse(excess(data))
         image = Image.open(io.BytesIO(data), formats=FORMATS if expected is None else (expected,))
         _check_size(image.width, image.height, max_pixels)
         # A phone's JPEG may carry further pictures behind its own, such as a depth map or a preview.
         if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
             raise ImageError("the image is animated; send a single frame")
         image.load()
+        _refuse(exif_excess(_exif_size(image)))
         return upright_rgb(image)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
         raise ImageError(f"the bytes are no {expected or 'PNG, JPEG or WebP'} image") from error
+    except MemoryError as error:
+        raise ImageError(
+            "the image takes too much memory to decode; save it as a plain PNG or JPEG"
+        ) from error
     except Exception as error:
         # Pillow's parsers raise whatever they stumble over: an IndexError, say, at an empty colour profile.
         raise ImageError(f"the image cannot be decoded: {error}") from error
@@ -71,6 +79,16 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         grey = np.asarray(upright).astype(np.uint32) >> 8
         upright = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
     return upright.convert("RGB")
+
+
+def _exif_size(image: Image.Image) -> int:
+    """Bytes of EXIF; some tools write them into a PNG's text, as hexadecimal digits."""
+    return len(image.info.get("exif", b"")) + len(image.info.get("Raw profile type exif", "")) // 2
+
+
+def _refuse(complaint: str | None) -> None:
+    if complaint:
+        raise ImageError(complaint)
 
 
 def _orientation(image: Image.Image) -> Any:

@@ -1,4 +1,4 @@
-"""Images as the networks take them: numpy on the way in, resized as each diffusers pipeline does it."""
+"""Images as the networks take them: resized as each diffusers pipeline does it, then numbers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,39 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
 
 
-def movq_pixels(image: Image.Image, width: int, height: int) -> Floats:
-    """RGB in [-1, 1], [3, height, width]: bicubic with reducing_gap 1, as the Img2Img and Inpaint pipelines do.
+def fit_start(image: Image.Image, width: int, height: int) -> Bytes:
+    """RGB [height, width, 3]: bicubic with reducing_gap 1, as the Img2Img and Inpaint pipelines do."""
+    resized = image.resize((width, height), resample=Image.Resampling.BICUBIC, reducing_gap=1)
+    return np.array(resized.convert("RGB"))
+
+
+def fit_mask(image: Image.Image, width: int, height: int) -> Bytes:
+    """Grey [height, width]: Lanczos, as the Inpaint pipeline does."""
+    return np.array(image.resize((width, height), resample=Image.Resampling.LANCZOS).convert("L"))
+
+
+def fit_hint(image: Image.Image, width: int, height: int) -> Bytes:
+    """RGB [height, width, 3]: bicubic, and only when the size differs."""
+    rgb = image.convert("RGB")
+    if rgb.size != (width, height):
+        rgb = rgb.resize((width, height), resample=Image.Resampling.BICUBIC)
+    return np.array(rgb)
+
+
+def movq_pixels(rgb: Bytes) -> Floats:
+    """RGB [H, W, 3] to [-1, 1], [3, H, W].
 
     The arithmetic is the Img2Img pipeline's (VaeImageProcessor); Inpaint's ``/ 127.5 - 1`` differs by rounding alone.
     """
-    resized = image.resize((width, height), resample=Image.Resampling.BICUBIC, reducing_gap=1).convert("RGB")
-    values = np.asarray(resized, dtype=np.float32).transpose(2, 0, 1) / np.float32(255)
-    return np.ascontiguousarray(values * 2 - 1)
+    return np.ascontiguousarray(hint_pixels(rgb) * 2 - 1)
 
 
-def repaint_mask(mask: Image.Image, width: int, height: int) -> NDArray[np.bool_]:
-    """True where the image is repainted, [height, width]: Lanczos, grey, cut at one half, as the Inpaint pipeline."""
-    resized = mask.resize((width, height), resample=Image.Resampling.LANCZOS).convert("L")
-    grey = np.asarray(resized, dtype=np.float32) / 255.0
-    return np.asarray(grey >= 0.5)
+def repaint_mask(grey: Bytes) -> NDArray[np.bool_]:
+    """True where the image is repainted, [H, W]: cut at one half, as the Inpaint pipeline does."""
+    return np.asarray(grey.astype(np.float32) / 255.0 >= 0.5)
 
 
 def keep_mask(repaint: NDArray[np.bool_], factor: int) -> Floats:
@@ -44,19 +60,14 @@ def keep_mask(repaint: NDArray[np.bool_], factor: int) -> Floats:
     return (~grown[None]).astype(np.float32)
 
 
-def hint_pixels(hint: Image.Image, width: int, height: int) -> Floats:
-    """RGB in [0, 1], [3, height, width]; resized (bicubic) only when the size differs."""
-    rgb = hint.convert("RGB")
-    if rgb.size != (width, height):
-        rgb = rgb.resize((width, height), resample=Image.Resampling.BICUBIC)
-    return np.ascontiguousarray(np.asarray(rgb, dtype=np.float32).transpose(2, 0, 1) / np.float32(255))
+def hint_pixels(rgb: Bytes) -> Floats:
+    """RGB [H, W, 3] to [0, 1], [3, H, W]."""
+    return np.ascontiguousarray(rgb.astype(np.float32).transpose(2, 0, 1) / np.float32(255))
 
 
-def paste_kept(pixels: Floats, image: Image.Image, repaint: NDArray[np.bool_]) -> Floats:
-    """``pixels`` [H, W, 3] in [0, 1] with the kept pixels of ``image`` laid over them, exact to the 8-bit value."""
-    height, width = repaint.shape
-    resized = image.resize((width, height), resample=Image.Resampling.BICUBIC, reducing_gap=1).convert("RGB")
-    original = np.asarray(resized, dtype=np.float32) / np.float32(255)
+def paste_kept(pixels: Floats, rgb: Bytes, repaint: NDArray[np.bool_]) -> Floats:
+    """``pixels`` [H, W, 3] in [0, 1] with the kept pixels of ``rgb`` laid over them, exact to the 8-bit value."""
+    original = rgb.astype(np.float32) / np.float32(255)
     return np.where(repaint[:, :, None], pixels, original)
 
 

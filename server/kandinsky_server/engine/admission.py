@@ -138,13 +138,13 @@ class Admission:
         if taken + count > self.queue_size:
             raise QueueFull(
                 f"{taken} of {self.queue_size} places are taken and this request needs {count}; retry later",
-                self._retry_after(),
+                self.retry_after(),
             )
         if held + count > allowed:
             raise QuotaExceeded(
                 f"client {ticket.client!r} holds {held} places and may hold {allowed}; "
                 "wait for your own requests to finish",
-                self._retry_after(),
+                self.retry_after(),
             )
 
     def _check_deadline(self, ticket: Ticket, loads: Sequence[Load], prediction: Forecast) -> None:
@@ -174,8 +174,8 @@ class Admission:
         busy = {load.lane for _, first in self._outstanding() for load in first.all()}
         return not own & busy
 
-    def _retry_after(self) -> float:
-        """Until the queue is about half empty."""
+    def retry_after(self) -> float:
+        """Seconds until the queue is about half empty."""
         loads = [load for _, load in self._outstanding()]
         everything = forecast([], loads, [], Pace(self.engine.cost, self._rows_for, {}))
         return max(MIN_RETRY_SECONDS, everything.finish / 2)

@@ -56,7 +56,6 @@ class Engine:
     """Steps trajectories. ``submit`` and ``stop`` belong to the event loop, everything with an underscore to the thread.
 
     ``exclusive`` gives every trajectory its own network call, so that no result depends on its neighbours, bit for bit.
-    ``when_idle`` is called by the thread each time that there is nothing to do.
     """
 
     def __init__(
@@ -66,7 +65,6 @@ class Engine:
         observers: Sequence[Observer] = (),
         exclusive: bool = False,
         residency: Residency | None = None,
-        when_idle: Callable[[], None] = lambda: None,
         watchdog: Watchdog | None = None,
     ) -> None:
         self.networks = networks
@@ -74,7 +72,6 @@ class Engine:
         self.observers = observers
         self.exclusive = exclusive
         self.residency = residency
-        self.when_idle = when_idle
         self.watchdog = watchdog or Watchdog()
         self._resident_since = 0.0
         self.active: set[Run[Any]] = set()
@@ -215,8 +212,6 @@ class Engine:
     def _take_in(self) -> bool:
         """Moves new runs into their lanes; waits for one when there is nothing else to do. False: stop."""
         block = not self._lanes
-        if block and self._inbox.empty():
-            self.when_idle()
         while True:
             try:
                 run = self._inbox.get(block=block)

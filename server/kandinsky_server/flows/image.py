@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from kandinsky_server.diffusion import pixels
 from kandinsky_server.diffusion.checkpoint import DecoderStage
@@ -17,7 +16,7 @@ from kandinsky_server.engine.load import Load, single_call
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import ImageReady, Receipt, Timings
-from kandinsky_server.flows.requests import Embeddings, Floats, ImageRequest, seeded
+from kandinsky_server.flows.requests import Bytes, Embeddings, Floats, ImageRequest, seeded
 from kandinsky_server.flows.session import Runtime, Session, to_device
 
 
@@ -62,15 +61,14 @@ async def serve_image(session: Session, request: ImageRequest) -> None:
 async def prepare(session: Session, request: ImageRequest) -> Material:
     """Encodes the request's images; every image of the request uses the same latents, mask and hint."""
     stage = session.runtime.model.decoders[request.stage]
-    width, height = request.sampling.width, request.sampling.height
     nothing = torch.empty(0)
     conditions, repaint = Conditions(nothing), None
     if request.image is not None:
-        latents = await session.latents(stage, request.image, width, height)
+        latents = await session.latents(stage, request.image)
         if request.mask is None:
             conditions = replace(conditions, start=latents)
         else:
-            repaint = await session.work(pixels.repaint_mask, request.mask, width, height)
+            repaint = await session.work(pixels.repaint_mask, request.mask)
             keep = to_device(pixels.keep_mask(repaint, stage.factor), stage)
             conditions = replace(conditions, kept=latents, keep_mask=keep)
     if request.hint is not None:
@@ -79,11 +77,10 @@ async def prepare(session: Session, request: ImageRequest) -> Material:
     return Material(stage, conditions, repaint)
 
 
-async def _hint(session: Session, request: ImageRequest, image: Image.Image) -> Floats:
-    width, height = request.sampling.width, request.sampling.height
+async def _hint(session: Session, request: ImageRequest, image: Bytes) -> Floats:
     if request.hint_is_source:
-        return await session.depth_hint(image, width, height)
-    return await session.work(pixels.hint_pixels, image, width, height)
+        return await session.depth_hint(image)
+    return await session.work(pixels.hint_pixels, image)
 
 
 async def post_image(

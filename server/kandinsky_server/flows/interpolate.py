@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
 from kandinsky_server.engine.load import Load
 from kandinsky_server.errors import InvalidField, Violation
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import EmbeddingReady
 from kandinsky_server.flows.prior import Prompt, prior_loads, prior_receipt, prior_result, removed_texts
-from kandinsky_server.flows.requests import MAX_VALUE, Embeddings, Floats, InterpolateRequest, seeded
+from kandinsky_server.flows.requests import (
+    MAX_VALUE,
+    ClipImage,
+    Embeddings,
+    Floats,
+    InterpolateRequest,
+    seeded,
+)
 from kandinsky_server.flows.session import Runtime, Session, to_floats
 
 
@@ -68,13 +74,13 @@ async def _column(session: Session, request: InterpolateRequest, count: int) -> 
 async def _condition(
     session: Session,
     request: InterpolateRequest,
-    condition: str | Image.Image | Floats,
+    condition: str | ClipImage | Floats,
     place: int,
     count: int,
 ) -> Floats:
     if isinstance(condition, str):
         return (await _run(session, request, condition, place, count)).positive
-    if isinstance(condition, Image.Image):
+    if isinstance(condition, ClipImage):
         return to_floats(await session.encode_image(condition))
     return condition
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 
+from kandinsky_server.flows.concurrency import forget
 from kandinsky_server.flows.events import Event
 
 
@@ -39,6 +40,7 @@ class Mailbox:
         Closing the iterator cancels the work and waits until it has ended.
         """
         task = asyncio.ensure_future(work())
+        told = False
         task.add_done_callback(lambda _: self._news.set())
         try:
             while True:
@@ -48,7 +50,10 @@ class Mailbox:
                     yield self._events.pop(next(iter(self._events)))
                 if task.done():
                     break
+            told = True
             await task
         finally:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait([task])
+            if not told and not task.cancelled() and (failure := task.exception()):
+                forget(failure)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 from torch import Tensor
 
 from kandinsky_server.engine.run import Update
 from kandinsky_server.errors import ServingError
+from kandinsky_server.flows.concurrency import forget
 from kandinsky_server.flows.events import Floats, Preview
 from kandinsky_server.flows.mailbox import Mailbox
 
@@ -34,9 +34,11 @@ class Previews:
 
     async def close(self) -> None:
         """Drops what is on its way: after the picture itself, or its failure, a preview is noise."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        # A task that was cancelled holds the frame that it was in, which holds this object.
+        task, self._task = self._task, None
+        if task:
+            task.cancel()
+            await asyncio.wait([task])
 
     @property
     def _key(self) -> tuple[str, int]:
@@ -44,6 +46,9 @@ class Previews:
 
     async def _make(self, latents: Tensor, step: int, step_count: int) -> None:
         # What ends the request is reported by the image's own run.
-        with contextlib.suppress(ServingError):
+        try:
             pixels = await self._decode(latents)
+        except ServingError as failure:
+            forget(failure)
+        else:
             self._mailbox.replace(self._key, Preview(self._index, step, step_count, pixels))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
-
-from PIL import Image
 
 from kandinsky_server.diffusion.checkpoint import PriorStage
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, prior_rows
@@ -16,7 +13,7 @@ from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import EmbeddingReady, Receipt, Timings
-from kandinsky_server.flows.requests import Embeddings, PriorRequest, seeded
+from kandinsky_server.flows.requests import ClipImage, Embeddings, PriorRequest, seeded
 from kandinsky_server.flows.session import Runtime, Session
 
 
@@ -26,7 +23,7 @@ class Prompt:
 
     text: str
     negative: str | None
-    image: Image.Image | None = None
+    image: ClipImage | None = None
 
 
 @dataclass(frozen=True)
@@ -159,10 +156,7 @@ async def _compute(
 
 def _key(stage: PriorStage, prompt: Prompt, sampling: PriorSampling) -> Hashable:
     """All that the result depends on."""
-    digest = b""
-    if prompt.image is not None:
-        image = prompt.image
-        digest = hashlib.sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).digest()
+    digest = prompt.image.digest if prompt.image else b""
     return (stage.fingerprint, prompt.text, prompt.negative, digest, sampling)
 
 

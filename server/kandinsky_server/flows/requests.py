@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from kandinsky_server.diffusion.decoder import DecoderSampling
 from kandinsky_server.diffusion.prior import PriorSampling
 
+Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Sampling = TypeVar("Sampling", PriorSampling, DecoderSampling)
 
@@ -28,6 +28,14 @@ class Embeddings:
 
     positive: Floats
     negative: Floats | None
+
+
+@dataclass(frozen=True)
+class ClipImage:
+    """An image as the prior's image encoder takes it, [3, S, S]; ``digest`` is equal for equal values."""
+
+    values: Floats
+    digest: bytes
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class PriorRequest:
     negative_prompt: str | None
     image_count: int
     sampling: PriorSampling
-    image: Image.Image | None = None
+    image: ClipImage | None = None
     watch: Watch = Watch()
 
 
@@ -59,7 +67,7 @@ class InterpolateRequest:
     A condition is a text, an image or an embedding [D].
     """
 
-    conditions: tuple[str | Image.Image | Floats, ...]
+    conditions: tuple[str | ClipImage | Floats, ...]
     weights: tuple[tuple[float, ...], ...]
     negative_prior_prompt: str | None
     negative_prompt: str
@@ -72,8 +80,9 @@ class InterpolateRequest:
 class ImageRequest:
     """Decode, Img2Img, Inpaint or ControlNet: ``embeddings`` times ``image_count`` images.
 
-    Image k uses ``sampling.seed`` + k. ``stage`` is the one that serves it; ``hint_is_source`` says that ``hint`` is an
-    image whose depth is to be estimated.
+    Image k uses ``sampling.seed`` + k. ``stage`` is the one that serves it. ``image`` and ``hint`` are RGB [H, W, 3],
+    ``mask`` is grey [H, W], all of the size of the output; ``hint_is_source`` says that ``hint`` is an image whose depth
+    is to be estimated.
     """
 
     rpc: str
@@ -81,10 +90,10 @@ class ImageRequest:
     image_count: int
     sampling: DecoderSampling
     embeddings: tuple[Embeddings, ...] = ()
-    image: Image.Image | None = None
-    mask: Image.Image | None = None
+    image: Bytes | None = None
+    mask: Bytes | None = None
     paste_original: bool = False
-    hint: Image.Image | None = None
+    hint: Bytes | None = None
     hint_is_source: bool = False
     watch: Watch = Watch()
 

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from kandinsky_server.diffusion import pixels, single
@@ -33,7 +32,7 @@ from kandinsky_server.errors import StageNotLoaded
 from kandinsky_server.flows.events import Progress, Timings
 from kandinsky_server.flows.mailbox import Mailbox
 from kandinsky_server.flows.previews import Previews
-from kandinsky_server.flows.requests import Embeddings, Watch
+from kandinsky_server.flows.requests import Bytes, ClipImage, Embeddings, Watch
 
 T = TypeVar("T")
 Floats = NDArray[np.float32]
@@ -122,17 +121,13 @@ class Session:
         """What the text encoder makes of a prompt."""
         return await self.run(single.text_encode(tokens.ids, tokens.mask, self.prior.device), followers)
 
-    async def encode_image(self, image: Image.Image, followers: Followers | None = None) -> Tensor:
+    async def encode_image(self, image: ClipImage, followers: Followers | None = None) -> Tensor:
         """The CLIP image embedding [1, D]."""
-        return await self._clip(await self.work(self._clip_pixels, image), followers)
+        return await self._clip(image.values, followers)
 
     async def _clip(self, values: Floats, followers: Followers | None) -> Tensor:
         trajectory = single.encode("image_encoder", values, self.prior.device, self.prior.dtype)
         return await self.run(trajectory, followers)
-
-    def _clip_pixels(self, image: Image.Image) -> Floats:
-        processed = self.prior.image_processor(image, return_tensors="np")
-        return np.ascontiguousarray(processed.pixel_values[0], dtype=np.float32)
 
     async def zero_embedding(self, followers: Followers | None = None) -> Floats:
         """The CLIP embedding [D] of a black image: diffusers' negative embedding when there is no negative prompt."""
@@ -140,9 +135,9 @@ class Session:
         black = np.zeros((3, side, side), dtype=np.float32)
         return to_floats(await self._clip(black, followers))
 
-    async def latents(self, stage: DecoderStage, image: Image.Image, width: int, height: int) -> Tensor:
-        """MoVQ latents [1, 4, h, w] of an image resized to ``width`` x ``height`` pixels."""
-        values = await self.work(pixels.movq_pixels, image, width, height)
+    async def latents(self, stage: DecoderStage, image: Bytes) -> Tensor:
+        """MoVQ latents [1, 4, h, w] of an image [H, W, 3]."""
+        values = await self.work(pixels.movq_pixels, image)
         name = self.runtime.model.movq(stage, "encoder")
         return await self.run(single.encode(name, values, stage.device, stage.dtype))
 
@@ -155,13 +150,10 @@ class Session:
         finally:
             self._trace("decode", run, stage=stage.name)
 
-    async def depth_hint(self, image: Image.Image, width: int, height: int) -> Floats:
-        """A depth hint [3, height, width] of an image resized to that size, as diffusers' docs resize it."""
+    async def depth_hint(self, image: Bytes) -> Floats:
+        """A depth hint [3, H, W] of an image [H, W, 3]."""
         await self._load_depth()
-        resized = await self.work(
-            lambda: np.array(image.convert("RGB").resize((width, height)), dtype=np.uint8)
-        )
-        return await self.run(single.depth_hint(resized))
+        return await self.run(single.depth_hint(image))
 
     async def _load_depth(self) -> None:
         """One at a time, so that those who wait for it do not hold the pool's threads."""

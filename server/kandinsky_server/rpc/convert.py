@@ -7,23 +7,26 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 from kandinsky_api.v1 import image_pb2, prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
-from PIL import Image
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
+from kandinsky_server.diffusion.decoder import DecoderSampling
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.prior import PriorSampling
 from kandinsky_server.errors import StageNotLoaded
 from kandinsky_server.flows.requests import (
+    Bytes,
+    ClipImage,
     Floats,
     GenerateRequest,
     ImageRequest,
     InterpolateRequest,
     PriorRequest,
 )
+from kandinsky_server.images.job import Fit, Use
 from kandinsky_server.rpc import fields
 from kandinsky_server.rpc.embeddings import read_embedding, read_pair
 from kandinsky_server.rpc.limits import Defaults, Limits
-from kandinsky_server.rpc.options import read_output, read_watch
+from kandinsky_server.rpc.options import check_output, read_output, read_watch
 from kandinsky_server.rpc.pictures import Pictures
 from kandinsky_server.rpc.violations import Violations
 
@@ -34,7 +37,7 @@ ImageRpc = (
     | image_pb2.ControlNetRequest
 )
 MAX_WEIGHT = 1000.0
-IMAGE_FIELDS = ("image", "mask", "hint", "depth_from")
+IMAGE_USES: dict[str, Use] = {"image": "start", "mask": "mask", "hint": "hint", "depth_from": "hint"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class Converter:
         sampling = self._prior_sampling(found, message, seed)
         watch = read_watch(found, message.options, shows_images=False)
         found.check()
-        image = (await self._pictures(message)).get("image")
+        images = {"image": message.image} if message.HasField("image") else {}
+        image = (await self.pictures.for_clip(images, self.prior_stage())).get("image")
         return PriorRequest(tuple(message.prompts), _negative(message), count, sampling, image, watch)
 
     async def interpolate(self, message: prior_pb2.InterpolateRequest) -> InterpolateRequest:
@@ -134,11 +138,11 @@ class Converter:
             fields.read_guidance(found, "prior_guidance_scale", message, Defaults.prior_guidance_scale),
         )
         watch = read_watch(found, message.options, shows_images=True)
-        read_output(found, message.output)
+        check_output(found, read_output(found, message.output), sampling.width, sampling.height)
         self._check_steps(found, "prior_step_count", "prior", prior_sampling.step_count)
         self._check_steps(found, "sampling.step_count", stage.name, sampling.step_count)
         found.check()
-        pictures = await self._pictures(message)
+        pictures = await self._pictures(message, sampling)
         return GenerateRequest(
             PriorRequest(tuple(message.prompts), _negative(message), count, prior_sampling, watch=watch),
             ImageRequest(
@@ -208,9 +212,9 @@ class Converter:
 
     async def _conditions(
         self, message: prior_pb2.InterpolateRequest
-    ) -> tuple[str | Image.Image | Floats, ...]:
+    ) -> tuple[str | ClipImage | Floats, ...]:
         stage = self.prior_stage()
-        conditions: dict[str, str | Image.Image | Floats] = {}
+        conditions: dict[str, str | ClipImage | Floats] = {}
         images: dict[str, pb.InputImage] = {}
         for place, condition in enumerate(message.conditions):
             field = f"conditions[{place}].{condition.WhichOneof('kind')}"
@@ -221,7 +225,7 @@ class Converter:
                 )
             elif condition.HasField("image"):
                 images[field] = condition.image
-        conditions.update(await self.pictures.read(images))
+        conditions.update(await self.pictures.for_clip(images, stage))
         return tuple(conditions.values())
 
     async def _image_request(
@@ -238,7 +242,7 @@ class Converter:
         count = fields.read_count(found, "sampling.", message.sampling, pairs, self.limits)
         sampling = fields.read_sampling(found, message.sampling, stage, pairs * count, strong, self.limits)
         watch = read_watch(found, message.options, shows_images=True)
-        read_output(found, message.output)
+        check_output(found, read_output(found, message.output), sampling.width, sampling.height)
         self._check_steps(found, "sampling.step_count", stage_name, sampling.step_count)
         found.check()
         fingerprint = self.model.prior.fingerprint if self.model.prior else None
@@ -246,7 +250,7 @@ class Converter:
             read_pair(pair, f"embeddings[{k}]", stage.embedding_width, fingerprint, sampling.guided)
             for k, pair in enumerate(message.embeddings)
         )
-        pictures = await self._pictures(message)
+        pictures = await self._pictures(message, sampling)
         return ImageRequest(
             rpc,
             stage_name,
@@ -256,16 +260,20 @@ class Converter:
             image=pictures.get("image"),
             mask=pictures.get("mask"),
             paste_original=isinstance(message, image_pb2.InpaintRequest) and message.paste_original,
-            hint=pictures.get("hint") or pictures.get("depth_from"),
+            hint=pictures.get("hint", pictures.get("depth_from")),
             hint_is_source="depth_from" in pictures,
             watch=watch,
         )
 
-    async def _pictures(self, message: Message) -> dict[str, Image.Image]:
-        """The images of a message, by field; without those that are unset."""
-        names = [name for name in IMAGE_FIELDS if name in message.DESCRIPTOR.fields_by_name]
-        return await self.pictures.read(
-            {name: getattr(message, name) for name in names if message.HasField(name)}
+    async def _pictures(self, message: Message, sampling: DecoderSampling) -> dict[str, Bytes]:
+        """The images of a message at the size of the output, by field; without those that are unset."""
+        fields = message.DESCRIPTOR.fields_by_name
+        uses = {name: use for name, use in IMAGE_USES.items() if name in fields and message.HasField(name)}
+        return await self.pictures.fitted(
+            {
+                name: (getattr(message, name), Fit(use, sampling.width, sampling.height))
+                for name, use in uses.items()
+            }
         )
 
     def _generate_strength(

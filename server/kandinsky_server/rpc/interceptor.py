@@ -17,6 +17,7 @@ from grpc_status import rpc_status
 
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import InternalFailure, InvalidField, ServingError, Violation
+from kandinsky_server.flows.concurrency import forget
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.authentication import Authentication, check_allowed
@@ -120,7 +121,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             deadline=None if left is None else time.monotonic() + left,
         )
         trace_context = {key: metadata[key] for key in calls.TRACE_CONTEXT_KEYS if key in metadata}
-        call = Call(rpc, ticket, trace_context=trace_context)
+        call = Call(rpc, ticket, context.peer(), trace_context=trace_context)
         calls.current.set(call)
         # The transport knows first that a client is gone; a handler may be busy elsewhere.
         context.add_done_callback(lambda _: ticket.cancel())
@@ -136,6 +137,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         except Exception as error:
             failure = self._failure(error, call)
             code, reason = code_of(failure), failure.reason
+            forget(error)
         finally:
             self._account(call, code, reason)
         # After the accounts: whoever sees the answer sees them too.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kandinsky_api.v1 import types_pb2 as pb
 
+from kandinsky_server.diffusion.formats import misfit
 from kandinsky_server.engine import ticket
 from kandinsky_server.flows.requests import Watch
 from kandinsky_server.rpc.limits import Defaults
@@ -65,6 +66,12 @@ def read_watch(found: Violations, message: pb.RequestOptions, shows_images: bool
 def read_priority(message: pb.RequestOptions) -> int:
     """The ticket's priority; unknown values are `read_watch`'s to refuse."""
     return PRIORITIES.get(message.priority, ticket.NORMAL)
+
+
+def check_output(found: Violations, output: Output, width: int, height: int) -> None:
+    """Whether the format can hold images of this size; previews are too small for any limit."""
+    if complaint := misfit(output.kind, width, height):
+        found.add("output.format", complaint)
 
 
 def read_output(found: Violations, message: pb.OutputOptions) -> Output:

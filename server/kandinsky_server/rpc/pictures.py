@@ -1,78 +1,98 @@
-"""InputImage messages to pictures."""
+"""InputImage messages to what the networks take of them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from math import prod
+from typing import TypeVar
 
+import numpy as np
 from kandinsky_api.v1 import types_pb2 as pb
 from PIL import Image
 
-from kandinsky_server.diffusion import codecs
+from kandinsky_server.diffusion.checkpoint import PriorStage
+from kandinsky_server.diffusion.codecs import ImageError
+from kandinsky_server.diffusion.pixels import Bytes, Floats
 from kandinsky_server.errors import InvalidImage, Violation
+from kandinsky_server.flows.requests import ClipImage
+from kandinsky_server.images.budget import ByteBudget
+from kandinsky_server.images.decoder import Decoder
+from kandinsky_server.images.decoders import Decoders
+from kandinsky_server.images.job import RAW, Fit, Job
+from kandinsky_server.images.turns import Turns
+from kandinsky_server.rpc import call as calls
 
 EXPECTED = {
     pb.IMAGE_FORMAT_UNSPECIFIED: None,
     pb.IMAGE_FORMAT_PNG: "PNG",
     pb.IMAGE_FORMAT_JPEG: "JPEG",
     pb.IMAGE_FORMAT_WEBP: "WEBP",
+    pb.IMAGE_FORMAT_RAW_RGB8: RAW,
 }
 
-MAX_ASPECT = 100
-"""How many times longer than the other a side may be: CLIP's processor scales the short side up to its own size."""
-
-
-REQUESTS_AT_ONCE = 3
-"""One less than the pool has threads, so that results are encoded whatever comes in."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Decodes images of up to ``max_pixels`` in ``pool``, those of a few requests at a time; the others wait."""
+    """Decodes the images of the current call, of up to ``max_pixels``, and keeps only what the networks take of them.
+
+    ``turns`` are turns to take besides those of the decoders.
+    """
 
     max_pixels: int
-    pool: Executor
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REQUESTS_AT_ONCE))
+    decoders: Decoders
+    budget: ByteBudget
+    turns: Turns | None = None
 
-    async def read(self, images: Mapping[str, pb.InputImage]) -> dict[str, Image.Image]:
-        """The images of one request as RGB, by field.
+    async def fitted(self, images: Mapping[str, tuple[pb.InputImage, Fit]]) -> dict[str, Bytes]:
+        """Images shrunk to the size that was asked for, by field.
 
         Raises:
-            InvalidImage: the bytes are no image of the format named, cut short, animated, too large or too narrow.
+            InvalidImage: the bytes are no image of the format named, cut short, animated, too large, too narrow, too much
+                work, or more than may be kept.
+            QueueFull, QuotaExceeded: too much is kept already.
         """
-        if not images:
-            return {}
-        async with self.turns:
-            return {name: await self._read(image, name) for name, image in images.items()}
+        self._take({field: prod(fit.shape) for field, (_, fit) in images.items()})
+        return {field: await self._fitted(field, image, fit) for field, (image, fit) in images.items()}
 
-    async def _read(self, image: pb.InputImage, name: str) -> Image.Image:
-        loop = asyncio.get_running_loop()
+    async def _fitted(self, field: str, message: pb.InputImage, fit: Fit) -> Bytes:
+        return await self._decoded(field, lambda decoder: self._decode(decoder, message, fit))
+
+    async def for_clip(self, images: Mapping[str, pb.InputImage], stage: PriorStage) -> dict[str, ClipImage]:
+        """Images as the prior's image encoder takes them, by field; raises what `fitted` does."""
+        side = int(stage.image_encoder.config.image_size)
+        self._take(dict.fromkeys(images, 3 * side * side * np.float32().itemsize))
+        return {field: await self._for_clip(field, image, stage) for field, image in images.items()}
+
+    async def _for_clip(self, field: str, message: pb.InputImage, stage: PriorStage) -> ClipImage:
+        def work(decoder: Decoder) -> ClipImage:
+            # The checkpoint's own processor, which is torch's, and so not the worker's; on the whole picture.
+            image = Image.fromarray(self._decode(decoder, message, None))
+            processed = stage.image_processor(image, return_tensors="np").pixel_values[0]
+            values: Floats = np.array(processed, dtype=np.float32, order="C")
+            return ClipImage(values, hashlib.sha256(values.data).digest())
+
+        return await self._decoded(field, work)
+
+    def _take(self, amounts: Mapping[str, int]) -> None:
+        if amounts:
+            self.budget.take(calls.current.get().ticket, sum(amounts.values()), next(iter(amounts)))
+
+    async def _decoded(self, field: str, work: Callable[[Decoder], T]) -> T:
+        party = calls.current.get().party
         try:
-            return await loop.run_in_executor(self.pool, _decode, image, self.max_pixels)
-        except codecs.ImageError as error:
-            raise InvalidImage([Violation(name, str(error))]) from error
+            async with self.turns.turn(party) if self.turns else nullcontext():
+                return await self.decoders.run(work, party)
+        except ImageError as error:
+            raise InvalidImage([Violation(field, str(error))]) from error
 
-
-def _decode(message: pb.InputImage, max_pixels: int) -> Image.Image:
-    image = _open(message, max_pixels)
-    if max(image.size) > MAX_ASPECT * min(image.size):
-        raise codecs.ImageError(
-            f"the image is {image.width}x{image.height}; no side may be over {MAX_ASPECT} times longer than the other"
-        )
-    return image
-
-
-def _open(message: pb.InputImage, max_pixels: int) -> Image.Image:
-    if message.format == pb.IMAGE_FORMAT_RAW_RGB8:
-        return codecs.raw_image(message.data, message.width_px, message.height_px, max_pixels)
-    if message.format not in EXPECTED:
-        raise codecs.ImageError("format must be PNG, JPEG, WEBP, RAW_RGB8 or unset")
-    image = codecs.decode_image(message.data, EXPECTED[message.format], max_pixels)
-    if (message.width_px or image.width, message.height_px or image.height) != image.size:
-        raise codecs.ImageError(
-            f"width_px and height_px say {message.width_px}x{message.height_px} and the image is "
-            f"{image.width}x{image.height}; leave them unset or send the image's own"
-        )
-    return image
+    def _decode(self, decoder: Decoder, message: pb.InputImage, fit: Fit | None) -> Bytes:
+        if message.format not in EXPECTED:
+            raise ImageError("format must be PNG, JPEG, WEBP, RAW_RGB8 or unset")
+        expected = EXPECTED[message.format]
+        job = Job(expected, message.width_px, message.height_px, self.max_pixels, fit)
+        return decoder.decode(job, message.data)

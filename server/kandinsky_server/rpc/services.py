@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf.message import Message
@@ -22,6 +23,7 @@ from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import InvalidField, Starting, Violation
 from kandinsky_server.flows.serve import Request, estimate, serve, watch_of
 from kandinsky_server.flows.session import Runtime
+from kandinsky_server.images.turns import Turns
 from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.convert import Converter
 from kandinsky_server.rpc.info import InfoSource
@@ -35,7 +37,8 @@ STARTING_RETRY_SECONDS = 1.0
 class Face:
     """What the services share. ``runtime`` and ``converter`` are None until the model is loaded.
 
-    ``check`` raises what everybody is to be told instead of an answer, if there is anything.
+    ``check`` raises what everybody is to be told instead of an answer, if there is anything. ``estimates`` are the
+    turns of Estimates' pictures to be decoded.
     """
 
     def __init__(self, info: InfoSource, check: Callable[[], None]) -> None:
@@ -43,6 +46,7 @@ class Face:
         self.check = check
         self.runtime: Runtime | None = None
         self.converter: Converter | None = None
+        self.estimates = Turns(1)
 
     def ready(self) -> tuple[Runtime, Converter]:
         """The loaded runtime.
@@ -64,7 +68,7 @@ class Face:
         runtime, converter = self.ready()
         ticket = calls.current.get().ticket
         ticket.priority = read_priority(message.options)
-        with runtime.admission.enter(ticket):
+        with runtime.admission.enter(ticket), converter.pictures.budget.account(ticket):
             request = await convert(converter, message)
             watch = watch_of(request)
             output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
@@ -146,12 +150,12 @@ class ImageService(image_pb2_grpc.ImageServiceServicer):
 class ServerService(server_pb2_grpc.ServerServiceServicer):
     """What this server is, and what a request would cost.
 
-    Estimates take no place in the queue. They take turns instead, lest many of them keep requests from being read.
+    Estimates take no place in the queue. Their pictures are decoded one at a time instead, client by client, lest many of
+    them keep requests, or those of other clients, from being read.
     """
 
     def __init__(self, face: Face) -> None:
         self.face = face
-        self.turn = asyncio.Lock()
 
     async def GetServerInfo(
         self, request: server_pb2.GetServerInfoRequest, context: Any
@@ -170,8 +174,10 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         asked = getattr(request, chosen)
         # Without a deadline: that of this call says when its answer is due, not when the request's would be.
         ticket = Ticket(priority=read_priority(asked.options))
-        async with self.turn:
-            asked_for = await convert(converter, asked)
+        call = calls.current.get()
+        with converter.pictures.budget.account(call.ticket):
+            pictures = replace(converter.pictures, turns=self.face.estimates)
+            asked_for = await convert(replace(converter, pictures=pictures), asked)
         prediction, loads = estimate(runtime, asked_for, ticket)
         denoising = [load for first in loads for load in first.all() if load.denoising]
         return server_pb2.EstimateResponse(

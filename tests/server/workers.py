@@ -1,0 +1,34 @@
+"""The processes that decode a running server's pictures, held still by the operating system."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kandinsky_server.images.decoder import Decoder
+from kandinsky_server.images.decoders import Decoders
+
+from tests.harness import RunningServer
+from tests.server.patience import eventually
+
+
+def tell(worker: Decoder, number: int) -> None:
+    """Sends a signal to a worker."""
+    assert worker.process
+    os.kill(worker.process.pid, number)
+
+
+@contextmanager
+def still(server: RunningServer) -> Iterator[Decoders]:
+    """Whatever is being decoded stays so to the end of the block."""
+    decoders = server.app.decoders
+    eventually(lambda: not decoders.busy)
+    for worker in decoders.workers:
+        tell(worker, signal.SIGSTOP)
+    try:
+        yield decoders
+    finally:
+        for worker in decoders.workers:
+            tell(worker, signal.SIGCONT)
