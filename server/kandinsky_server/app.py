@@ -43,6 +43,7 @@ from kandinsky_server.rpc.authentication import Authentication
 from kandinsky_server.rpc.convert import Converter
 from kandinsky_server.rpc.health import Health
 from kandinsky_server.rpc.info import InfoSource
+from kandinsky_server.rpc.intake import Intake
 from kandinsky_server.rpc.interceptor import RequestInterceptor
 from kandinsky_server.rpc.limits import Limits
 from kandinsky_server.rpc.pictures import Pictures
@@ -110,9 +111,12 @@ class App:
         """Binds the ports. Health says NOT_SERVING, and RPCs are answered with STARTING, until `load` ends."""
         settings = self.settings
         tokens = TokenFile(settings.tokens_file) if settings.tokens_file else None
+        intake = Intake(self.limits, settings.max_receiving_bytes, settings.receive_seconds)
         self.server = grpc.aio.server(
             interceptors=[
-                RequestInterceptor(self.metrics, Authentication(tokens), self.tracing, settings.log_prompts)
+                RequestInterceptor(
+                    self.metrics, Authentication(tokens), intake, self.tracing, settings.log_prompts
+                )
             ],
             options=transport.options(settings),
         )

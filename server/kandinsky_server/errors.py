@@ -10,13 +10,16 @@
     ├── FailedPrecondition        this server cannot serve it, another might
     │   ├── FingerprintMismatch
     │   └── StageNotLoaded
+    ├── MessageTooLong
     ├── Overloaded                try again later; carries when
+    │   ├── ReceivingFull
     │   ├── QueueFull
     │   ├── QuotaExceeded
     │   └── DeadlineUnreachable
     ├── Draining                  try another replica; carries when
     ├── Starting                  try again when it has loaded; carries when
     ├── DeadlineExceeded
+    │   └── ReceiveTimedOut
     ├── RequestCancelled
     ├── Unauthenticated
     ├── PermissionDenied
@@ -53,10 +56,16 @@ class ServingError(Exception):
 
 
 class InvalidRequest(ServingError):
-    """The request itself is wrong; ``violations`` names the fields."""
+    """The request itself is wrong; ``violations`` names the fields, and ``unnamed`` is how many more there are."""
 
-    def __init__(self, violations: Sequence[Violation]) -> None:
-        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+    def __init__(self, violations: Sequence[Violation], unnamed: int = 0) -> None:
+        told = [f"{v.field}: {v.description}" if v.field else v.description for v in violations]
+        more = (
+            f"{len(told) + unnamed} things are wrong with the request; the first {len(told)}: "
+            if unnamed
+            else ""
+        )
+        super().__init__(more + "; ".join(told))
         self.violations = tuple(violations)
 
 
@@ -94,6 +103,15 @@ class StageNotLoaded(FailedPrecondition):
     reason = "STAGE_NOT_LOADED"
 
 
+class MessageTooLong(ServingError):
+    """A request has more than ``most`` bytes, once decompressed."""
+
+    reason = "MESSAGE_TOO_LONG"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the message has more than {most} bytes")
+
+
 class RetryLater(ServingError):
     """The request is fine, the moment is not. ``retry_after`` is in seconds."""
 
@@ -104,6 +122,12 @@ class RetryLater(ServingError):
 
 class Overloaded(RetryLater):
     """The server has too much to do."""
+
+
+class ReceivingFull(Overloaded):
+    """Too many messages are on their way in, or too many of their bytes are held."""
+
+    reason = "RECEIVING_FULL"
 
 
 class QueueFull(Overloaded):
@@ -138,6 +162,12 @@ class Starting(RetryLater):
 
 class DeadlineExceeded(ServingError):
     """The client's deadline passed while the request waited or ran."""
+
+
+class ReceiveTimedOut(DeadlineExceeded):
+    """The client took too long to send its message."""
+
+    reason = "RECEIVE_TIMEOUT"
 
 
 class RequestCancelled(ServingError):
