@@ -76,21 +76,21 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             return self._refuse(rpc, client, refusal)
         if not method.startswith(PREFIX):
             return bounded(handler, self.intake, self.metrics)
-        respond = (
-            functools.partial(self._stream, handler.unary_stream)
-            if handler.response_streaming
-            else functools.partial(self._respond, handler.unary_unary)
-        )
+        wrap = grpc.stream_unary_rpc_method_handler
+        behavior = handler.unary_unary
+        if handler.response_streaming:
+            wrap = grpc.stream_stream_rpc_method_handler
+            behavior = functools.partial(self._stream, handler.unary_stream)
+        parse = handler.request_deserializer
 
-        async def serve(_: Any, context: Any) -> None:
-            async def answer() -> None:
-                call = calls.current.get()
-                await respond(await self.intake.request(call, context, handler.request_deserializer), context)
+        async def serve(_: Any, context: Any) -> Any:
+            async def answer() -> Any:
+                return await behavior(await self.intake.request(calls.current.get(), context, parse), context)
 
-            await self._serve(rpc, client, answer, context)
+            return await self._serve(rpc, client, answer, context)
 
-        # As a stream of requests, whose first `intake` reads: gRPC itself would read that of a unary one at once.
-        return grpc.stream_stream_rpc_method_handler(serve, None, handler.response_serializer)
+        # As a stream of requests, whose first `intake` reads: gRPC itself would read a single one at once.
+        return wrap(serve, None, handler.response_serializer)
 
     def _refuse(self, rpc: str, client: Client, refusal: ServingError) -> Any:
         """Answers as a stream of requests that nobody reads: a stranger's message costs no memory."""
@@ -116,12 +116,6 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             async for response in responses:
                 await write(context, response)
                 self._count(call, response)
-
-    async def _respond(
-        self, behavior: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any
-    ) -> None:
-        """Sends what a handler of one answer returns."""
-        await write(context, await behavior(request, context))
 
     async def _serve(
         self, rpc: str, client: Client, answer: Callable[[], Awaitable[Any]], context: Any

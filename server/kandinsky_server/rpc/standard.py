@@ -1,4 +1,4 @@
-"""Health and reflection, gRPC's own services: anybody may call the one, and their messages are short."""
+"""Health and reflection, gRPC's own services: their messages are short, and those of health may be anybody's."""
 
 from __future__ import annotations
 
@@ -14,47 +14,53 @@ from kandinsky_server.rpc.intake import Intake
 from kandinsky_server.rpc.status import status_of
 from kandinsky_server.rpc.transport import write
 
-Serve = Callable[[Any], Awaitable[None]]
-"""Serves one call, given its context."""
-
 
 def bounded(handler: Any, intake: Intake, metrics: Metrics) -> Any:
     """The handler of such a service, whose messages come through ``intake``.
 
-    It reads them itself, whatever kind of handler it stands for: gRPC would read the message of a unary one at once.
+    It takes a stream of them, whatever the handler takes: gRPC itself would read a single one at once.
     """
-    serve = _of_questions(handler, intake) if handler.request_streaming else _of_one(handler, intake)
+    parse = handler.request_deserializer
 
-    async def answer(_: Any, context: Any) -> None:
-        try:
-            await serve(context)
-        except ServingError as error:
-            metrics.rejections.labels(error.reason).inc()
-            await context.abort_with_status(rpc_status.to_status(status_of(error)))
-
-    return grpc.stream_stream_rpc_method_handler(answer, None, handler.response_serializer)
-
-
-def _of_one(handler: Any, intake: Intake) -> Serve:
-    async def serve(context: Any) -> None:
-        question = await intake.question(context, handler.request_deserializer)
+    async def one(context: Any) -> Any:
+        question = await intake.question(context, parse)
         if question is None:
             raise InvalidField([Violation("", "the call ended without a message")])
-        if handler.response_streaming:
-            await handler.unary_stream(question, context)
-        else:
-            await write(context, await handler.unary_unary(question, context))
+        return question
 
-    return serve
-
-
-def _of_questions(handler: Any, intake: Intake) -> Serve:
-    async def questions(context: Any) -> AsyncIterator[Any]:
-        while (question := await intake.question(context, handler.request_deserializer)) is not None:
+    async def many(context: Any) -> AsyncIterator[Any]:
+        while (question := await intake.question(context, parse)) is not None:
             yield question
 
-    async def serve(context: Any) -> None:
-        async for response in handler.stream_stream(questions(context), context):
+    async def unary(context: Any) -> Any:
+        return await handler.unary_unary(await one(context), context)
+
+    async def watch(context: Any) -> None:
+        await handler.unary_stream(await one(context), context)
+
+    async def converse(context: Any) -> None:
+        async for response in handler.stream_stream(many(context), context):
             await write(context, response)
 
-    return serve
+    if handler.request_streaming:
+        return _stream_of(_told(converse, metrics), handler)
+    if handler.response_streaming:
+        return _stream_of(_told(watch, metrics), handler)
+    return grpc.stream_unary_rpc_method_handler(_told(unary, metrics), None, handler.response_serializer)
+
+
+def _stream_of(serve: Any, handler: Any) -> Any:
+    return grpc.stream_stream_rpc_method_handler(serve, None, handler.response_serializer)
+
+
+def _told(serve: Callable[[Any], Awaitable[Any]], metrics: Metrics) -> Any:
+    """Serves one call given its context, and tells what is wrong with it as a status."""
+
+    async def told(_: Any, context: Any) -> Any:
+        try:
+            return await serve(context)
+        except ServingError as error:
+            metrics.rejections.labels(error.reason).inc()
+            return await context.abort_with_status(rpc_status.to_status(status_of(error)))
+
+    return told
