@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from kandinsky_server.rpc.transport import write
@@ -49,11 +49,6 @@ class Health(health_pb2_grpc.HealthServicer):
         if status is None:
             await context.abort(grpc.StatusCode.NOT_FOUND)
         return HealthCheckResponse(status=status)
-
-    async def List(self, request: Any, context: Any) -> Any:
-        """All statuses as they are."""
-        statuses = {name: HealthCheckResponse(status=status) for name, status in self._statuses.items()}
-        return health_pb2.HealthListResponse(statuses=statuses)  # type: ignore[attr-defined] # newer than the stubs
 
     async def Watch(self, request: HealthCheckRequest, context: Any) -> None:
         """The status now and whenever it has changed since it was last sent; an unknown service may come to be known."""

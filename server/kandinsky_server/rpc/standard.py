@@ -61,6 +61,8 @@ def _told(serve: Callable[[Any], Awaitable[Any]], metrics: Metrics) -> Any:
             return await serve(context)
         except ServingError as error:
             metrics.rejections.labels(error.reason).inc()
-            return await context.abort_with_status(rpc_status.to_status(status_of(error)))
+            status = rpc_status.to_status(status_of(error))
+        # Not while the error is being handled: it would be kept with the abort, and the message with it.
+        return await context.abort_with_status(status)
 
     return told

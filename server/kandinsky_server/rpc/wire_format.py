@@ -98,7 +98,7 @@ class _Walk:
     def _count(self, values: int, name: str) -> None:
         self.left -= values
         if self.left < 0:
-            text = f"makes more than {self.bounds.values} fields and values; no request needs so many"
+            text = f"with this the request has more than {self.bounds.values} fields and values; none needs so many"
             raise InvalidField([Violation(name, text)])
 
     def _varint(self, at: int, end: int) -> tuple[int, int]:
