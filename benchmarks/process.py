@@ -69,6 +69,11 @@ class ServerProcess:
         """A client on a channel of its own."""
         return Kandinsky(self.target, **options)
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self._process.pid
+
     def resident_bytes(self) -> int:
         """Memory of the server's process."""
         return int(psutil.Process(self._process.pid).memory_info().rss)

@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.attacks import messages, receiving
 from benchmarks.attacks.attack import Attack, Verdict
 
-ATTACKS: Sequence[Attack] = ()
+ATTACKS: Sequence[Attack] = (
+    *messages.ATTACKS,
+    *receiving.ATTACKS,
+)
 
 
 def main() -> None:

@@ -7,10 +7,19 @@ import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 from kandinsky_api.v1 import image_pb2, prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
+
+from benchmarks.attacks.attack import Attack, Verdict
+from benchmarks.attacks.vigil import Vigil
+from benchmarks.setting import Setting
+
+LONG = 31 * 2**20
+TRAILER_BYTES = 8192
+"""What clients take at most, unless they are told otherwise."""
 
 PRIOR = "PriorService/Prior"
 INTERPOLATE = "PriorService/Interpolate"
@@ -101,3 +110,35 @@ def _varint(value: int) -> bytes:
         more.append(value & 0x7F | 0x80)
         value >>= 7
     return bytes([*more, value])
+
+
+def _attack(name: str, size: int, before: str) -> Attack:
+    def run() -> Verdict:
+        method, message = bombs(size)[name]
+        flags = ("--log-format=json",)
+        with (
+            Setting(Path("embedded")).ours(*flags) as server,
+            grpc.insecure_channel(server.target) as channel,
+        ):
+            with Vigil(server.target, server.pid) as vigil:
+                heard = send(channel, method, message)
+        refused = heard.code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
+        held = refused and heard.trailer_bytes < TRAILER_BYTES and vigil.growth_mib < 6 * size / 2**20
+        others = max(vigil.health_seconds, vigil.prior_seconds)
+        return Verdict(
+            held and not vigil.failures,
+            f"{heard.code.name} in {heard.seconds:.1f} s, +{vigil.growth_mib:.0f} MiB, status {heard.trailer_bytes} B, "
+            f"others waited {others:.2f} s",
+        )
+
+    return Attack(name, f"{size / 2**20:.0f} MiB in one message of gzip", before, run)
+
+
+ATTACKS = (
+    _attack("empty conditions", LONG, "7 GB in 32 s; nobody else served from the first second"),
+    _attack("empty weight vectors", LONG, "15 s"),
+    _attack("NaN weights, one vector", LONG, "20 s, 3.4 GB, a status of 184 MB"),
+    _attack("conditions to estimate", LONG, "as empty conditions"),
+    _attack("one long prompt", LONG, "not tried"),
+    _attack("one unknown field", LONG, "not tried"),
+)

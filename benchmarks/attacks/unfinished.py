@@ -20,7 +20,8 @@ DEFAULT_WINDOW = 65535
 class Unfinished:
     """One connection with several calls, each of which has declared a message of ``size`` bytes. A context manager.
 
-    ``sent`` counts bytes of messages, ``ended`` holds the calls that the server has ended.
+    ``sent`` counts bytes of messages; ``ended`` holds what the server ended calls with, trailers as they came. With
+    ``again`` another call takes the place of one that was ended.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Unfinished:
         self._windows: dict[int, int] = {}
         self._next = 1
         self.sent = 0
-        self.ended: set[int] = set()
+        self.ended: list[bytes] = []
         self.closed = False
         self._socket.sendall(PREFACE)
         self._frame(SETTINGS, 0, 0, b"")
@@ -113,17 +114,19 @@ class Unfinished:
         elif (kind == RESET or (kind == HEADERS and flags & END_STREAM)) and self._windows.pop(
             call, None
         ) is not None:
-            self.ended.add(call)
+            self.ended.append(payload)
             if self._again:
                 self._begin()
 
 
-def push_for(connections: Sequence[Unfinished], seconds: float, most_bytes: int) -> int:
-    """Pushes through all of them by turns; returns how many bytes went out."""
+def push_for(
+    connections: Sequence[Unfinished], seconds: float, most_bytes: int, at_once: int = FRAME_BYTES
+) -> int:
+    """Pushes through all of them by turns, ``at_once`` bytes of each message; returns how many bytes went out."""
     end = time.monotonic() + seconds
     sent = 0
     while time.monotonic() < end and sent < most_bytes:
-        more = sum(connection.push() for connection in connections if not connection.closed)
+        more = sum(connection.push(at_once) for connection in connections if not connection.closed)
         sent += more
         if not more:
             time.sleep(0.005)

@@ -91,6 +91,7 @@ class App:
         )
         self.admission = Admission(self.engine, settings.queue_size)
         self.limits = Limits.of(settings)
+        self.intake = Intake(self.limits, settings.max_receiving_bytes, settings.receive_seconds)
         self.face = Face(self._info())
         self.health = Health()
         self.tracing = tracing_of(settings)
@@ -111,11 +112,10 @@ class App:
         """Binds the ports. Health says NOT_SERVING, and RPCs are answered with STARTING, until `load` ends."""
         settings = self.settings
         tokens = TokenFile(settings.tokens_file) if settings.tokens_file else None
-        intake = Intake(self.limits, settings.max_receiving_bytes, settings.receive_seconds)
         self.server = grpc.aio.server(
             interceptors=[
                 RequestInterceptor(
-                    self.metrics, Authentication(tokens), intake, self.tracing, settings.log_prompts
+                    self.metrics, Authentication(tokens), self.intake, self.tracing, settings.log_prompts
                 )
             ],
             options=transport.options(settings),

@@ -19,7 +19,7 @@ from kandinsky_server.rpc.limits import Limits
 from kandinsky_server.rpc.wire_format import check
 from kandinsky_server.settings import Settings
 
-from benchmarks.attacks.messages import bombs, send
+from benchmarks.attacks.messages import TRAILER_BYTES, bombs, send
 from benchmarks.attacks.vigil import Vigil
 from tests.harness import RunningServer
 from tests.server.process import Process
@@ -27,9 +27,6 @@ from tests.server.raw import Raw, connected, good_requests, pair
 
 MIB = 2**20
 SIZE = 6 * MIB
-TRAILER_BYTES = 8192
-"""What clients take at most, unless they are told otherwise."""
-
 REFUSED = {StatusCode.INVALID_ARGUMENT, StatusCode.RESOURCE_EXHAUSTED}
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_metadata_size", 1 << 28)]
 UNLIMITED += [("grpc.absolute_max_metadata_size", 1 << 28)]
