@@ -119,9 +119,9 @@ def _attack(name: str, size: int, before: str) -> Attack:
         with (
             Setting(Path("embedded")).ours(*flags) as server,
             grpc.insecure_channel(server.target) as channel,
+            Vigil(server.target, server.pid) as vigil,
         ):
-            with Vigil(server.target, server.pid) as vigil:
-                heard = send(channel, method, message)
+            heard = send(channel, method, message)
         refused = heard.code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
         held = refused and heard.trailer_bytes < TRAILER_BYTES and vigil.growth_mib < 6 * size / 2**20
         others = max(vigil.health_seconds, vigil.prior_seconds)

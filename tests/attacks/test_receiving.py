@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -159,6 +160,20 @@ def test_reflection_takes_short_messages_only(raw: Raw) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         list(call(iter([b"\x3a\x00", bytes(5000)]), timeout=60))
     assert caught.value.code() == StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_reflection_does_not_wait_for_ever_for_another_question(
+    server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.app.intake.questions, "seconds", 0.3)
+    done = threading.Event()
+
+    def questions() -> Iterator[bytes]:
+        yield b"\x3a\x00"
+        done.wait(60)
+
+    assert len(list(raw.channel.stream_stream(REFLECTION)(questions(), timeout=60))) == 1
+    done.set()
 
 
 @pytest.mark.parametrize("path", ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", REFLECTION])

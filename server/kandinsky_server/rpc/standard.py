@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from grpc_status import rpc_status
 
-from kandinsky_server.errors import InvalidField, ServingError, Violation
+from kandinsky_server.errors import InvalidField, ReceiveTimedOut, ServingError, Violation
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc.intake import Intake
 from kandinsky_server.rpc.status import status_of
@@ -29,8 +29,13 @@ def bounded(handler: Any, intake: Intake, metrics: Metrics) -> Any:
         return question
 
     async def many(context: Any) -> AsyncIterator[Any]:
-        while (question := await intake.question(context, parse)) is not None:
+        question = await intake.question(context, parse)
+        while question is not None:
             yield question
+            try:
+                question = await intake.question(context, parse)
+            except ReceiveTimedOut:
+                return  # nothing wrong: who has more to ask begins anew
 
     async def unary(context: Any) -> Any:
         return await handler.unary_unary(await one(context), context)
