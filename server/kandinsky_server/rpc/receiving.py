@@ -12,6 +12,9 @@ from kandinsky_server.errors import ReceiveTimedOut, ReceivingFull
 WAITING = 2048
 """Calls that may wait for a place. Until they have one, gRPC holds what the HTTP/2 window lets in, 64 KiB each."""
 
+REMEMBERED = 4096
+"""Groups that were slow."""
+
 RETRY_SECONDS = 1.0
 
 Message = TypeVar("Message")
@@ -31,9 +34,9 @@ class Reading:
 class Receiving:
     """``places`` messages are received at once, each for ``seconds`` at most.
 
-    A group is a client, or a connection. Who waits is let in by turns, groups that are receiving least first. Nobody
-    is kept waiting by slow senders: while a group waits that receives less than they do, they have ``patience``
-    seconds each. Belongs to the event loop.
+    A group is a client, or a connection. Who waits is let in by turns, groups that are receiving least first; one that
+    was slow counts as receiving one more, until a message of it comes in time. Nobody is kept waiting by slow senders:
+    while a group waits that receives less than they do, they have some ``patience`` seconds. Belongs to the event loop.
     """
 
     def __init__(self, places: int, seconds: float, patience: float) -> None:
@@ -44,6 +47,7 @@ class Receiving:
         """Oldest first."""
         self.waiting: dict[str, deque[Reading]] = {}
         self._receiving = Counter[str]()
+        self._slow: dict[str, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     async def receive(self, group: str, read: Callable[[], Awaitable[Message]]) -> Message:
@@ -60,8 +64,11 @@ class Receiving:
             else:
                 self._admit(reading)
             async with asyncio.timeout(self.seconds) as reading.limit:
-                return await read()
+                message = await read()
+            self._slow.pop(group, None)
+            return message
         except TimeoutError:
+            self._remember(group)
             if reading.cut:
                 raise _full("others wait while this message takes its time") from None
             raise ReceiveTimedOut(f"the message did not arrive within {self.seconds:g} s") from None
@@ -86,6 +93,15 @@ class Receiving:
         if not last.turn.done():
             last.turn.set_exception(_full("too many calls of this client wait for their message to be read"))
 
+    def _remember(self, group: str) -> None:
+        """That the group was slow; the oldest are forgotten when they are many."""
+        self._slow[group] = None
+        if len(self._slow) > REMEMBERED:
+            del self._slow[next(iter(self._slow))]
+
+    def _rank(self, group: str) -> int:
+        return self._receiving[group] + (group in self._slow)
+
     def _admit(self, reading: Reading) -> None:
         self.readings[reading] = None
         self._receiving[reading.group] += 1
@@ -99,7 +115,7 @@ class Receiving:
             if not self._receiving[reading.group]:
                 del self._receiving[reading.group]
         while self.waiting and len(self.readings) < self.places:
-            group = min(self.waiting, key=self._receiving.__getitem__)
+            group = min(self.waiting, key=self._rank)
             line = self.waiting.pop(group)
             following = line.popleft()
             if line:
@@ -129,15 +145,15 @@ class Receiving:
         if not self.waiting:
             return
         self._arm()
-        receiving = Counter(self._receiving)
-        fewest = min(receiving[group] for group in self.waiting)
+        ranks = {reading.group: self._rank(reading.group) for reading in self.readings}
+        least = min(map(self._rank, self.waiting))
         for reading in self.readings:
             reading.ticks += 1
         slow = [reading for reading in self.readings if reading.ticks > 2 and not reading.cut]
-        slow.sort(key=lambda reading: -receiving[reading.group])
+        slow.sort(key=lambda reading: -ranks[reading.group])
         for reading in slow[: sum(map(len, self.waiting.values()))]:
-            if receiving[reading.group] > fewest and not reading.limit.expired():
-                receiving[reading.group] -= 1
+            if ranks[reading.group] > least and not reading.limit.expired():
+                ranks[reading.group] -= 1
                 reading.cut = True
                 reading.limit.reschedule(0)
 
