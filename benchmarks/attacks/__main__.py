@@ -8,10 +8,15 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.attacks import engine, pictures
+from benchmarks.attacks import engine, messages, pictures, receiving
 from benchmarks.attacks.attack import Attack, Verdict
 
-ATTACKS: Sequence[Attack] = (*engine.ATTACKS, *pictures.ATTACKS)
+ATTACKS: Sequence[Attack] = (
+    *engine.ATTACKS,
+    *messages.ATTACKS,
+    *pictures.ATTACKS,
+    *receiving.ATTACKS,
+)
 
 
 def main() -> None:

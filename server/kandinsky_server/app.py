@@ -47,6 +47,7 @@ from kandinsky_server.rpc.authentication import Authentication
 from kandinsky_server.rpc.convert import Converter
 from kandinsky_server.rpc.health import Health
 from kandinsky_server.rpc.info import InfoSource
+from kandinsky_server.rpc.intake import Intake
 from kandinsky_server.rpc.interceptor import RequestInterceptor
 from kandinsky_server.rpc.limits import Limits
 from kandinsky_server.rpc.pictures import Pictures
@@ -104,6 +105,7 @@ class App:
         self.admission = Admission(self.engine, settings.queue_size)
         self.budget = ByteBudget(settings.max_decoded_bytes, self.admission.retry_after)
         self.limits = Limits.of(settings)
+        self.intake = Intake(self.limits, settings.max_receiving_bytes, settings.receive_seconds)
         self.face = Face(self._info(), self.engine.check)
         self.health = Health()
         self.tracing = tracing_of(settings)
@@ -127,7 +129,9 @@ class App:
         tokens = TokenFile(settings.tokens_file) if settings.tokens_file else None
         self.server = grpc.aio.server(
             interceptors=[
-                RequestInterceptor(self.metrics, Authentication(tokens), self.tracing, settings.log_prompts)
+                RequestInterceptor(
+                    self.metrics, Authentication(tokens), self.intake, self.tracing, settings.log_prompts
+                )
             ],
             options=transport.options(settings),
         )

@@ -10,7 +10,9 @@
     ├── FailedPrecondition        this server cannot serve it, another might
     │   ├── FingerprintMismatch
     │   └── StageNotLoaded
+    ├── MessageTooLong
     ├── Overloaded                try again later; carries when
+    │   ├── ReceivingFull
     │   ├── QueueFull
     │   ├── QuotaExceeded
     │   └── DeadlineUnreachable
@@ -18,6 +20,7 @@
     ├── Starting                  try again when it has loaded; carries when
     ├── DeviceHung                try another replica; carries when
     ├── DeadlineExceeded
+    │   └── ReceiveTimedOut
     ├── RequestCancelled
     ├── Unauthenticated
     ├── PermissionDenied
@@ -54,10 +57,16 @@ class ServingError(Exception):
 
 
 class InvalidRequest(ServingError):
-    """The request itself is wrong; ``violations`` names the fields."""
+    """The request itself is wrong; ``violations`` names the fields, and ``unnamed`` is how many more there are."""
 
-    def __init__(self, violations: Sequence[Violation]) -> None:
-        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+    def __init__(self, violations: Sequence[Violation], unnamed: int = 0) -> None:
+        told = [f"{v.field}: {v.description}" if v.field else v.description for v in violations]
+        more = (
+            f"{len(told) + unnamed} things are wrong with the request; the first {len(told)}: "
+            if unnamed
+            else ""
+        )
+        super().__init__(more + "; ".join(told))
         self.violations = tuple(violations)
 
 
@@ -95,6 +104,15 @@ class StageNotLoaded(FailedPrecondition):
     reason = "STAGE_NOT_LOADED"
 
 
+class MessageTooLong(ServingError):
+    """A request has more than ``most`` bytes, once decompressed."""
+
+    reason = "MESSAGE_TOO_LONG"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the message has more than {most} bytes")
+
+
 class RetryLater(ServingError):
     """The request is fine, the moment is not. ``retry_after`` is in seconds."""
 
@@ -105,6 +123,12 @@ class RetryLater(ServingError):
 
 class Overloaded(RetryLater):
     """The server has too much to do."""
+
+
+class ReceivingFull(Overloaded):
+    """Too many messages are on their way in, or too many of their bytes are held."""
+
+    reason = "RECEIVING_FULL"
 
 
 class QueueFull(Overloaded):
@@ -145,6 +169,12 @@ class DeviceHung(RetryLater):
 
 class DeadlineExceeded(ServingError):
     """The client's deadline passed while the request waited or ran."""
+
+
+class ReceiveTimedOut(DeadlineExceeded):
+    """The client took too long to send its message."""
+
+    reason = "RECEIVE_TIMEOUT"
 
 
 class RequestCancelled(ServingError):

@@ -130,6 +130,14 @@ class Settings(BaseSettings):
     )
 
     max_message_bytes: PositiveInt = Field(32 * 1024 * 1024, description="Bytes of one request message.")
+    max_receiving_bytes: PositiveInt = Field(
+        512 * 1024 * 1024,
+        validate_default=True,
+        description="Bytes of messages on their way in; each counts as max_message_bytes until it is there.",
+    )
+    receive_seconds: float = Field(
+        30.0, gt=0, le=86400, description="How long a message may take to arrive once it is being read."
+    )
     max_images: PositiveInt = Field(16, description="Results of one request.")
     max_steps: PositiveInt = Field(1000, description="Denoising steps of one request.")
     max_pixels: PositiveInt = Field(2048 * 2048, description="Pixels of one output image.")
@@ -257,6 +265,14 @@ class Settings(BaseSettings):
                     "offload=model needs backend=eager or xformers: compiled networks do not move"
                 )
         return offload
+
+    @field_validator("max_receiving_bytes")
+    @classmethod
+    def _some_messages_fit(cls, receiving: int, info: ValidationInfo) -> int:
+        least = 2 * info.data.get("max_message_bytes", 0)
+        if receiving < least:
+            raise ValueError(f"must have room for two messages of max_message_bytes, so be at least {least}")
+        return receiving
 
     @field_validator("otlp_endpoint")
     @classmethod

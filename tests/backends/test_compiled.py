@@ -131,7 +131,9 @@ def test_no_row_count_compiles_during_a_request(prepared: CompiledNetwork, rows:
 def test_a_unet_has_programs_for_all_row_counts() -> None:
     unet = Unet().eval().requires_grad_(False)
     shapes = [BatchShape(rows, ((4, 16, 16), (), (16,)), (torch.float32,) * 3) for rows in range(1, 18)]
-    prepared = CompiledBackend(BackendOptions(cache_dir=CACHE)).prepare(unet, Role.UNET, [shapes[0], shapes[-1]])
+    prepared = CompiledBackend(BackendOptions(cache_dir=CACHE)).prepare(
+        unet, Role.UNET, [shapes[0], shapes[-1]]
+    )
     for shape in shapes:  # torch draws a line between 15 and 16
         inputs = shape.random_inputs(CPU)
         torch.testing.assert_close(prepared(*inputs), EagerNetwork(unet)(*inputs), atol=1e-5, rtol=1e-4)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.rpc.limits import Limits
 
 REQUEST_ID_KEY = "x-request-id"
 """Metadata that carries the request id: the client's own is kept, and the id always comes back as trailing metadata."""
@@ -25,10 +27,9 @@ current: ContextVar[Call] = ContextVar("current_call")
 class Call:
     """One RPC under way. ``images`` and ``embeddings`` count what has been sent.
 
-    ``peer`` is the address that the call comes from.
-
-    ``texts`` is empty unless prompts are to be logged. ``trace_context`` is the client's place in a trace, if it has
-    one.
+    ``peer`` is the address that the call comes from. ``received`` is closed as soon as nothing needs the message any
+    more. ``texts`` is empty unless prompts are to be logged. ``trace_context`` is the client's place in a trace, if it
+    has one.
     """
 
     rpc: str
@@ -37,6 +38,7 @@ class Call:
     first_event: float | None = None
     images: int = 0
     embeddings: int = 0
+    received: ExitStack = field(default_factory=ExitStack)
     texts: dict[str, Any] = field(default_factory=dict)
     trace_context: dict[str, str] = field(default_factory=dict)
 
@@ -46,12 +48,17 @@ class Call:
         return self.ticket.client or self.peer
 
 
-def texts_of(request: Any) -> dict[str, Any]:
-    """The words in a request, by the names of its fields; a condition's text is a prompt."""
-    conditions = [each.text for each in getattr(request, "conditions", ()) if each.HasField("text")]
-    texts: dict[str, Any] = {"prompts": [*getattr(request, "prompts", ()), *conditions]}
+def texts_of(request: Any, limits: Limits) -> dict[str, Any]:
+    """The words in a request, by the names of its fields; a condition's text is a prompt.
+
+    The request has not been checked: what is over the limits is left out.
+    """
+    most, length = limits.prompt_count, limits.prompt_length
+    conditions = [each.text for each in getattr(request, "conditions", ())[:most] if each.HasField("text")]
+    prompts = [*getattr(request, "prompts", ())[:most], *conditions]
+    texts: dict[str, Any] = {"prompts": [prompt[:length] for prompt in prompts]}
     for name in ("negative_prompt", "negative_prior_prompt"):
-        texts[name] = getattr(request, name, "")
+        texts[name] = getattr(request, name, "")[:length]
     return {name: text for name, text in texts.items() if text}
 
 

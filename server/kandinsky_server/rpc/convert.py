@@ -197,16 +197,20 @@ class Converter:
 
     def _check_conditions(self, found: Violations, message: prior_pb2.InterpolateRequest) -> None:
         count = len(message.conditions)
-        found.integer("conditions", count, 1, self.limits.prompt_count)
+        if found.integer("conditions", count, 1, self.limits.prompt_count) != count:
+            return
         for place, condition in enumerate(message.conditions):
             if condition.WhichOneof("kind") is None:
                 found.add(f"conditions[{place}]", "must be a text, an image or an embedding")
             fields.read_prompt(found, f"conditions[{place}].text", condition.text, self.limits)
         if not message.weights:
             found.add("weights", "must hold at least one weight vector")
+        if len(message.weights) > self.limits.image_count:
+            return  # what asks for too many results is told so by their number
         for place, weights in enumerate(message.weights):
             if len(weights.values) != count:
                 found.add(f"weights[{place}]", f"must hold {count} weights, one a condition")
+                continue
             for value in weights.values:
                 found.number(f"weights[{place}]", value, -MAX_WEIGHT, MAX_WEIGHT)
 

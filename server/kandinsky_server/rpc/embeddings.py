@@ -10,6 +10,9 @@ from kandinsky_server.errors import FingerprintMismatch, InvalidEmbedding, Viola
 from kandinsky_server.flows.requests import MAX_VALUE, Embeddings
 
 Floats = NDArray[np.float32]
+FINGERPRINT_LENGTH = 64
+"""Characters of a fingerprint that are told again: more than any has."""
+
 SIZES = {pb.DTYPE_F32: 4, pb.DTYPE_F16: 2, pb.DTYPE_BF16: 2}
 
 
@@ -22,8 +25,9 @@ def read_embedding(message: pb.Embedding, field: str, width: int, prior_fingerpr
     """
     if message.dtype not in SIZES:
         raise _invalid(f"{field}.dtype", "must be DTYPE_F32, DTYPE_F16 or DTYPE_BF16")
-    if list(message.shape) not in ([width], [1, width]):
-        raise _invalid(f"{field}.shape", f"must be [{width}] or [1, {width}], not {list(message.shape)}")
+    shape = list(message.shape[:3])
+    if shape not in ([width], [1, width]):
+        raise _invalid(f"{field}.shape", f"must be [{width}] or [1, {width}], not {shape}")
     expected = width * SIZES[message.dtype]
     if len(message.data) != expected:
         raise _invalid(
@@ -36,9 +40,10 @@ def read_embedding(message: pb.Embedding, field: str, width: int, prior_fingerpr
         raise _invalid(
             f"{field}.data", f"holds values beyond {MAX_VALUE:g}, where CLIP's are about 1; scale it down"
         )
-    if message.prior_fingerprint and prior_fingerprint and message.prior_fingerprint != prior_fingerprint:
+    maker = message.prior_fingerprint
+    if maker and prior_fingerprint and maker != prior_fingerprint:
         raise FingerprintMismatch(
-            f"{field} was made by the prior {message.prior_fingerprint} and this server's is {prior_fingerprint}; make "
+            f"{field} was made by the prior {maker[:FINGERPRINT_LENGTH]} and this server's is {prior_fingerprint}; make "
             "it again with this server's Prior, or send it to a server with that prior"
         )
     return values

@@ -27,8 +27,10 @@ Strong = (
 
 
 def read_prompts(found: Violations, prompts: Sequence[str], limits: Limits) -> None:
-    """Checks the number of prompts and their lengths."""
-    found.integer("prompts", len(prompts), 1, limits.prompt_count)
+    """Checks the number of prompts, and when that is right their lengths."""
+    count = len(prompts)
+    if found.integer("prompts", count, 1, limits.prompt_count) != count:
+        return
     for place, prompt in enumerate(prompts):
         read_prompt(found, f"prompts[{place}]", prompt, limits)
 
@@ -72,9 +74,7 @@ def read_guidance(found: Violations, field: str, message: Message, default: floa
 def read_strength(found: Violations, message: Strong, step_count: int) -> float:
     """A strength that leaves at least one of ``step_count`` steps."""
     value = message.strength if message.HasField("strength") else Defaults.strength
-    known = len(found.found)
-    found.number("strength", value, 0, 1, above=True)
-    if len(found.found) == known and int(step_count * value) < 1:
+    if found.number("strength", value, 0, 1, above=True) == value and int(step_count * value) < 1:
         found.add(
             "strength", f"times {step_count} steps leaves none; raise it to at least {1 / step_count:.3g}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import grpc
@@ -11,6 +12,9 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from kandinsky_server.rpc.transport import write
 
+WATCHES = 16
+"""At once of one connection: a client needs one, or one of each service and stage."""
+
 
 class Health(health_pb2_grpc.HealthServicer):
     """Belongs to the event loop. grpcio-health-checking's own servicer holds a lock while it writes to a watcher."""
@@ -18,6 +22,7 @@ class Health(health_pb2_grpc.HealthServicer):
     def __init__(self) -> None:
         self._statuses: dict[str, int] = {}
         self._changed = asyncio.Event()
+        self._watches = Counter[str]()
         self._shut_down = False
 
     def set(self, service: str, serving: bool) -> None:
@@ -47,10 +52,23 @@ class Health(health_pb2_grpc.HealthServicer):
 
     async def Watch(self, request: HealthCheckRequest, context: Any) -> None:
         """The status now and whenever it has changed since it was last sent; an unknown service may come to be known."""
+        peer = context.peer()
+        if self._watches[peer] >= WATCHES:
+            text = f"a connection may have {WATCHES} watches; one watch follows a service to its end"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        self._watches[peer] += 1
+        try:
+            await self._follow(request.service, context)
+        finally:
+            self._watches[peer] -= 1
+            if not self._watches[peer]:
+                del self._watches[peer]
+
+    async def _follow(self, service: str, context: Any) -> None:
         told: int | None = None
         while True:
             changed = self._changed
-            status = self._statuses.get(request.service, HealthCheckResponse.SERVICE_UNKNOWN)
+            status = self._statuses.get(service, HealthCheckResponse.SERVICE_UNKNOWN)
             if status != told:
                 await write(context, HealthCheckResponse(status=status))
                 told = status

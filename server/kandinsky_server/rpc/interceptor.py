@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from grpc_status import rpc_status
 
 from kandinsky_server.engine.ticket import Ticket
-from kandinsky_server.errors import InternalFailure, InvalidField, ServingError, Violation
+from kandinsky_server.errors import InternalFailure, ServingError
 from kandinsky_server.flows.concurrency import forget
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.authentication import Authentication, check_allowed
 from kandinsky_server.rpc.call import Call
+from kandinsky_server.rpc.intake import Intake
+from kandinsky_server.rpc.standard import bounded
 from kandinsky_server.rpc.status import code_of, status_of
 from kandinsky_server.rpc.transport import write
 from kandinsky_server.security.tokens import Client
@@ -45,12 +46,14 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         self,
         metrics: Metrics,
         authentication: Authentication,
+        intake: Intake,
         tracing: Tracing | None = None,
         log_prompts: bool = False,
     ) -> None:
         self.metrics = metrics
         self.tracing = tracing
         self.authentication = authentication
+        self.intake = intake
         self.log_prompts = log_prompts
 
     async def intercept_service(
@@ -61,8 +64,10 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         """Puts `_serve` around the handler of a known method."""
         handler = await continuation(handler_call_details)
         method: str = handler_call_details.method
-        if handler is None or method.startswith(HEALTH_PREFIX):
-            return handler
+        if handler is None:
+            return None
+        if method.startswith(HEALTH_PREFIX):
+            return bounded(handler, self.intake, self.metrics)
         rpc = method.rpartition("/")[2]
         client = Client()
         try:
@@ -71,18 +76,21 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         except ServingError as refusal:
             return self._refuse(rpc, client, refusal)
         if not method.startswith(PREFIX):
-            return handler
-        wrap = grpc.unary_unary_rpc_method_handler
+            return bounded(handler, self.intake, self.metrics)
+        wrap = grpc.stream_unary_rpc_method_handler
         behavior = handler.unary_unary
         if handler.response_streaming:
-            wrap = grpc.unary_stream_rpc_method_handler
+            wrap = grpc.stream_stream_rpc_method_handler
             behavior = functools.partial(self._stream, handler.unary_stream)
         parse = handler.request_deserializer
 
-        async def serve(data: bytes, context: Any) -> Any:
-            return await self._serve(rpc, client, lambda: behavior(_parsed(parse, data), context), context)
+        async def serve(_: Any, context: Any) -> Any:
+            async def answer() -> Any:
+                return await behavior(await self.intake.request(calls.current.get(), context, parse), context)
 
-        # Bytes are parsed within `_serve`: grpc itself would answer UNKNOWN to those that are no message.
+            return await self._serve(rpc, client, answer, context)
+
+        # As a stream of requests, whose first `intake` reads: gRPC itself would read a single one at once.
         return wrap(serve, None, handler.response_serializer)
 
     def _refuse(self, rpc: str, client: Client, refusal: ServingError) -> Any:
@@ -102,8 +110,10 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         """Sends what a streaming handler yields; closes it at once when the call ends in any way."""
         call = calls.current.get()
         if self.log_prompts:
-            call.texts = calls.texts_of(request)
-        async with aclosing(behavior(request, context)) as responses:
+            call.texts = calls.texts_of(request, self.intake.limits)
+        generator = behavior(request, context)
+        del request  # it may be large, and is not needed until the end
+        async with aclosing(generator) as responses:
             async for response in responses:
                 await write(context, response)
                 self._count(call, response)
@@ -139,6 +149,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             code, reason = code_of(failure), failure.reason
             forget(error)
         finally:
+            call.received.close()
             self._account(call, code, reason)
         # After the accounts: whoever sees the answer sees them too.
         status = rpc_status.to_status(status_of(failure))
@@ -205,10 +216,3 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
 def _expired(ticket: Ticket) -> bool:
     """Whether a call that was cut off had run out of time; otherwise its client gave it up."""
     return ticket.deadline is not None and time.monotonic() > ticket.deadline - DEADLINE_SLACK_SECONDS
-
-
-def _parsed(parse: Callable[[bytes], Any], data: bytes) -> Any:
-    try:
-        return parse(data)
-    except DecodeError as error:
-        raise InvalidField([Violation("", f"the request is not what the contract says: {error}")]) from error

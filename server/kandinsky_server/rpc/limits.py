@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kandinsky_server.rpc.wire_format import Bounds
 from kandinsky_server.settings import Settings
 
 
@@ -33,6 +34,12 @@ class Limits:
             prompt_count=settings.max_prompts,
             queue_size=settings.queue_size,
         )
+
+    @property
+    def bounds(self) -> Bounds:
+        """What no request within these limits exceeds: a pair of embeddings is some 20 fields, a character 4 bytes."""
+        results = self.image_count * self.prompt_count
+        return Bounds(values=1000 + 100 * self.prompt_count + results, text_bytes=4 * self.prompt_length)
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,15 @@ class Face:
     async def stream(self, message: Any, kind: type[Response]) -> AsyncIterator[Response]:
         """Serves one streaming RPC: find a place, check, run, answer each event."""
         runtime, converter = self.ready()
-        ticket = calls.current.get().ticket
+        call = calls.current.get()
+        ticket = call.ticket
         ticket.priority = read_priority(message.options)
         with runtime.admission.enter(ticket), converter.pictures.budget.account(ticket):
             request = await convert(converter, message)
             watch = watch_of(request)
             output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
+            del message
+            call.received.close()
             responder = Responder(kind, output, watch, runtime.pool)
             async with aclosing(serve(runtime, request, ticket)) as events:
                 async for event in events:

@@ -15,6 +15,7 @@ DOMAIN = "kandinsky"
 CODES: dict[type[errors.ServingError], StatusCode] = {
     errors.InvalidRequest: StatusCode.INVALID_ARGUMENT,
     errors.FailedPrecondition: StatusCode.FAILED_PRECONDITION,
+    errors.MessageTooLong: StatusCode.RESOURCE_EXHAUSTED,
     errors.Overloaded: StatusCode.RESOURCE_EXHAUSTED,
     errors.RetryLater: StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: StatusCode.DEADLINE_EXCEEDED,
@@ -23,6 +24,13 @@ CODES: dict[type[errors.ServingError], StatusCode] = {
     errors.PermissionDenied: StatusCode.PERMISSION_DENIED,
     errors.InternalFailure: StatusCode.INTERNAL,
 }
+
+
+MESSAGE_BYTES = 800
+DETAILS_BYTES = 2500
+"""A client refuses trailers of more than 8 KiB, and with them the status. In these, every byte of the message may become
+three, and all of it comes again with the details, where three bytes are four.
+"""
 
 
 def code_of(error: errors.ServingError) -> StatusCode:
@@ -39,13 +47,23 @@ def status_of(error: errors.ServingError) -> status_pb2.Status:
         bad = error_details_pb2.BadRequest()
         for violation in error.violations:
             bad.field_violations.add(field=violation.field, description=violation.description)
+        while bad.ByteSize() > DETAILS_BYTES:
+            del bad.field_violations[-1]
         details.append(bad)
     if isinstance(error, errors.RetryLater):
         details.append(error_details_pb2.RetryInfo(retry_delay=duration(error.retry_after)))
     number: int = code_of(error).value[0]
-    status = status_pb2.Status(code=number, message=error.message)
+    status = status_pb2.Status(code=number, message=_cut(error.message))
     for detail in details:
         packed = any_pb2.Any()
         packed.Pack(detail)
         status.details.append(packed)
     return status
+
+
+def _cut(text: str) -> str:
+    """The text, or as much of its beginning as there is room for."""
+    data = text.encode()
+    if len(data) <= MESSAGE_BYTES:
+        return text
+    return data[: MESSAGE_BYTES - 4].decode(errors="ignore") + " ..."

@@ -16,6 +16,9 @@ SEND_BYTES = 4 * 1024 * 1024
 METADATA_BYTES = 8 * 1024
 """A token, a request id, a trace and what proxies add fit well; more is refused before anything reads it."""
 
+WINDOW_BYTES = 65535
+"""What a call may send before anybody reads it: HTTP/2's own default, where gRPC's is up to 4 MiB and grows."""
+
 KEEPALIVE_MS = 30_000
 
 MIN_PING_MS = 5_000
@@ -27,6 +30,10 @@ def options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", SEND_BYTES),
+        # A message is looked at before it is decompressed, and read only when there is a place for it.
+        ("grpc.per_message_decompression", 0),
+        ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
+        ("grpc.http2.bdp_probe", 0),
         # Between the two, gRPC would refuse at random, more often the larger it is.
         ("grpc.max_metadata_size", METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", METADATA_BYTES),

@@ -6,16 +6,23 @@ import math
 
 from kandinsky_server.errors import InvalidField, Violation
 
+MOST = 20
+"""Violations that a client is told of; it is told how many more there are."""
+
 
 class Violations:
     """Checks of single fields; ``check`` raises when any failed. Values pass through unchanged."""
 
     def __init__(self) -> None:
         self.found: list[Violation] = []
+        self.unnamed = 0
 
     def add(self, field: str, description: str) -> None:
         """Notes a violation."""
-        self.found.append(Violation(field, description))
+        if len(self.found) < MOST:
+            self.found.append(Violation(field, description))
+        else:
+            self.unnamed += 1
 
     def integer(self, field: str, value: int, low: int, high: int) -> int:
         """Notes a violation unless ``low`` <= ``value`` <= ``high``; returns a value within the range."""
@@ -34,4 +41,4 @@ class Violations:
     def check(self) -> None:
         """Raises InvalidField with everything found."""
         if self.found:
-            raise InvalidField(self.found)
+            raise InvalidField(self.found, self.unnamed)
