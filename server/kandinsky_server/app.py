@@ -30,17 +30,20 @@ from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.source import STAGES, Sources, resolve
 from kandinsky_server.engine.admission import DRAINING_RETRY_SECONDS, Admission
+from kandinsky_server.engine.allotment import Allotment
 from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.errors import Draining
 from kandinsky_server.flows.requests import Embeddings
 from kandinsky_server.flows.session import Runtime
+from kandinsky_server.flows.unread import UnreadBudget
 from kandinsky_server.memory import Trimmer
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import transport
 from kandinsky_server.rpc.authentication import Authentication
 from kandinsky_server.rpc.convert import Converter
+from kandinsky_server.rpc.delivery import Delivery
 from kandinsky_server.rpc.health import Health
 from kandinsky_server.rpc.info import InfoSource
 from kandinsky_server.rpc.interceptor import RequestInterceptor
@@ -88,7 +91,11 @@ class App:
             residency=self.residency,
             when_idle=Trimmer(),
         )
-        self.admission = Admission(self.engine, settings.queue_size)
+        share = settings.default_share
+        self.admission = Admission(self.engine, settings.queue_size, share)
+        unread = Allotment(settings.max_unread_bytes, share, settings.max_request_unread_bytes)
+        self.unread = UnreadBudget(unread, settings.max_request_unread_bytes)
+        self.delivery = Delivery(settings.write_timeout_seconds)
         self.limits = Limits.of(settings)
         self.face = Face(self._info())
         self.health = Health()
@@ -112,7 +119,14 @@ class App:
         tokens = TokenFile(settings.tokens_file) if settings.tokens_file else None
         self.server = grpc.aio.server(
             interceptors=[
-                RequestInterceptor(self.metrics, Authentication(tokens), self.tracing, settings.log_prompts)
+                RequestInterceptor(
+                    self.metrics,
+                    Authentication(tokens),
+                    self.delivery,
+                    settings.max_request_seconds,
+                    self.tracing,
+                    settings.log_prompts,
+                )
             ],
             options=transport.options(settings),
         )
@@ -154,6 +168,7 @@ class App:
             self.model,
             self.engine,
             self.admission,
+            self.unread,
             self.pool,
             cache,
             self.settings.dtype,

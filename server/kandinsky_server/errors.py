@@ -17,7 +17,9 @@
     ├── Draining                  try another replica; carries when
     ├── Starting                  try again when it has loaded; carries when
     ├── DeadlineExceeded
+    │   └── RequestTooLong        by the server's own limit
     ├── RequestCancelled
+    ├── NotRead                   the client does not take what it is sent
     ├── Unauthenticated
     ├── PermissionDenied
     └── InternalFailure           not the client's fault
@@ -138,6 +140,18 @@ class Starting(RetryLater):
 
 class DeadlineExceeded(ServingError):
     """The client's deadline passed while the request waited or ran."""
+
+
+class RequestTooLong(DeadlineExceeded):
+    """The request took longer than this server lets any."""
+
+    reason = "REQUEST_TOO_LONG"
+
+
+class NotRead(ServingError):
+    """The client left a message unread for too long."""
+
+    reason = "NOT_READ"
 
 
 class RequestCancelled(ServingError):

@@ -28,7 +28,7 @@ SLOW = (48, 48)
 
 @pytest.fixture(scope="module")
 def server(tiny_model: Path) -> Iterator[RunningServer]:
-    with RunningServer(tiny_model, queue_size=QUEUE_SIZE) as running:
+    with RunningServer(tiny_model, queue_size=QUEUE_SIZE, default_share=1) as running:
         yield running
 
 

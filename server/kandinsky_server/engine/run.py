@@ -30,7 +30,8 @@ class Run(Generic[T]):
     """One trajectory on its way through the engine. Created on the event loop, stepped on the engine's thread.
 
     Times are ``time.monotonic()`` seconds. ``preview_interval`` is in steps, 0 for none. ``then`` is what its request
-    will submit when it has ended. The wait for seats goes on where the request's earlier runs left off.
+    will submit when it has ended. The wait for seats goes on where the request's earlier runs left off. A run that
+    ``needs_reader`` takes no steps while the request's client leaves too much unread.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class Run(Generic[T]):
         ticket: Ticket,
         preview_interval: int = 0,
         then: tuple[Load, ...] = (),
+        needs_reader: bool = False,
     ) -> None:
         self.trajectory = trajectory
         self.ticket = ticket
         self.preview_interval = preview_interval
         self.then = then
+        self.needs_reader = needs_reader
         self.submitted = time.monotonic()
         self.last_served = self.submitted
         self._waited = ticket.waited
@@ -53,6 +56,11 @@ class Run(Generic[T]):
         self._done: asyncio.Future[T] = self.loop.create_future()
         self._latest: Update | None = None
         self._news = asyncio.Event()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it takes no seat until the client has read what is there."""
+        return self.needs_reader and self.ticket.unread > 0
 
     def waited(self, now: float) -> float:
         """Seconds without a seat, those of the request's earlier runs included; for a run that has none now."""

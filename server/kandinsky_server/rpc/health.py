@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-
-from kandinsky_server.rpc.transport import write
 
 
 class Health(health_pb2_grpc.HealthServicer):
@@ -45,13 +44,19 @@ class Health(health_pb2_grpc.HealthServicer):
             await context.abort(grpc.StatusCode.NOT_FOUND)
         return HealthCheckResponse(status=status)
 
-    async def Watch(self, request: HealthCheckRequest, context: Any) -> None:
+    async def List(self, request: Any, context: Any) -> Any:
+        """Every status as it is."""
+        statuses = {name: HealthCheckResponse(status=status) for name, status in self._statuses.items()}
+        # The message is younger than the stubs' types.
+        return health_pb2.HealthListResponse(statuses=statuses)  # type: ignore[attr-defined]
+
+    async def Watch(self, request: HealthCheckRequest, context: Any) -> AsyncIterator[HealthCheckResponse]:
         """The status now and whenever it has changed since it was last sent; an unknown service may come to be known."""
         told: int | None = None
         while True:
             changed = self._changed
             status = self._statuses.get(request.service, HealthCheckResponse.SERVICE_UNKNOWN)
             if status != told:
-                await write(context, HealthCheckResponse(status=status))
+                yield HealthCheckResponse(status=status)
                 told = status
             await changed.wait()

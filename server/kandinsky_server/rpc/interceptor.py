@@ -16,13 +16,19 @@ from grpc import StatusCode
 from grpc_status import rpc_status
 
 from kandinsky_server.engine.ticket import Ticket
-from kandinsky_server.errors import InternalFailure, InvalidField, ServingError, Violation
+from kandinsky_server.errors import (
+    InternalFailure,
+    InvalidField,
+    RequestTooLong,
+    ServingError,
+    Violation,
+)
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.authentication import Authentication, check_allowed
 from kandinsky_server.rpc.call import Call
+from kandinsky_server.rpc.delivery import Delivery
 from kandinsky_server.rpc.status import code_of, status_of
-from kandinsky_server.rpc.transport import write
 from kandinsky_server.security.tokens import Client
 
 if TYPE_CHECKING:
@@ -34,6 +40,8 @@ HEALTH_PREFIX = "/grpc.health.v1.Health/"
 DEADLINE_SLACK_SECONDS = 0.05
 """The transport keeps its own clock, and may end a call a little before the ticket's deadline."""
 
+ENDED_EARLY = (StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED, StatusCode.ABORTED)
+
 log = structlog.get_logger("kandinsky")
 
 
@@ -44,12 +52,16 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         self,
         metrics: Metrics,
         authentication: Authentication,
+        delivery: Delivery,
+        max_request_seconds: float,
         tracing: Tracing | None = None,
         log_prompts: bool = False,
     ) -> None:
         self.metrics = metrics
         self.tracing = tracing
         self.authentication = authentication
+        self.delivery = delivery
+        self.max_request_seconds = max_request_seconds
         self.log_prompts = log_prompts
 
     async def intercept_service(
@@ -60,8 +72,10 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         """Puts `_serve` around the handler of a known method."""
         handler = await continuation(handler_call_details)
         method: str = handler_call_details.method
-        if handler is None or method.startswith(HEALTH_PREFIX):
+        if handler is None:
             return handler
+        if method.startswith(HEALTH_PREFIX):
+            return self.delivery.handler(handler)
         rpc = method.rpartition("/")[2]
         client = Client()
         try:
@@ -70,11 +84,9 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         except ServingError as refusal:
             return self._refuse(rpc, client, refusal)
         if not method.startswith(PREFIX):
-            return handler
-        wrap = grpc.unary_unary_rpc_method_handler
-        behavior = handler.unary_unary
+            return self.delivery.handler(handler)
+        behavior = functools.partial(self._unary, handler.unary_unary)
         if handler.response_streaming:
-            wrap = grpc.unary_stream_rpc_method_handler
             behavior = functools.partial(self._stream, handler.unary_stream)
         parse = handler.request_deserializer
 
@@ -82,7 +94,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             return await self._serve(rpc, client, lambda: behavior(_parsed(parse, data), context), context)
 
         # Bytes are parsed within `_serve`: grpc itself would answer UNKNOWN to those that are no message.
-        return wrap(serve, None, handler.response_serializer)
+        # A single response is written like a stream's: grpc's own way would wait for a client that never reads.
+        return grpc.unary_stream_rpc_method_handler(serve, None, handler.response_serializer)
 
     def _refuse(self, rpc: str, client: Client, refusal: ServingError) -> Any:
         """Answers as a stream of requests that nobody reads: a stranger's message costs no memory."""
@@ -95,6 +108,11 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
 
         return grpc.stream_stream_rpc_method_handler(serve)
 
+    async def _unary(
+        self, behavior: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any
+    ) -> None:
+        await self.delivery.write(context, await behavior(request, context))
+
     async def _stream(
         self, behavior: Callable[[Any, Any], AsyncGenerator[Any]], request: Any, context: Any
     ) -> None:
@@ -104,20 +122,22 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             call.texts = calls.texts_of(request)
         async with aclosing(behavior(request, context)) as responses:
             async for response in responses:
-                await write(context, response)
+                await self.delivery.write(context, response)
                 self._count(call, response)
 
     async def _serve(
-        self, rpc: str, client: Client, answer: Callable[[], Awaitable[Any]], context: Any
-    ) -> Any:
+        self, rpc: str, client: Client, answer: Callable[[], Awaitable[None]], context: Any
+    ) -> None:
         metadata = dict(context.invocation_metadata() or ())
         left = context.time_remaining()
         ticket = Ticket(
             request_id=calls.request_id(metadata.get(calls.REQUEST_ID_KEY)),
             rpc=rpc,
             client=client.name,
+            connection=context.peer(),
             share=client.share,
             deadline=None if left is None else time.monotonic() + left,
+            life_ends=time.monotonic() + self.max_request_seconds,
         )
         trace_context = {key: metadata[key] for key in calls.TRACE_CONTEXT_KEYS if key in metadata}
         call = Call(rpc, ticket, trace_context=trace_context)
@@ -129,7 +149,9 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         self.metrics.in_flight.labels(rpc).inc()
         code, reason = StatusCode.OK, ""
         try:
-            return await answer()
+            with self.delivery.serving(context):
+                await self._within_life(answer)
+                return
         except asyncio.CancelledError:
             code = StatusCode.DEADLINE_EXCEEDED if _expired(ticket) else StatusCode.CANCELLED
             raise
@@ -140,7 +162,18 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             self._account(call, code, reason)
         # After the accounts: whoever sees the answer sees them too.
         status = rpc_status.to_status(status_of(failure))
-        return await context.abort(status.code, status.details, (*status.trailing_metadata, *trailer))
+        await self.delivery.end(context, status.code, status.details, (*status.trailing_metadata, *trailer))
+
+    async def _within_life(self, answer: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(self.max_request_seconds) as life:
+                await answer()
+        except TimeoutError as error:
+            if not life.expired():
+                raise
+            raise RequestTooLong(
+                f"this server ends a request after {self.max_request_seconds:g} s; ask for less at once"
+            ) from error
 
     def _count(self, call: Call, response: Any) -> None:
         """Takes note of what was sent."""
@@ -180,8 +213,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         metrics.in_flight.labels(rpc).dec()
         metrics.requests.labels(rpc, code.name).inc()
         metrics.request_seconds.labels(rpc).observe(seconds)
-        if code in (StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED):
-            metrics.cancellations.labels(code.name).inc()
+        if code in ENDED_EARLY:
+            metrics.cancellations.labels(reason or code.name).inc()
         elif code not in (StatusCode.OK, StatusCode.INTERNAL):
             metrics.rejections.labels(reason or code.name).inc()
         trace = self.tracing.record(call, code, reason) if self.tracing else {}

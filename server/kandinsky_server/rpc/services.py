@@ -62,10 +62,10 @@ class Face:
             request = await convert(converter, message)
             watch = watch_of(request)
             output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
-            responder = Responder(kind, output, watch, runtime.pool)
-            async with aclosing(serve(runtime, request, ticket)) as events:
+            responder = Responder(kind, output, watch)
+            async with aclosing(serve(runtime, request, ticket, responder.encoder)) as events:
                 async for event in events:
-                    async for response in responder.messages(event):
+                    for response in responder.messages(event):
                         yield response
 
 
