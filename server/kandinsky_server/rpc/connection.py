@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -24,10 +25,14 @@ def close(peer: str) -> bool:
 
 
 def _shut(descriptor: int, wanted: tuple[str, int]) -> bool:
-    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as found:
-        if found.family in (socket.AF_INET, socket.AF_INET6) and _plain(found.getpeername()) == wanted:
-            found.shutdown(socket.SHUT_RDWR)
-            return True
+    with suppress(OSError):
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return False
+        # A second descriptor: gRPC keeps its own, and the number may belong to another file by now.
+        with socket.socket(fileno=os.dup(descriptor)) as found:
+            if found.family in (socket.AF_INET, socket.AF_INET6) and _plain(found.getpeername()) == wanted:
+                found.shutdown(socket.SHUT_RDWR)
+                return True
     return False
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf import descriptor_pool, text_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from kandinsky_server.rpc.symbols import symbols
 
@@ -29,21 +29,22 @@ class Servicer(reflection.aio.ReflectionServicer):
     def _file_containing_symbol(self, request: Any, fully_qualified_name: str) -> Any:
         file = self._files.get(fully_qualified_name)
         if file is None:
-            return super()._file_containing_symbol(request, fully_qualified_name)
-        return super()._file_by_filename(request, file.name)
+            return super()._file_containing_symbol(request, fully_qualified_name)  # type: ignore[misc]
+        return self._file_by_filename(request, file.name)  # type: ignore[attr-defined]
 
 
 def add_reflection(services: Iterable[str], server: grpc.aio.Server) -> None:
-    """Lets clients list ``services`` and learn everything in their files. grpcio-reflection itself offers v1alpha only."""
+    """Lets clients list ``services`` and learn all that is in their files. grpcio-reflection offers v1alpha only."""
     _describe_v1()
     servicer = Servicer((*services, V1ALPHA, V1))
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         reflection_pb2.ServerReflectionRequest.FromString,
         reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(V1, {METHOD: handler})])
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler(name, {METHOD: handler}) for name in (V1ALPHA, V1)]
+    )
 
 
 def _describe_v1() -> None:

@@ -41,7 +41,8 @@ def _names(file: FileDescriptorProto) -> Iterator[str]:
 
 def _names_of_message(message: DescriptorProto) -> Iterator[str]:
     yield message.name
-    inner = [each.name for each in (*message.field, *message.oneof_decl, *message.extension)]
+    inner = [field.name for field in (*message.field, *message.extension)]
+    inner += [oneof.name for oneof in message.oneof_decl]
     for nested in message.nested_type:
         inner += _names_of_message(nested)
     for enum in message.enum_type:
