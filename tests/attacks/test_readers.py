@@ -214,11 +214,14 @@ def test_a_preview_is_not_made_where_there_is_no_room_for_it(decoder: Path) -> N
     request = decode(step_count=30)
     request.options.preview_interval_steps = 1
     limits = {"max_unread_bytes": 1, "write_timeout_seconds": 1}
-    with RunningServer(decoder, **limits) as server, connected(server.target) as raw:
-        with Wire(server.target, NEWS_ONLY) as wire:
-            wire.ask(1, DECODE, decode())
-            eventually(lambda: server.app.unread.allotment.taken == IMAGE_BYTES)
-            answer = raw.call("Decode", request)
+    with (
+        RunningServer(decoder, **limits) as server,
+        connected(server.target) as raw,
+        Wire(server.target, NEWS_ONLY) as wire,
+    ):
+        wire.ask(1, DECODE, decode())
+        eventually(lambda: server.app.unread.allotment.taken == IMAGE_BYTES)
+        answer = raw.call("Decode", request)
     assert "preview" not in answer.kinds
     assert answer.kinds[-2:] == ["image", "completed"], "it had room when the other was ended"
 
