@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.attacks import readers
 from benchmarks.attacks.attack import Attack, Verdict
 
-ATTACKS: Sequence[Attack] = ()
+ATTACKS: Sequence[Attack] = (*readers.ATTACKS,)
 
 
 def main() -> None:

@@ -87,21 +87,28 @@ def until_closed(wire: Wire) -> list[int]:
         return []
 
 
+@pytest.mark.parametrize("seconds", [600, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_connection_that_reads_nothing_has_its_share_for_a_while_and_others_are_served(
-    server: RunningServer, raw: Raw, before: Traces
+    decoder: Path, seconds: float
 ) -> None:
-    """16 requests of 16 images would fill the queue."""
-    first = ends(server)
-    with Wire(server.target, window=0) as wire:
-        for number in range(16):
-            wire.ask(2 * number + 1, DECODE, decode(step_count=2, image_count=16))
-        eventually(lambda: server.app.admission.length == 192)
-        assert raw.call("Decode", decode()).code == grpc.StatusCode.OK
-        until_closed(wire)
-    before.left_by_nobody(server)
-    ended = ends(server) - first
-    assert ended[("Decode", "RESOURCE_EXHAUSTED")] == 4, "what is over three quarters of the queue"
-    assert ended[("Decode", "ABORTED")] == 12
+    """16 requests of 16 images would fill the queue. The client leaves in the end, or its time is up."""
+    with (
+        RunningServer(decoder, write_timeout_seconds=seconds) as server,
+        connected(server.target) as raw,
+    ):
+        assert raw.serving() == "SERVING"
+        before = Traces.of(server)
+        with Wire(server.target, window=0) as wire:
+            for number in range(16):
+                wire.ask(2 * number + 1, DECODE, decode(step_count=2, image_count=16))
+            refused = ("Decode", "RESOURCE_EXHAUSTED")
+            eventually(lambda: server.app.admission.length == 192 and ends(server)[refused] == 4)
+            assert raw.call("Decode", decode()).code == grpc.StatusCode.OK
+            if seconds < 60:
+                until_closed(wire)
+        before.left_by_nobody(server)
+        ended = "ABORTED" if seconds < 60 else "CANCELLED"
+        assert ends(server) == Counter({refused: 4, ("Decode", ended): 12, ("Decode", "OK"): 1})
 
 
 def silent_calls() -> dict[str, tuple[str, Message]]:
