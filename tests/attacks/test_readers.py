@@ -220,17 +220,20 @@ def test_unread_results_of_all_requests_together_are_bounded(decoder: Path) -> N
 def test_a_preview_is_not_made_where_there_is_no_room_for_it(decoder: Path) -> None:
     request = decode(step_count=30)
     request.options.preview_interval_steps = 1
-    limits = {"max_unread_bytes": 1, "write_timeout_seconds": 1}
-    with (
-        RunningServer(decoder, **limits) as server,
-        connected(server.target) as raw,
-        Wire(server.target, NEWS_ONLY) as wire,
-    ):
-        wire.ask(1, DECODE, decode())
-        eventually(lambda: server.app.unread.allotment.taken == IMAGE_BYTES)
-        answer = raw.call("Decode", request)
-    assert "preview" not in answer.kinds
-    assert answer.kinds[-2:] == ["image", "completed"], "it had room when the other was ended"
+    kinds: list[str] = []
+    with RunningServer(decoder, max_unread_bytes=1) as server, connected(server.target) as raw:
+        with Wire(server.target, NEWS_ONLY) as wire:
+            wire.ask(1, DECODE, decode())
+            eventually(lambda: server.app.unread.allotment.taken == IMAGE_BYTES)
+            call = raw.image_service.Decode(request)
+            for event in call:
+                kinds.append(event.WhichOneof("event"))
+                if event.progress.step == 30:
+                    break
+            assert server.app.admission.length == 2, "its image waits for room"
+        last = rest(call).kinds
+    assert set(kinds) == {"queued", "progress"}
+    assert last == ["image", "completed"]
 
 
 def test_a_request_has_a_longest_life(decoder: Path) -> None:
