@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.attacks import engine, messages, pictures, receiving
+from benchmarks.attacks import engine, messages, pictures, readers, receiving
 from benchmarks.attacks.attack import Attack, Verdict
 
 ATTACKS: Sequence[Attack] = (
     *engine.ATTACKS,
     *messages.ATTACKS,
     *pictures.ATTACKS,
+    *readers.ATTACKS,
     *receiving.ATTACKS,
 )
 

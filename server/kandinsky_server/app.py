@@ -31,6 +31,7 @@ from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.source import STAGES, TOY, Sources, resolve
 from kandinsky_server.engine.admission import DRAINING_RETRY_SECONDS, Admission
+from kandinsky_server.engine.allotment import Allotment
 from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
@@ -38,6 +39,7 @@ from kandinsky_server.engine.watchdog import Timeouts, Watchdog
 from kandinsky_server.errors import Draining
 from kandinsky_server.flows.requests import Embeddings
 from kandinsky_server.flows.session import Runtime
+from kandinsky_server.flows.unread import UnreadBudget
 from kandinsky_server.images.budget import ByteBudget
 from kandinsky_server.images.decoders import Decoders
 from kandinsky_server.memory import Trimmer
@@ -45,6 +47,7 @@ from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import transport
 from kandinsky_server.rpc.authentication import Authentication
 from kandinsky_server.rpc.convert import Converter
+from kandinsky_server.rpc.delivery import Delivery
 from kandinsky_server.rpc.health import Health
 from kandinsky_server.rpc.info import InfoSource
 from kandinsky_server.rpc.intake import Intake
@@ -102,10 +105,17 @@ class App:
             residency=self.residency,
             watchdog=Watchdog(Timeouts(settings.step_timeout_seconds, settings.load_timeout_seconds), beat),
         )
-        self.admission = Admission(self.engine, settings.queue_size)
-        self.budget = ByteBudget(settings.max_decoded_bytes, self.admission.retry_after)
+        share = settings.default_share
+        self.admission = Admission(self.engine, settings.queue_size, share)
+        unread = Allotment(settings.max_unread_bytes, share, settings.max_request_unread_bytes)
+        self.unread = UnreadBudget(unread, settings.max_request_unread_bytes)
+        self.delivery = Delivery(settings.write_timeout_seconds)
+        decoded = Allotment(settings.max_decoded_bytes, share)
+        self.budget = ByteBudget(decoded, self.admission.retry_after)
         self.limits = Limits.of(settings)
-        self.intake = Intake(self.limits, settings.max_receiving_bytes, settings.receive_seconds)
+        self.intake = Intake(
+            self.limits, settings.max_receiving_bytes, settings.receive_seconds, settings.default_share
+        )
         self.face = Face(self._info(), self.engine.check)
         self.health = Health()
         self.tracing = tracing_of(settings)
@@ -130,7 +140,13 @@ class App:
         self.server = grpc.aio.server(
             interceptors=[
                 RequestInterceptor(
-                    self.metrics, Authentication(tokens), self.intake, self.tracing, settings.log_prompts
+                    self.metrics,
+                    Authentication(tokens),
+                    self.intake,
+                    self.delivery,
+                    settings.max_request_seconds,
+                    self.tracing,
+                    settings.log_prompts,
                 )
             ],
             options=transport.options(settings),
@@ -183,6 +199,7 @@ class App:
             self.model,
             self.engine,
             self.admission,
+            self.unread,
             self.pool,
             cache,
             self.settings.dtype,

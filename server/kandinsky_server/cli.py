@@ -42,6 +42,8 @@ def _tune_libraries() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Libraries that look at the CPU fork while the port is open; the children never use gRPC.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    # It writes to standard error by itself, in lines that are no log events: one for each broken handshake.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def main(settings: Settings) -> int:
@@ -86,22 +88,31 @@ def _beat() -> Callable[[float], None]:
 
 
 async def _run(settings: Settings) -> int:
+    import structlog
     from kandinsky_backends.base import BackendUnavailable
 
     from kandinsky_server.app import App
     from kandinsky_server.diffusion.source import CheckpointError
     from kandinsky_server.errors import DeviceHung
 
+    events = structlog.get_logger("kandinsky")
     stopping, hurrying = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end(name: str) -> None:
+        events.info("signal", signal=name)
+        (hurrying if stopping.is_set() else stopping).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: (hurrying if stopping.is_set() else stopping).set())
+        loop.add_signal_handler(number, end, number.name)
     try:
         app = App(settings, beat=_beat())
         await app.start()
     except (CheckpointError, RuntimeError, OSError) as error:
         return _fail(str(error))
-    print(f"listening on {settings.host}:{app.port}", flush=True)
+    address = f"{settings.host}:{app.port}"
+    print(f"listening on {address}", flush=True)
+    events.info("listening", address=address)
     loading, stop = asyncio.create_task(app.load()), asyncio.create_task(stopping.wait())
     await asyncio.wait({loading, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not loading.done():
@@ -122,13 +133,16 @@ async def _run(settings: Settings) -> int:
         log.exception("loading failed")
         await app.stop()
         return _fail(f"the model cannot be served: {type(error).__name__}: {error}")
-    print(f"serving on {settings.host}:{app.port}, metrics on port {app.metrics_port}", flush=True)
+    print(f"serving on {address}, metrics on port {app.metrics_port}", flush=True)
+    events.info("serving", address=address, metrics_port=app.metrics_port)
     failed = asyncio.create_task(app.engine.failed.wait())
     await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
     if failed.done():
         hurrying.set()
+    events.info("draining", running=len(app.admission.tickets), seconds=settings.drain_seconds)
     await app.drain(hurrying)
     await app.stop()
+    events.info("stopped")
     return _fail("the engine failed; start the server again") if app.engine.failed.is_set() else 0
 
 

@@ -20,8 +20,10 @@
     ├── Starting                  try again when it has loaded; carries when
     ├── DeviceHung                try another replica; carries when
     ├── DeadlineExceeded
-    │   └── ReceiveTimedOut
+    │   ├── ReceiveTimedOut
+    │   └── RequestTooLong        by the server's own limit
     ├── RequestCancelled
+    ├── NotRead                   the client does not take what it is sent
     ├── Unauthenticated
     ├── PermissionDenied
     └── InternalFailure           not the client's fault
@@ -175,6 +177,18 @@ class ReceiveTimedOut(DeadlineExceeded):
     """The client took too long to send its message."""
 
     reason = "RECEIVE_TIMEOUT"
+
+
+class RequestTooLong(DeadlineExceeded):
+    """The request took longer than this server lets any."""
+
+    reason = "REQUEST_TOO_LONG"
+
+
+class NotRead(ServingError):
+    """The client left a message unread for too long."""
+
+    reason = "NOT_READ"
 
 
 class RequestCancelled(ServingError):

@@ -113,6 +113,13 @@ class Settings(BaseSettings):
     )
     max_batch_pixels: PositiveInt | None = Field(None, description="Latent pixels of one network call.")
     queue_size: PositiveInt = Field(256, description="Trajectories that may wait or run, over all clients.")
+    default_share: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="What a client without a share of its own may hold of the queue that others leave: "
+        "one of several tokens, or without tokens a connection.",
+    )
     prior_cache_size: int = Field(1024, ge=0, description="Embeddings kept for equal prior requests.")
     step_timeout_seconds: float | None = Field(
         None,
@@ -171,6 +178,22 @@ class Settings(BaseSettings):
         gt=0,
         le=86400,
         description="How long a connection without calls is kept; clients open another unseen.",
+    )
+    write_timeout_seconds: float = Field(
+        120.0, gt=0, le=86400, description="How long a client may take to read one message, of 1 MiB at most."
+    )
+    max_request_seconds: float = Field(
+        14400.0,
+        gt=0,
+        le=604800,
+        description="Longest life of a request, from its arrival to its last message.",
+    )
+    max_unread_bytes: PositiveInt = Field(
+        1024 * 1024 * 1024, description="Bytes of results that clients have not read yet, over all requests."
+    )
+    max_request_unread_bytes: PositiveInt = Field(
+        128 * 1024 * 1024,
+        description="The same of one request; with more than that its images are not worked on.",
     )
     reflection: bool = Field(True, description="Let clients list the services and their messages.")
 

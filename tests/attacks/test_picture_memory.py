@@ -58,7 +58,7 @@ def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def raw(server: RunningServer) -> Iterator[Raw]:
     with connected(server.target) as stubs:
         yield stubs
-        eventually(lambda: server.idle and not server.app.budget.held)
+        eventually(lambda: server.idle and not server.app.budget.bytes.taken)
 
 
 def as_client(name: str) -> dict[str, str]:
@@ -82,7 +82,7 @@ def test_pictures_of_waiting_requests_are_bounded_in_bytes(server: RunningServer
     with Waiting() as waiting:
         for _ in range(2):
             waiting.add(raw, "alice", img2img(large.getvalue()))
-        assert server.app.budget.held == 2 * START_BYTES
+        assert server.app.budget.bytes.taken == 2 * START_BYTES
         answer = raw.call("Img2Img", img2img(), **as_client("alice"))
         assert (answer.code, answer.reason) == (StatusCode.RESOURCE_EXHAUSTED, "QUOTA")
         assert answer.retry_seconds
@@ -98,7 +98,7 @@ def test_pictures_of_waiting_requests_are_bounded_in_bytes(server: RunningServer
         # Those without pictures are served.
         assert raw.call("Decode", good_requests()["Decode"], **as_client("bob")).code == StatusCode.OK
         first.cancel()
-        eventually(lambda: server.app.budget.held == 3 * START_BYTES)
+        eventually(lambda: server.app.budget.bytes.taken == 3 * START_BYTES)
         waiting.add(raw, "bob")
 
 
@@ -115,7 +115,7 @@ def test_refused_pictures_give_their_bytes_back(server: RunningServer, raw: Raw)
         assert raw.call("Img2Img", bad, **as_client("alice")).reason == "INVALID_IMAGE"
         estimate = server_pb2.EstimateRequest(img2img=bad)
         assert raw.call("Estimate", estimate, **as_client("alice")).reason == "INVALID_IMAGE"
-    assert server.app.budget.held == 0
+    assert server.app.budget.bytes.taken == 0
 
 
 def test_a_picture_is_prepared_once_for_all_its_results(

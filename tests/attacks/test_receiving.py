@@ -122,7 +122,7 @@ def test_one_connection_cannot_fill_the_waiting_room(
 def test_the_answer_that_there_is_no_room_says_when_to_come_back(
     server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server.app.intake.holding, "most", MIB)
+    monkeypatch.setattr(server.app.intake.holding.bytes, "size", MIB)
     request = good_requests()["Img2Img"]
     request.image.data = bytes(2 * MIB)
     answer = raw.call("Img2Img", request)
@@ -138,7 +138,7 @@ def test_a_message_is_let_go_when_it_has_been_read(server: RunningServer, raw: R
     request.sampling.step_count = ENDLESS
     running = raw.image_service.Img2Img(request)
     assert [next(running).WhichOneof("event") for _ in range(2)] == ["queued", "progress"]
-    assert not server.app.intake.holding.held
+    assert not server.app.intake.holding.bytes.taken
     running.cancel()
 
 

@@ -52,6 +52,10 @@ class Wire:
     def cancel(self, stream: int) -> None:
         self.send(RESET, 0, stream, struct.pack(">I", CANCEL))
 
+    def finish(self) -> None:
+        """Nothing more will be sent on the connection; what comes could still be read."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def ping(self) -> None:
         self.send(PING, 0, 0, b"a ping! ")
 

@@ -57,6 +57,11 @@ def test_a_server_with_every_stage_serves_everything(raw: Raw, service: str) -> 
     assert raw.serving(service) == "SERVING"
 
 
+def test_all_is_listed_at_once(raw: Raw) -> None:
+    listed = raw.health.List(health_pb2.HealthListRequest(), timeout=30).statuses
+    assert {name: listed[name].status for name in listed} == dict.fromkeys(("", *SERVICES, *STAGES), SERVING)
+
+
 def test_an_unknown_service_is_not_found_by_check_and_unknown_to_watch(raw: Raw) -> None:
     request = health_pb2.HealthCheckRequest(service="nonsense")
     assert raw.read(raw.health.Check, request).code == StatusCode.NOT_FOUND

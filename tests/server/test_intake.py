@@ -26,7 +26,8 @@ BROKEN = pb.InputImage(data=png_bomb(60_000, 60_000))
 
 @pytest.fixture(scope="module")
 def server(tiny_model: Path) -> Iterator[RunningServer]:
-    with RunningServer(tiny_model, queue_size=QUEUE_SIZE, decode_seconds=300) as running:
+    settings = {"queue_size": QUEUE_SIZE, "decode_seconds": 300, "default_share": 1}
+    with RunningServer(tiny_model, **settings) as running:
         yield running
 
 

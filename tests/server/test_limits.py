@@ -32,7 +32,7 @@ LIMITS = {
 def small(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     model = only(tmp_path_factory.mktemp("small"), tiny_model, "prior", "decoder")
     settings = {name: value for name, (_, value) in LIMITS.items()}
-    with RunningServer(model, max_batch_rows=4, **settings) as running:
+    with RunningServer(model, max_batch_rows=4, default_share=1, **settings) as running:
         yield running
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -86,6 +87,42 @@ def test_a_client_can_learn_the_contract_from_it(reflection: Reflection) -> None
     )
 
 
+def names(descriptor: Any) -> Iterator[str]:
+    """The full names of everything within a message, an enum, a service or a file, and its own; values have none."""
+    yield getattr(descriptor, "full_name", "")
+    kinds = ("methods", "fields", "oneofs", "nested_types", "enum_types", "values")
+    kinds += ("message_types_by_name", "enum_types_by_name", "services_by_name")
+    for kind in kinds:
+        inner = getattr(descriptor, kind, ())
+        for each in inner.values() if hasattr(inner, "values") else inner:
+            yield from names(each)
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_every_symbol_of_every_file_is_found_in_that_file(reflection: Reflection, service: str) -> None:
+    file = reflection.pool(service).FindServiceByName(service).file
+    found = {name for name in names(file) if name}
+    assert f"{service}.{next(iter(file.services_by_name[service.rpartition('.')[2]].methods)).name}" in found
+    for name in found:
+        answer = reflection.ask(file_containing_symbol=name).file_descriptor_response.file_descriptor_proto
+        files = [descriptor_pb2.FileDescriptorProto.FromString(each).name for each in answer]
+        assert files[:1] == [file.name], name
+
+
+@pytest.mark.parametrize(
+    "value", ["kandinsky_api.v1.IMAGE_FORMAT_PNG", "grpc.health.v1.HealthCheckResponse.SERVING"]
+)
+def test_values_of_enums_are_found_beside_their_enums(reflection: Reflection, value: str) -> None:
+    assert reflection.ask(file_containing_symbol=value).file_descriptor_response.file_descriptor_proto
+
+
+def test_a_file_is_told_by_its_name_too(reflection: Reflection) -> None:
+    answer = reflection.ask(file_by_filename="kandinsky_api/v1/types.proto").file_descriptor_response
+    file = descriptor_pb2.FileDescriptorProto.FromString(answer.file_descriptor_proto[0])
+    assert file.name == "kandinsky_api/v1/types.proto"
+
+
 def test_an_unknown_symbol_is_not_found(reflection: Reflection) -> None:
-    answer = reflection.ask(file_containing_symbol="kandinsky_api.v1.Nonsense")
-    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+    for symbol in ("kandinsky_api.v1.Nonsense", "kandinsky_api.v1.ImageService.Nonsense", "", "."):
+        answer = reflection.ask(file_containing_symbol=symbol)
+        assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]

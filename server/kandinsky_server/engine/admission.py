@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from kandinsky_server.engine.allotment import Allotment
 from kandinsky_server.engine.company import Company
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.forecast import Forecast, Pace, forecast
@@ -31,24 +31,23 @@ MIN_RETRY_SECONDS = 0.1
 class Admission:
     """Counts places from a request's arrival to its end: one for each of its trajectories, and one at least.
 
-    ``queue_size`` bounds them all, a ticket's ``share`` what its client may hold of it. ``empty`` is set
+    ``queue_size`` bounds them all, a ticket's share or ``default_share`` what its client may hold of it. ``empty`` is set
     while there are none. Belongs to the event loop.
     """
 
-    def __init__(self, engine: Engine, queue_size: int) -> None:
+    def __init__(self, engine: Engine, queue_size: int, default_share: float = 1.0) -> None:
         self.engine = engine
-        self.queue_size = queue_size
+        self.places = Allotment(queue_size, default_share)
         self.draining = False
         self.company = Company()
         self.tickets: set[Ticket] = set()
         self.empty = asyncio.Event()
         self.empty.set()
-        self._by_client: Counter[str] = Counter()
 
     @property
     def length(self) -> int:
         """Places that are taken."""
-        return sum(ticket.places for ticket in self.tickets)
+        return self.places.taken
 
     @contextmanager
     def enter(self, ticket: Ticket) -> Iterator[None]:
@@ -75,7 +74,8 @@ class Admission:
             InvalidField: it needs more places than its client may ever hold.
             QueueFull: there is no room; retry after the predicted time until there is.
             QuotaExceeded: this client holds its share.
-            DeadlineUnreachable: the prediction ends after the ticket's deadline; retry after as long as it is late.
+            DeadlineUnreachable: the prediction ends after the ticket's deadline, or after the longest life of a request;
+                retry after as long as it is late.
         """
         self._check_open()
         places = max(1, sum(load.denoising for first in loads for load in first.all()))
@@ -92,15 +92,16 @@ class Admission:
         """Gives the request's places back. Harmless when it holds none."""
         if ticket in self.tickets:
             self.tickets.discard(ticket)
-            self._by_client[ticket.client] -= ticket.places
-            if not self._by_client[ticket.client]:
-                del self._by_client[ticket.client]
+            self.places.take(ticket.holder, -ticket.places)
             if not self.tickets:
                 self.company.forget()
                 self.empty.set()
 
     def predict(self, loads: Sequence[Load], ticket: Ticket, hopeful: bool = False) -> Forecast:
-        """When such a request would start and finish if it came now; with ``hopeful``, at the soonest."""
+        """When such a request would start and finish if it came now; with ``hopeful``, at the soonest.
+
+        Who does not read holds nobody up.
+        """
         ahead: list[Load] = []
         behind: list[Load] = []
         for precedence, load in self._outstanding():
@@ -109,7 +110,7 @@ class Admission:
         return forecast(ahead, loads, behind, pace)
 
     def _hold(self, ticket: Ticket, places: int) -> None:
-        self._by_client[ticket.client] += places - ticket.places
+        self.places.take(ticket.holder, places - ticket.places)
         ticket.places = places
         self.tickets.add(ticket)
         self.empty.clear()
@@ -120,50 +121,49 @@ class Admission:
                 "this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS
             )
 
-    def _allowed(self, ticket: Ticket) -> int:
-        """Places that the request's client may hold."""
-        return max(1, int(ticket.share * self.queue_size))
-
     def _check_size(self, ticket: Ticket, count: int, count_field: str) -> None:
-        allowed = self._allowed(ticket)
+        allowed = self.places.most(ticket.share)
         if count > allowed:
             places = f"this request needs {count} places in the queue and its client may hold {allowed}"
             raise InvalidField([Violation(count_field, f"{places}; ask for fewer results at once")])
 
     def _check_room(self, ticket: Ticket, count: int) -> None:
         """Whether the request may hold so many places, those included that it has."""
-        allowed = self._allowed(ticket)
-        held = self._by_client[ticket.client] - ticket.places
+        allowed = self.places.allowed(ticket.holder, ticket.share)
+        held = self.places.held(ticket.holder) - ticket.places
         taken = self.length - ticket.places
-        if taken + count > self.queue_size:
+        if taken + count > self.places.size:
             raise QueueFull(
-                f"{taken} of {self.queue_size} places are taken and this request needs {count}; retry later",
+                f"{taken} of {self.places.size} places are taken and this request needs {count}; retry later",
                 self.retry_after(),
             )
         if held + count > allowed:
             raise QuotaExceeded(
-                f"client {ticket.client!r} holds {held} places and may hold {allowed}; "
-                "wait for your own requests to finish",
+                f"{ticket.holder_name} holds {held} places and may hold {allowed}; wait for your own requests to finish",
                 self.retry_after(),
             )
 
     def _check_deadline(self, ticket: Ticket, loads: Sequence[Load], prediction: Forecast) -> None:
         """Whoever comes back after as long as the result would be late finds that much less before it."""
-        if ticket.deadline is None or not prediction.measured:
+        ends = [end for end in (ticket.deadline, ticket.life_ends) if end is not None]
+        if not ends or not prediction.measured:
             return
-        left = ticket.deadline - time.monotonic()
+        left = min(ends) - time.monotonic()
         late = prediction.finish - left
         if late <= 0 or (self._is_probe(loads) and self.predict(loads, ticket, hopeful=True).finish <= left):
             return
         alone = forecast([], loads, [], Pace(self.engine.cost, self._rows_for, {})).finish
-        advice = f"retry in about {late:.1f} s, or allow more time"
+        limit, advice = f"the deadline is in {left:.1f} s", f"retry in about {late:.1f} s, or allow more time"
         if alone > left:
             # Rounded up, so that what is allowed is enough.
             advice = (
                 f"no retry helps: allow at least the {math.ceil(alone * 10) / 10:.1f} s that it takes alone"
             )
+        if ticket.life_ends == min(ends):
+            limit = f"this server ends a request after {left:.1f} s"
+            advice = "no retry helps" if alone > left else f"retry in about {late:.1f} s"
         raise DeadlineUnreachable(
-            f"the result would take about {prediction.finish:.1f} s and the deadline is in {left:.1f} s; "
+            f"the result would take about {prediction.finish:.1f} s and {limit}; "
             f"{advice}, or ask for fewer steps or images",
             max(MIN_RETRY_SECONDS, late),
         )

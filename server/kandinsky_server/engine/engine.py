@@ -36,6 +36,10 @@ HUNG_RETRY_SECONDS = 5.0
 """When to try again after a hang: by then this process is gone, and another may serve."""
 
 
+UNREAD_SECONDS = 0.02
+"""How often the thread looks whether a client has read on, while it has nothing else to do."""
+
+
 class Residency(Protocol):
     """Moves weights when they do not all fit on the device; ``resident`` names the network that is there."""
 
@@ -133,10 +137,11 @@ class Engine:
         ticket: Ticket,
         preview_interval: int = 0,
         followers: Followers | None = None,
+        needs_reader: bool = False,
     ) -> Run[T]:
         """Puts a trajectory into its lane; it joins the batch at the next step."""
         then = ticket.planned.begin(trajectory.lane, trajectory.rows, trajectory.step_count)
-        run = Run(trajectory, ticket, preview_interval, then, followers)
+        run = Run(trajectory, ticket, preview_interval, then, followers, needs_reader)
         if self.failed.is_set():
             run.post_failure(self.failure())
             return run
@@ -201,8 +206,8 @@ class Engine:
         while self._take_in():
             now = time.monotonic()
             self._sweep(now)
-            if self._lanes:
-                self._step_safely(self._pick(now))
+            if lane := self._pick(now):
+                self._step_safely(lane)
             self._deliver()
         for lane in list(self._lanes.values()):
             for run in list(lane.members):
@@ -211,10 +216,12 @@ class Engine:
 
     def _take_in(self) -> bool:
         """Moves new runs into their lanes; waits for one when there is nothing else to do. False: stop."""
-        block = not self._lanes
+        block = not any(lane.ready for lane in self._lanes.values())
+        # Runs that wait for their readers go on, or end, without a word to this thread.
+        timeout = UNREAD_SECONDS if self._lanes else None
         while True:
             try:
-                run = self._inbox.get(block=block)
+                run = self._inbox.get(block, timeout)
             except queue.Empty:
                 return True
             if run is None:
@@ -229,10 +236,15 @@ class Engine:
             for run in list(lane.members):
                 if failure := run.ticket.verdict(now):
                     self._fail(run, failure)
+                elif run.paused:
+                    # Whoever does not read gains no seniority by it.
+                    run.last_served = now
 
-    def _pick(self, now: float) -> Lane:
-        """The lane with the most urgent member; among equals the one that has waited longest."""
-        lanes = list(self._lanes.values())
+    def _pick(self, now: float) -> Lane | None:
+        """The lane with the most urgent member; among equals the one that has waited longest. None: all are paused."""
+        lanes = [lane for lane in self._lanes.values() if lane.ready]
+        if not lanes:
+            return None
         if self.residency and now - self._resident_since < RESIDENT_SECONDS:
             lanes = [lane for lane in lanes if lane.key.network == self.residency.resident] or lanes
         return min(lanes, key=lambda lane: (-lane.urgency(now), lane.last_served))

@@ -26,15 +26,20 @@ class Lane:
     members: list[Run[Any]] = field(default_factory=list)
     last_served: float = field(default_factory=time.monotonic)
 
+    @property
+    def ready(self) -> list[Run[Any]]:
+        """Those who would take a seat."""
+        return [run for run in self.members if not run.paused]
+
     def urgency(self, now: float) -> int:
-        """The highest effective priority class among the members."""
-        return max(effective_priority(run, now) for run in self.members)
+        """The highest effective priority class among those who are ready; there must be one."""
+        return max(effective_priority(run, now) for run in self.ready)
 
     def form(self, now: float, max_rows: int) -> list[Run[Any]]:
-        """Seats members in order while rows last: priority class, earliest deadline, arrival. Never empty."""
+        """Seats those who are ready while rows last: priority class, earliest deadline, arrival; one, if anyone is."""
         batch: list[Run[Any]] = []
         rows = 0
-        for run in sorted(self.members, key=lambda member: seat_order(member, now)):
+        for run in sorted(self.ready, key=lambda member: seat_order(member, now)):
             if batch and rows + run.trajectory.rows > max_rows:
                 break
             batch.append(run)

@@ -32,7 +32,8 @@ class Run(Generic[T]):
 
     Times are ``time.monotonic()`` seconds. ``preview_interval`` is in steps, 0 for none. ``then`` is what its request
     will submit when it has ended. The wait for seats goes on where the request's earlier runs left off. ``seated`` says
-    that the present step is one of its own. It is as urgent as the most urgent of its ``followers``.
+    that the present step is one of its own. It is as urgent as the most urgent of its ``followers``. A run that
+    ``needs_reader`` takes no steps while the request's client leaves too much unread.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Run(Generic[T]):
         preview_interval: int = 0,
         then: tuple[Load, ...] = (),
         followers: Followers | None = None,
+        needs_reader: bool = False,
     ) -> None:
         self.trajectory = trajectory
         self.ticket = ticket
         self.preview_interval = preview_interval
         self.then = then
         self.followers = followers or Followers()
+        self.needs_reader = needs_reader
         self.submitted = time.monotonic()
         self.last_served = self.submitted
         self.seated = False
@@ -70,6 +73,11 @@ class Run(Generic[T]):
         """Of the first of those who wait for the result."""
         others, own = self.followers.tickets, self.ticket.precedence
         return min(own, *(ticket.precedence for ticket in others)) if others else own
+
+    @property
+    def paused(self) -> bool:
+        """Whether it takes no seat until the client has read what is there."""
+        return self.needs_reader and self.ticket.unread > 0
 
     def waited(self, now: float) -> float:
         """Seconds without a seat, those of the request's earlier runs included; for a run that has none now."""

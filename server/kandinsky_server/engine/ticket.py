@@ -20,23 +20,38 @@ Precedence = tuple[int, float, float]
 class Ticket:
     """Shared by all trajectories of one request. Times are ``time.monotonic()`` seconds.
 
-    ``share`` (0 to 1) is what its client may hold of the queue, ``places`` what the request itself holds; ``planned`` is
-    its work not yet submitted. ``waited`` is the most seconds that one of its runs has been without a seat; ``phases``
-    is where its time went.
+    ``share`` (0 to 1) is what its client may hold of the queue, None for the server's default; ``places`` is what the
+    request itself holds, and ``planned`` its work not yet submitted. ``connection`` tells clients without a name apart.
+    ``deadline`` is the client's, ``life_ends`` when the server ends the request. ``unread`` counts its results that wait
+    until earlier ones have been read. ``waited`` is the most seconds that one of its runs has been without a seat;
+    ``phases`` is where its time went.
     """
 
     request_id: str = ""
     rpc: str = ""
     client: str = ""
-    share: float = 1.0
+    connection: str = ""
+    share: float | None = None
     priority: int = NORMAL
     deadline: float | None = None
+    life_ends: float | None = None
     places: int = 0
     planned: Plan = field(default_factory=Plan)
     arrival: float = field(default_factory=time.monotonic)
+    unread: int = 0
     waited: float = 0.0
     failure: ServingError | None = None
     phases: list[Phase] = field(default_factory=list)
+
+    @property
+    def holder(self) -> str:
+        """Whose places and bytes the request holds: its client's, or its connection's where clients have no names."""
+        return self.client or self.connection
+
+    @property
+    def holder_name(self) -> str:
+        """The holder in a sentence to its client."""
+        return f"client {self.client!r}" if self.client else "this connection"
 
     @property
     def precedence(self) -> Precedence:

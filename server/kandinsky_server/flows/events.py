@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kandinsky_server.flows.requests import Embeddings
 
-Floats = NDArray[np.float32]
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded image; sizes in pixels."""
+
+    data: bytes
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Preview:
-    """What image ``index`` looks like after ``step``: pixels in [0, 1], [H, W, 3]."""
+    """What image ``index`` looks like after ``step``."""
 
     index: int
     step: int
     step_count: int
-    pixels: Floats
+    picture: Picture
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,11 @@ class EmbeddingReady:
 
 @dataclass(frozen=True)
 class ImageReady:
-    """A finished image: pixels in [0, 1], [H, W, 3]."""
+    """A finished image."""
 
     index: int
     source_index: int
-    pixels: Floats
+    picture: Picture
     receipt: Receipt
 
 

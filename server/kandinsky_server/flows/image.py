@@ -17,7 +17,7 @@ from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import ImageReady, Receipt, Timings
 from kandinsky_server.flows.requests import Bytes, Embeddings, Floats, ImageRequest, seeded
-from kandinsky_server.flows.session import Runtime, Session, to_device
+from kandinsky_server.flows.session import Runtime, Session, pixel_bytes, to_device
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,15 @@ async def post_image(
     steps = session.runtime.model.step_counters[stage.name](sampling.step_count, sampling.strength)
     trajectory = DecoderTrajectory(stage, conditions, sampling, steps)
     latents, run = await session.denoise(trajectory, stage, index)
+    room = await session.unread.room(pixel_bytes(stage, latents))
     made = await session.decode(stage, latents)
     if request.paste_original and request.image is not None and material.repaint is not None:
         made = await session.work(pixels.paste_kept, made, request.image, material.repaint)
     receipt = _receipt(session, request, stage, sampling.seed, session.timings(run))
-    session.mailbox.put(ImageReady(index, index // request.image_count, made, receipt))
+    # Encoded now and not when it is read: pixels are larger.
+    picture = await session.encode(made, receipt, index)
+    room.resize(len(picture.data))
+    session.mailbox.put(ImageReady(index, index // request.image_count, picture, receipt), room)
 
 
 def _receipt(

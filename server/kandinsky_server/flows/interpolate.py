@@ -19,7 +19,7 @@ from kandinsky_server.flows.requests import (
     InterpolateRequest,
     seeded,
 )
-from kandinsky_server.flows.session import Runtime, Session, to_floats
+from kandinsky_server.flows.session import Runtime, Session, embedding_bytes, to_floats
 
 
 def interpolate_loads(runtime: Runtime, request: InterpolateRequest) -> list[Load]:
@@ -48,7 +48,8 @@ async def serve_interpolate(session: Session, request: InterpolateRequest) -> No
             receipt = prior_receipt(session, "Interpolate", sampling, session.timings(), weights=weights)
             pair = Embeddings(mixed, negative)
             index = frame * request.image_count + count
-            session.mailbox.put(EmbeddingReady(index, frame, pair, receipt, removed))
+            room = await session.unread.room(embedding_bytes(pair))
+            session.mailbox.put(EmbeddingReady(index, frame, pair, receipt, removed), room)
 
 
 def _mixed(conditions: Sequence[Floats], weights: Sequence[float], field: str) -> Floats:

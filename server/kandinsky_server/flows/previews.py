@@ -10,27 +10,40 @@ from torch import Tensor
 from kandinsky_server.engine.run import Update
 from kandinsky_server.errors import ServingError
 from kandinsky_server.flows.concurrency import forget
-from kandinsky_server.flows.events import Floats, Preview
+from kandinsky_server.flows.events import Picture, Preview
 from kandinsky_server.flows.mailbox import Mailbox
+from kandinsky_server.flows.unread import Room
 
 
 class Previews:
     """At most one preview of image ``index`` is being made or waits to be read; others are dropped.
 
-    ``decode`` turns latents [1, 4, h, w] into pixels.
+    ``make`` turns latents [1, 4, h, w] into a picture; ``room`` is for it while it is made, and None where there is none.
     """
 
-    def __init__(self, mailbox: Mailbox, index: int, decode: Callable[[Tensor], Awaitable[Floats]]) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        index: int,
+        make: Callable[[Tensor], Awaitable[Picture]],
+        room: Callable[[Tensor], Room | None],
+    ) -> None:
         self._mailbox = mailbox
         self._index = index
-        self._decode = decode
+        self._make_picture = make
+        self._find_room = room
+        self._room: Room | None = None
         self._task: asyncio.Task[None] | None = None
 
     def offer(self, update: Update) -> None:
         """Makes a preview of an update that has a snapshot, unless one is still on its way."""
         busy = (self._task and not self._task.done()) or self._mailbox.waiting(self._key)
-        if update.snapshot is not None and not busy:
-            self._task = asyncio.create_task(self._make(update.snapshot, update.step, update.step_count))
+        if update.snapshot is None or busy:
+            return
+        if room := self._find_room(update.snapshot):
+            self._room = room
+            making = self._make(update.snapshot, update.step, update.step_count, room)
+            self._task = asyncio.create_task(making)
 
     async def close(self) -> None:
         """Drops what is on its way: after the picture itself, or its failure, a preview is noise."""
@@ -39,16 +52,20 @@ class Previews:
         if task:
             task.cancel()
             await asyncio.wait([task])
+        if self._room and not self._mailbox.waiting(self._key):
+            self._room.resize(0)
 
     @property
     def _key(self) -> tuple[str, int]:
         return ("preview", self._index)
 
-    async def _make(self, latents: Tensor, step: int, step_count: int) -> None:
-        # What ends the request is reported by the image's own run.
+    async def _make(self, latents: Tensor, step: int, step_count: int, room: Room) -> None:
         try:
-            pixels = await self._decode(latents)
+            picture = await self._make_picture(latents)
         except ServingError as failure:
+            # What ends the request is reported by the image's own run.
             forget(failure)
-        else:
-            self._mailbox.replace(self._key, Preview(self._index, step, step_count, pixels))
+            room.resize(0)
+            return
+        room.resize(len(picture.data))
+        self._mailbox.replace(self._key, Preview(self._index, step, step_count, picture), room)

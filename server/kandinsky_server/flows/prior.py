@@ -14,7 +14,7 @@ from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import EmbeddingReady, Receipt, Timings
 from kandinsky_server.flows.requests import ClipImage, Embeddings, PriorRequest, seeded
-from kandinsky_server.flows.session import Runtime, Session
+from kandinsky_server.flows.session import Runtime, Session, embedding_bytes
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ async def post_prior_result(session: Session, request: PriorRequest, index: int,
         session, {f"prompts[{source}]": prompt.text, "negative_prompt": prompt.negative or ""}
     )
     ready = EmbeddingReady(index, source, result.embeddings, receipt, truncated, result.cached)
-    session.mailbox.put(ready)
+    session.mailbox.put(ready, await session.unread.room(embedding_bytes(ready.embeddings)))
     return result.embeddings
 
 

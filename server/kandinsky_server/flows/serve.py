@@ -19,7 +19,7 @@ from kandinsky_server.flows.requests import (
     PriorRequest,
     Watch,
 )
-from kandinsky_server.flows.session import Runtime, Session
+from kandinsky_server.flows.session import Encoder, Runtime, Session
 
 Request = PriorRequest | InterpolateRequest | ImageRequest | GenerateRequest
 
@@ -43,14 +43,18 @@ def estimate(runtime: Runtime, request: Request, ticket: Ticket) -> tuple[Foreca
     return runtime.admission.predict(loads, ticket), loads
 
 
-async def serve(runtime: Runtime, request: Request, ticket: Ticket) -> AsyncGenerator[Event]:
+async def serve(
+    runtime: Runtime, request: Request, ticket: Ticket, encoder: Encoder
+) -> AsyncGenerator[Event]:
     """Runs a request that has entered and yields its events; closing the iterator cancels it.
+
+    ``encoder`` makes pictures of its images.
 
     Raises:
         ServingError: what ended it other than success.
     """
     prediction = runtime.admission.admit(ticket, loads_of(runtime, request), _count_field(request))
-    session = Session(runtime, ticket, watch_of(request))
+    session = Session(runtime, ticket, watch_of(request), encoder)
     embeddings = images = 0
     try:
         yield Queued(prediction.position, prediction.start, prediction.finish)
@@ -61,6 +65,7 @@ async def serve(runtime: Runtime, request: Request, ticket: Ticket) -> AsyncGene
         yield Completed(embeddings, images, session.steps, _seed(request), session.timings())
     finally:
         ticket.cancel()
+        session.unread.close()
 
 
 def _work(session: Session, request: Request) -> Callable[[], Awaitable[None]]:

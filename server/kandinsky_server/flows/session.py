@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from kandinsky_server.diffusion import pixels, single
+from kandinsky_server.diffusion import codecs, pixels, single
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.prior import PriorTrajectory, TextCondition
@@ -29,13 +28,23 @@ from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import Trajectory
 from kandinsky_server.errors import StageNotLoaded
-from kandinsky_server.flows.events import Progress, Timings
+from kandinsky_server.flows.events import Picture, Progress, Receipt, Timings
 from kandinsky_server.flows.mailbox import Mailbox
 from kandinsky_server.flows.previews import Previews
-from kandinsky_server.flows.requests import Bytes, ClipImage, Embeddings, Watch
+from kandinsky_server.flows.requests import Bytes, ClipImage, Embeddings, Floats, Watch
+from kandinsky_server.flows.unread import Room, Unread, UnreadBudget
 
 T = TypeVar("T")
-Floats = NDArray[np.float32]
+PIXEL_BYTES = 3 * 4
+"""Of an image that is not encoded yet: RGB as float32."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """``encode`` makes a picture's bytes of pixels in [0, 1], [H, W, 3]; it takes its time. ``format`` is for traces."""
+
+    format: str
+    encode: Callable[[Floats, Receipt], bytes]
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Runtime:
     model: Model
     engine: Engine
     admission: Admission
+    unread: UnreadBudget
     pool: Executor
     prior_cache: SingleFlightCache[Embeddings]
     dtype_name: str
@@ -58,11 +68,13 @@ class Runtime:
 class Session:
     """One admitted request. Everything it submits carries its ticket."""
 
-    def __init__(self, runtime: Runtime, ticket: Ticket, watch: Watch) -> None:
+    def __init__(self, runtime: Runtime, ticket: Ticket, watch: Watch, encoder: Encoder) -> None:
         self.runtime = runtime
         self.ticket = ticket
         self.watch = watch
+        self.encoder = encoder
         self.mailbox = Mailbox()
+        self.unread = Unread(runtime.unread, ticket)
         self.started: float | None = None
         self.steps = 0
 
@@ -90,8 +102,13 @@ class Session:
     ) -> tuple[T, Run[T]]:
         """Runs a trajectory of many steps and posts its progress and previews as result ``index``."""
         watch = self.watch
-        run = self.runtime.engine.submit(trajectory, self.ticket, watch.preview_interval, followers)
-        previews = Previews(self.mailbox, index, functools.partial(self._shown, stage))
+        # Others may be waiting for an embedding that this request makes; an image is for its own client alone.
+        needs_reader = isinstance(stage, DecoderStage)
+        run = self.runtime.engine.submit(
+            trajectory, self.ticket, watch.preview_interval, followers, needs_reader
+        )
+        make, room = functools.partial(self._preview, stage), functools.partial(self._preview_room, stage)
+        previews = Previews(self.mailbox, index, make, room)
         reported = 0
         try:
             async for update in run.updates():
@@ -109,9 +126,15 @@ class Session:
         self.steps += trajectory.step_count
         return result, run
 
-    async def _shown(self, stage: DecoderStage | PriorStage, latents: Tensor) -> Floats:
+    async def _preview(self, stage: DecoderStage | PriorStage, latents: Tensor) -> Picture:
         assert isinstance(stage, DecoderStage), "only images have snapshots"
-        return await self.decode(stage, latents)
+        made, watch = await self.decode(stage, latents), self.watch
+        encoded = self.work(codecs.encode_preview, made, watch.preview_format, watch.preview_max_px)
+        return Picture(*await encoded)
+
+    def _preview_room(self, stage: DecoderStage | PriorStage, latents: Tensor) -> Room | None:
+        assert isinstance(stage, DecoderStage), "only images have snapshots"
+        return self.unread.room_now(pixel_bytes(stage, latents))
 
     async def tokens(self, prompt: str) -> Tokens:
         """The prompt's tokens; off the event loop, since a tokenizer takes its time on long texts."""
@@ -149,6 +172,14 @@ class Session:
             return await run.result()
         finally:
             self._trace("decode", run, stage=stage.name)
+
+    async def encode(self, made: Floats, receipt: Receipt, index: int) -> Picture:
+        """Image ``index`` as its client wants it."""
+        started = time.monotonic()
+        data = await self.work(self.encoder.encode, made, receipt)
+        phase = Phase("encode", started, time.monotonic(), {"format": self.encoder.format, "index": index})
+        self.ticket.phases.append(phase)
+        return Picture(data, made.shape[1], made.shape[0])
 
     async def depth_hint(self, image: Bytes) -> Floats:
         """A depth hint [3, H, W] of an image [H, W, 3]."""
@@ -188,6 +219,16 @@ class Session:
         finished = (run.finished if run else None) or now
         arrival = self.ticket.arrival
         return Timings(started - arrival, finished - started, now - arrival)
+
+
+def pixel_bytes(stage: DecoderStage, latents: Tensor) -> int:
+    """What the pixels of latents [1, 4, h, w] take."""
+    return latents.shape[2] * latents.shape[3] * stage.factor**2 * PIXEL_BYTES
+
+
+def embedding_bytes(pair: Embeddings) -> int:
+    """What a pair takes."""
+    return pair.positive.nbytes + (0 if pair.negative is None else pair.negative.nbytes)
 
 
 def to_floats(tensor: Tensor) -> Floats:

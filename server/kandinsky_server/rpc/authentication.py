@@ -14,7 +14,7 @@ Metadata = Iterable[tuple[str, str | bytes]]
 
 
 class Authentication:
-    """Tells clients apart by their tokens; without a token file everybody is the same nameless client."""
+    """Tells clients apart by their tokens; without a token file clients have no names."""
 
     def __init__(self, tokens: TokenFile | None) -> None:
         self.tokens = tokens

@@ -27,25 +27,18 @@ current: ContextVar[Call] = ContextVar("current_call")
 class Call:
     """One RPC under way. ``images`` and ``embeddings`` count what has been sent.
 
-    ``peer`` is the address that the call comes from. ``received`` is closed as soon as nothing needs the message any
-    more. ``texts`` is empty unless prompts are to be logged. ``trace_context`` is the client's place in a trace, if it
-    has one.
+    ``received`` is closed as soon as nothing needs the message any more. ``texts`` is empty unless prompts are to be
+    logged. ``trace_context`` is the client's place in a trace, if it has one.
     """
 
     rpc: str
     ticket: Ticket
-    peer: str = ""
     first_event: float | None = None
     images: int = 0
     embeddings: int = 0
     received: ExitStack = field(default_factory=ExitStack)
     texts: dict[str, Any] = field(default_factory=dict)
     trace_context: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def party(self) -> str:
-        """With whom others take turns: the client that the token names, else the connection."""
-        return self.ticket.client or self.peer
 
 
 def texts_of(request: Any, limits: Limits) -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-
-from kandinsky_server.rpc.transport import write
 
 WATCHES = 16
 """At once of one connection: a client needs one, or one of each service and stage."""
@@ -50,7 +49,13 @@ class Health(health_pb2_grpc.HealthServicer):
             await context.abort(grpc.StatusCode.NOT_FOUND)
         return HealthCheckResponse(status=status)
 
-    async def Watch(self, request: HealthCheckRequest, context: Any) -> None:
+    async def List(self, request: Any, context: Any) -> Any:
+        """Every status as it is."""
+        statuses = {name: HealthCheckResponse(status=status) for name, status in self._statuses.items()}
+        # The message is younger than the stubs' types.
+        return health_pb2.HealthListResponse(statuses=statuses)  # type: ignore[attr-defined]
+
+    async def Watch(self, request: HealthCheckRequest, context: Any) -> AsyncIterator[HealthCheckResponse]:
         """The status now and whenever it has changed since it was last sent; an unknown service may come to be known."""
         peer = context.peer()
         if self._watches[peer] >= WATCHES:
@@ -58,18 +63,19 @@ class Health(health_pb2_grpc.HealthServicer):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         self._watches[peer] += 1
         try:
-            await self._follow(request.service, context)
+            async for response in self._follow(request.service):
+                yield response
         finally:
             self._watches[peer] -= 1
             if not self._watches[peer]:
                 del self._watches[peer]
 
-    async def _follow(self, service: str, context: Any) -> None:
+    async def _follow(self, service: str) -> AsyncIterator[HealthCheckResponse]:
         told: int | None = None
         while True:
             changed = self._changed
             status = self._statuses.get(service, HealthCheckResponse.SERVICE_UNKNOWN)
             if status != told:
-                await write(context, HealthCheckResponse(status=status))
+                yield HealthCheckResponse(status=status)
                 told = status
             await changed.wait()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kandinsky_server.engine.allotment import Allotment
 from kandinsky_server.errors import ReceivingFull
 
 UNCOUNTED = 64 * 1024
@@ -15,14 +15,13 @@ RETRY_SECONDS = 1.0
 
 
 class Holding:
-    """At most ``most`` bytes at once, and of each client its share of them."""
+    """``bytes`` says how much each client, or connection, may have of how much."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.held = Counter[str]()
+    def __init__(self, bytes: Allotment) -> None:
+        self.bytes = bytes
 
     @contextmanager
-    def hold(self, client: str, share: float, size: int) -> Iterator[None]:
+    def hold(self, holder: str, share: float | None, size: int) -> Iterator[None]:
         """Counts a message of ``size`` bytes until it is let go.
 
         Raises:
@@ -31,14 +30,13 @@ class Holding:
         if size <= UNCOUNTED:
             yield
             return
-        if self.held.total() + size > self.most or self.held[client] + size > share * self.most:
+        held = self.bytes.held(holder) + size
+        if self.bytes.taken + size > self.bytes.size or held > self.bytes.allowed(holder, share):
             raise ReceivingFull(
                 "too many large messages wait to be looked at; send it again later", RETRY_SECONDS
             )
-        self.held[client] += size
+        self.bytes.take(holder, size)
         try:
             yield
         finally:
-            self.held[client] -= size
-            if not self.held[client]:
-                del self.held[client]
+            self.bytes.take(holder, -size)

@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
+from kandinsky_server.engine.allotment import Allotment
 from kandinsky_server.errors import InvalidField, MessageTooLong, Violation
 from kandinsky_server.rpc import wire_format
 from kandinsky_server.rpc.call import Call
@@ -44,13 +45,15 @@ class Intake:
     place stands for the longest one, and there are as many as ``receiving_bytes`` have room for.
     """
 
-    def __init__(self, limits: Limits, receiving_bytes: int, receive_seconds: float) -> None:
+    def __init__(
+        self, limits: Limits, receiving_bytes: int, receive_seconds: float, default_share: float
+    ) -> None:
         places = receiving_bytes // limits.message_bytes
         short = max(1, places // 4)
         self.limits = limits
         self.requests = Receiving(places - short, receive_seconds, PATIENCE_SECONDS)
         self.questions = Receiving(short, SHORT_SECONDS, SHORT_PATIENCE_SECONDS)
-        self.holding = Holding(receiving_bytes)
+        self.holding = Holding(Allotment(receiving_bytes, default_share))
         self._inflating = asyncio.Semaphore()
 
     async def request(self, call: Call, context: Any, parse: Parse) -> Any:
@@ -62,11 +65,11 @@ class Intake:
             ReceivingFull: too much is on its way, or waits to be looked at.
             ReceiveTimedOut: it did not come in time.
         """
-        client, most = call.ticket.client, self.limits.message_bytes
-        data = await self.requests.receive(client or context.peer(), lambda: self._read(context, most))
+        ticket, most = call.ticket, self.limits.message_bytes
+        data = await self.requests.receive(ticket.holder, lambda: self._read(context, most))
         if data is None:
             await _ended()
-        call.received.enter_context(self.holding.hold(client, call.ticket.share, len(data)))
+        call.received.enter_context(self.holding.hold(ticket.holder, ticket.share, len(data)))
         wire_format.check(data, _kind(parse), self.limits.bounds)
         return _parsed(parse, data)
 

@@ -15,16 +15,16 @@ from grpc import StatusCode
 from grpc_status import rpc_status
 
 from kandinsky_server.engine.ticket import Ticket
-from kandinsky_server.errors import InternalFailure, ServingError
+from kandinsky_server.errors import InternalFailure, RequestTooLong, ServingError
 from kandinsky_server.flows.concurrency import forget
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.authentication import Authentication, check_allowed
 from kandinsky_server.rpc.call import Call
+from kandinsky_server.rpc.delivery import Delivery
 from kandinsky_server.rpc.intake import Intake
 from kandinsky_server.rpc.standard import bounded
 from kandinsky_server.rpc.status import code_of, status_of
-from kandinsky_server.rpc.transport import write
 from kandinsky_server.security.tokens import Client
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ HEALTH_PREFIX = "/grpc.health.v1.Health/"
 
 DEADLINE_SLACK_SECONDS = 0.05
 """The transport keeps its own clock, and may end a call a little before the ticket's deadline."""
+
+ENDED_EARLY = (StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED, StatusCode.ABORTED)
 
 log = structlog.get_logger("kandinsky")
 
@@ -47,6 +49,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         metrics: Metrics,
         authentication: Authentication,
         intake: Intake,
+        delivery: Delivery,
+        max_request_seconds: float,
         tracing: Tracing | None = None,
         log_prompts: bool = False,
     ) -> None:
@@ -54,6 +58,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         self.tracing = tracing
         self.authentication = authentication
         self.intake = intake
+        self.delivery = delivery
+        self.max_request_seconds = max_request_seconds
         self.log_prompts = log_prompts
 
     async def intercept_service(
@@ -67,7 +73,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         if method.startswith(HEALTH_PREFIX):
-            return bounded(handler, self.intake, self.metrics)
+            return bounded(handler, self.intake, self.delivery, self.metrics)
         rpc = method.rpartition("/")[2]
         client = Client()
         try:
@@ -76,11 +82,9 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         except ServingError as refusal:
             return self._refuse(rpc, client, refusal)
         if not method.startswith(PREFIX):
-            return bounded(handler, self.intake, self.metrics)
-        wrap = grpc.stream_unary_rpc_method_handler
-        behavior = handler.unary_unary
+            return bounded(handler, self.intake, self.delivery, self.metrics)
+        behavior = functools.partial(self._unary, handler.unary_unary)
         if handler.response_streaming:
-            wrap = grpc.stream_stream_rpc_method_handler
             behavior = functools.partial(self._stream, handler.unary_stream)
         parse = handler.request_deserializer
 
@@ -88,10 +92,11 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             async def answer() -> Any:
                 return await behavior(await self.intake.request(calls.current.get(), context, parse), context)
 
-            return await self._serve(rpc, client, answer, context)
+            await self._serve(rpc, client, answer, context)
 
-        # As a stream of requests, whose first `intake` reads: gRPC itself would read a single one at once.
-        return wrap(serve, None, handler.response_serializer)
+        # As a stream of requests, whose first `intake` reads: gRPC itself would read a single one at once. A single
+        # response is written like a stream's: gRPC's own way would wait for a client that never reads.
+        return grpc.stream_stream_rpc_method_handler(serve, None, handler.response_serializer)
 
     def _refuse(self, rpc: str, client: Client, refusal: ServingError) -> Any:
         """Answers as a stream of requests that nobody reads: a stranger's message costs no memory."""
@@ -104,6 +109,11 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
 
         return grpc.stream_stream_rpc_method_handler(serve)
 
+    async def _unary(
+        self, behavior: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any
+    ) -> None:
+        await self.delivery.write(context, await behavior(request, context))
+
     async def _stream(
         self, behavior: Callable[[Any, Any], AsyncGenerator[Any]], request: Any, context: Any
     ) -> None:
@@ -115,23 +125,25 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         del request  # it may be large, and is not needed until the end
         async with aclosing(generator) as responses:
             async for response in responses:
-                await write(context, response)
+                await self.delivery.write(context, response)
                 self._count(call, response)
 
     async def _serve(
-        self, rpc: str, client: Client, answer: Callable[[], Awaitable[Any]], context: Any
-    ) -> Any:
+        self, rpc: str, client: Client, answer: Callable[[], Awaitable[None]], context: Any
+    ) -> None:
         metadata = dict(context.invocation_metadata() or ())
         left = context.time_remaining()
         ticket = Ticket(
             request_id=calls.request_id(metadata.get(calls.REQUEST_ID_KEY)),
             rpc=rpc,
             client=client.name,
+            connection=context.peer(),
             share=client.share,
             deadline=None if left is None else time.monotonic() + left,
+            life_ends=time.monotonic() + self.max_request_seconds,
         )
         trace_context = {key: metadata[key] for key in calls.TRACE_CONTEXT_KEYS if key in metadata}
-        call = Call(rpc, ticket, context.peer(), trace_context=trace_context)
+        call = Call(rpc, ticket, trace_context=trace_context)
         calls.current.set(call)
         # The transport knows first that a client is gone; a handler may be busy elsewhere.
         context.add_done_callback(lambda _: ticket.cancel())
@@ -140,7 +152,9 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         self.metrics.in_flight.labels(rpc).inc()
         code, reason = StatusCode.OK, ""
         try:
-            return await answer()
+            with self.delivery.serving(context):
+                await self._within_life(answer)
+                return
         except asyncio.CancelledError:
             code = StatusCode.DEADLINE_EXCEEDED if _expired(ticket) else StatusCode.CANCELLED
             raise
@@ -153,7 +167,18 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             self._account(call, code, reason)
         # After the accounts: whoever sees the answer sees them too.
         status = rpc_status.to_status(status_of(failure))
-        return await context.abort(status.code, status.details, (*status.trailing_metadata, *trailer))
+        await self.delivery.end(context, status.code, status.details, (*status.trailing_metadata, *trailer))
+
+    async def _within_life(self, answer: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(self.max_request_seconds) as life:
+                await answer()
+        except TimeoutError as error:
+            if not life.expired():
+                raise
+            raise RequestTooLong(
+                f"this server ends a request after {self.max_request_seconds:g} s; ask for less at once"
+            ) from error
 
     def _count(self, call: Call, response: Any) -> None:
         """Takes note of what was sent."""
@@ -193,8 +218,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         metrics.in_flight.labels(rpc).dec()
         metrics.requests.labels(rpc, code.name).inc()
         metrics.request_seconds.labels(rpc).observe(seconds)
-        if code in (StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED):
-            metrics.cancellations.labels(code.name).inc()
+        if code in ENDED_EARLY:
+            metrics.cancellations.labels(reason or code.name).inc()
         elif code not in (StatusCode.OK, StatusCode.INTERNAL):
             metrics.rejections.labels(reason or code.name).inc()
         trace = self.tracing.record(call, code, reason) if self.tracing else {}

@@ -83,7 +83,7 @@ class Pictures:
             self.budget.take(calls.current.get().ticket, sum(amounts.values()), next(iter(amounts)))
 
     async def _decoded(self, field: str, work: Callable[[Decoder], T]) -> T:
-        party = calls.current.get().party
+        party = calls.current.get().ticket.holder
         try:
             async with self.turns.turn(party) if self.turns else nullcontext():
                 return await self.decoders.run(work, party)

@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pool, text_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from kandinsky_server.rpc.symbols import symbols
+
 V1ALPHA: str = reflection.SERVICE_NAME
 V1 = "grpc.reflection.v1.ServerReflection"
 METHOD = "ServerReflectionInfo"
 
 
+class Servicer(reflection.aio.ReflectionServicer):
+    """grpcio-reflection's, which also tells the file of a method."""
+
+    def __init__(self, services: Iterable[str]) -> None:
+        names = tuple(services)
+        super().__init__(names)
+        pool = descriptor_pool.Default()
+        self._files = symbols(pool.FindServiceByName(name).file for name in names)
+
+    def _file_containing_symbol(self, request: Any, fully_qualified_name: str) -> Any:
+        file = self._files.get(fully_qualified_name)
+        if file is None:
+            return super()._file_containing_symbol(request, fully_qualified_name)  # type: ignore[misc]
+        return self._file_by_filename(request, file.name)  # type: ignore[attr-defined]
+
+
 def add_reflection(services: Iterable[str], server: grpc.aio.Server) -> None:
-    """Lets clients list ``services`` and their messages. grpcio-reflection itself offers v1alpha only."""
+    """Lets clients list ``services`` and learn all that is in their files. grpcio-reflection offers v1alpha only."""
     _describe_v1()
-    names = (*services, V1ALPHA, V1)
-    reflection.enable_server_reflection(names, server)
+    servicer = Servicer((*services, V1ALPHA, V1))
     handler = grpc.stream_stream_rpc_method_handler(
-        reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
+        servicer.ServerReflectionInfo,
         reflection_pb2.ServerReflectionRequest.FromString,
         reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(V1, {METHOD: handler})])
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler(name, {METHOD: handler}) for name in (V1ALPHA, V1)]
+    )
 
 
 def _describe_v1() -> None:

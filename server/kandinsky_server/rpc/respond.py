@@ -1,12 +1,9 @@
-"""Events to response messages; images are encoded in the pool and cut into chunks when they are large."""
+"""Events to response messages; images are cut into chunks when they are large."""
 
 from __future__ import annotations
 
-import asyncio
 import platform
-import time
-from collections.abc import AsyncIterator
-from concurrent.futures import Executor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -18,10 +15,9 @@ from kandinsky_api.v1 import image_pb2, prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 
 from kandinsky_server.diffusion import codecs
-from kandinsky_server.engine.phase import Phase
 from kandinsky_server.flows import events
-from kandinsky_server.flows.requests import Watch
-from kandinsky_server.rpc import call as calls
+from kandinsky_server.flows.requests import Floats, Watch
+from kandinsky_server.flows.session import Encoder
 from kandinsky_server.rpc.embeddings import write_pair
 from kandinsky_server.rpc.options import Output
 
@@ -50,21 +46,30 @@ Response = TypeVar(
 
 @dataclass(frozen=True)
 class Responder(Generic[Response]):
-    """Makes messages of one response type."""
+    """Makes messages of one response type, and the images in them."""
 
     kind: type[Response]
     output: Output
     watch: Watch
-    pool: Executor
 
-    async def messages(self, event: events.Event) -> AsyncIterator[Response]:
+    @property
+    def encoder(self) -> Encoder:
+        """What the images of the request are encoded with."""
+        return Encoder(self.output.kind, self._encode)
+
+    def _encode(self, pixels: Floats, receipt: events.Receipt) -> bytes:
+        text = None
+        if self.output.embed_receipt:
+            text = json_format.MessageToJson(write_receipt(receipt), indent=None)
+        return codecs.encode_image(pixels, self.output.kind, self.output.quality, text)
+
+    def messages(self, event: events.Event) -> Iterator[Response]:
         """One message, or an image's header and chunks."""
         match event:
             case events.ImageReady():
-                async for message in self._image(event):
-                    yield message
+                yield from self._image(event)
             case events.Preview():
-                yield self.kind(preview=await self._preview(event))  # type: ignore[call-arg]
+                yield self.kind(preview=self._preview(event))  # type: ignore[call-arg]
             case events.EmbeddingReady():
                 yield self.kind(embedding=embedding_result(event))  # type: ignore[call-arg]
             case events.Progress():
@@ -82,27 +87,19 @@ class Responder(Generic[Response]):
             case events.Completed():
                 yield self.kind(completed=completed(event))
 
-    async def _image(self, event: events.ImageReady) -> AsyncIterator[Response]:
-        receipt = write_receipt(event.receipt)
-        text = json_format.MessageToJson(receipt, indent=None) if self.output.embed_receipt else None
-        started = time.monotonic()
-        data = await asyncio.get_running_loop().run_in_executor(
-            self.pool, codecs.encode_image, event.pixels, self.output.kind, self.output.quality, text
-        )
-        phase = Phase("encode", started, time.monotonic(), {"format": self.output.kind, "index": event.index})
-        calls.current.get().ticket.phases.append(phase)
+    def _image(self, event: events.ImageReady) -> Iterator[Response]:
+        data = event.picture.data
         inline = len(data) <= CHUNK_BYTES
-        height, width = event.pixels.shape[:2]
         header = pb.ImageResult(
             index=event.index,
             source_index=event.source_index,
             format=FORMATS[self.output.kind],
-            width_px=width,
-            height_px=height,
+            width_px=event.picture.width,
+            height_px=event.picture.height,
             size_bytes=len(data),
             chunk_count=0 if inline else -(-len(data) // CHUNK_BYTES),
             data=data if inline else b"",
-            receipt=receipt,
+            receipt=write_receipt(event.receipt),
         )
         yield self.kind(image=header)  # type: ignore[call-arg]
         if not inline:
@@ -111,19 +108,15 @@ class Responder(Generic[Response]):
                 chunk = pb.ImageChunk(index=event.index, offset_bytes=offset, data=part)
                 yield self.kind(chunk=chunk)  # type: ignore[call-arg]
 
-    async def _preview(self, event: events.Preview) -> pb.Preview:
-        kind, side = self.watch.preview_format, self.watch.preview_max_px
-        data, width, height = await asyncio.get_running_loop().run_in_executor(
-            self.pool, codecs.encode_preview, event.pixels, kind, side
-        )
+    def _preview(self, event: events.Preview) -> pb.Preview:
         return pb.Preview(
             index=event.index,
             step=event.step,
             step_count=event.step_count,
-            format=FORMATS[kind],
-            width_px=width,
-            height_px=height,
-            data=data,
+            format=FORMATS[self.watch.preview_format],
+            width_px=event.picture.width,
+            height_px=event.picture.height,
+            data=event.picture.data,
         )
 
 

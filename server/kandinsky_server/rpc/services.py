@@ -75,10 +75,10 @@ class Face:
             output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
             del message
             call.received.close()
-            responder = Responder(kind, output, watch, runtime.pool)
-            async with aclosing(serve(runtime, request, ticket)) as events:
+            responder = Responder(kind, output, watch)
+            async with aclosing(serve(runtime, request, ticket, responder.encoder)) as events:
                 async for event in events:
-                    async for response in responder.messages(event):
+                    for response in responder.messages(event):
                         yield response
 
 

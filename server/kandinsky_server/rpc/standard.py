@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -10,17 +11,19 @@ from grpc_status import rpc_status
 
 from kandinsky_server.errors import InvalidField, ReceiveTimedOut, ServingError, Violation
 from kandinsky_server.metrics import Metrics
+from kandinsky_server.rpc.delivery import Delivery
 from kandinsky_server.rpc.intake import Intake
 from kandinsky_server.rpc.status import status_of
-from kandinsky_server.rpc.transport import write
 
 
-def bounded(handler: Any, intake: Intake, metrics: Metrics) -> Any:
-    """The handler of such a service, whose messages come through ``intake``.
+def bounded(handler: Any, intake: Intake, delivery: Delivery, metrics: Metrics) -> Any:
+    """The handler of such a service, whose messages come through ``intake`` and go through ``delivery``.
 
-    It takes a stream of them, whatever the handler takes: gRPC itself would read a single one at once.
+    It takes and gives streams, whatever the handler does: gRPC itself would read a single message at once, and wait
+    for a client that never reads a single answer.
     """
     parse = handler.request_deserializer
+    behavior = handler.stream_stream or handler.unary_stream or handler.unary_unary
 
     async def one(context: Any) -> Any:
         question = await intake.question(context, parse)
@@ -37,37 +40,23 @@ def bounded(handler: Any, intake: Intake, metrics: Metrics) -> Any:
             except ReceiveTimedOut:
                 return  # nothing wrong: who has more to ask begins anew
 
-    async def unary(context: Any) -> Any:
-        return await handler.unary_unary(await one(context), context)
+    async def answer(context: Any) -> None:
+        request = many(context) if handler.request_streaming else await one(context)
+        if not handler.response_streaming:
+            await delivery.write(context, await behavior(request, context))
+            return
+        async with aclosing(behavior(request, context)) as responses:
+            async for response in responses:
+                await delivery.write(context, response)
 
-    async def watch(context: Any) -> None:
-        await handler.unary_stream(await one(context), context)
-
-    async def converse(context: Any) -> None:
-        async for response in handler.stream_stream(many(context), context):
-            await write(context, response)
-
-    if handler.request_streaming:
-        return _stream_of(_told(converse, metrics), handler)
-    if handler.response_streaming:
-        return _stream_of(_told(watch, metrics), handler)
-    return grpc.stream_unary_rpc_method_handler(_told(unary, metrics), None, handler.response_serializer)
-
-
-def _stream_of(serve: Any, handler: Any) -> Any:
-    return grpc.stream_stream_rpc_method_handler(serve, None, handler.response_serializer)
-
-
-def _told(serve: Callable[[Any], Awaitable[Any]], metrics: Metrics) -> Any:
-    """Serves one call given its context, and tells what is wrong with it as a status."""
-
-    async def told(_: Any, context: Any) -> Any:
+    async def serve(_: Any, context: Any) -> None:
         try:
-            return await serve(context)
+            await answer(context)
+            return
         except ServingError as error:
             metrics.rejections.labels(error.reason).inc()
             status = rpc_status.to_status(status_of(error))
         # Not while the error is being handled: it would be kept with the abort, and the message with it.
-        return await context.abort_with_status(status)
+        await delivery.end(context, status.code, status.details, status.trailing_metadata)
 
-    return told
+    return grpc.stream_stream_rpc_method_handler(serve, None, handler.response_serializer)

@@ -19,6 +19,8 @@ CODES: dict[type[errors.ServingError], StatusCode] = {
     errors.Overloaded: StatusCode.RESOURCE_EXHAUSTED,
     errors.RetryLater: StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: StatusCode.DEADLINE_EXCEEDED,
+    # Not UNAVAILABLE or RESOURCE_EXHAUSTED: client libraries try those again by themselves.
+    errors.NotRead: StatusCode.ABORTED,
     errors.RequestCancelled: StatusCode.CANCELLED,
     errors.Unauthenticated: StatusCode.UNAUTHENTICATED,
     errors.PermissionDenied: StatusCode.PERMISSION_DENIED,

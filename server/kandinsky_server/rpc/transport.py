@@ -1,12 +1,8 @@
-"""The gRPC port: its limits, chosen on purpose, its encryption, and writing to clients that may be gone."""
+"""The gRPC port: its limits, chosen on purpose, and its encryption."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import grpc
-from google.protobuf.message import Message
 
 from kandinsky_server.settings import Settings
 
@@ -58,15 +54,3 @@ def bind(server: grpc.aio.Server, settings: Settings) -> int:
     if certificates is None:
         return server.add_insecure_port(address)
     return server.add_secure_port(address, certificates.credentials())
-
-
-async def write(context: Any, message: Message) -> None:
-    """Sends one message of a stream; waits while the client does not read.
-
-    Raises:
-        asyncio.CancelledError: the client has gone, and the write heard of it before the call is cancelled.
-    """
-    try:
-        await context.write(message)
-    except grpc.aio.BaseError as error:
-        raise asyncio.CancelledError from error

@@ -31,10 +31,12 @@ Rpc = Literal[
 
 @dataclass(frozen=True)
 class Client:
-    """Who calls. ``share`` is how much of the queue it may hold, ``rpcs`` what it may call: None is everything."""
+    """Who calls. ``share`` is how much of the queue it may hold, None for the server's default; ``rpcs`` is what it may
+    call, None for everything.
+    """
 
     name: str = ""
-    share: float = 1.0
+    share: float | None = None
     rpcs: frozenset[str] | None = None
 
 
@@ -44,7 +46,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     token: str = Field(pattern=r"^[\x21-\x7e]{16,}$")
-    share: float = Field(1.0, gt=0, le=1)
+    share: float | None = Field(None, gt=0, le=1)
     rpcs: frozenset[Rpc] | None = None
 
 
@@ -56,7 +58,7 @@ class TokenFile:
 
         [gallery]
         token = "..."               # what it sends as "authorization: Bearer ..."; 16 characters or more
-        share = 0.5                 # of --queue-size; default 1
+        share = 0.5                 # of --queue-size; default --default-share, or 1 for a file's only client
         rpcs = ["Prior", "Decode"]  # default: all
 
     Tokens are kept as SHA-256 digests only: equally long to compare, and of no use in a memory dump or a traceback.
@@ -99,7 +101,8 @@ def read_tokens(path: Path) -> list[tuple[bytes, Client]]:
         raise ValueError(f"{path} names no client, so nobody could call")
     if len({entry.token for entry in entries.values()}) < len(entries):
         raise ValueError(f"{path} gives one token to two clients")
+    alone = 1.0 if len(entries) == 1 else None
     return [
-        (sha256(entry.token.encode()).digest(), Client(name, entry.share, entry.rpcs))
+        (sha256(entry.token.encode()).digest(), Client(name, entry.share or alone, entry.rpcs))
         for name, entry in entries.items()
     ]
