@@ -24,7 +24,7 @@ def add_reflection(services: Iterable[str], server: grpc.aio.Server) -> None:
         reflection_pb2.ServerReflectionRequest.FromString,
         reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(V1, {METHOD: handler})])
+    server.add_registered_method_handlers(V1, {METHOD: handler})
 
 
 def _describe_v1() -> None:
