@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from kandinsky_server.metrics import Metrics
     from kandinsky_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ def _tune_libraries() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Libraries that look at the CPU fork while the port is open; the children never use gRPC.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    # It writes to standard error by itself: a line for each broken handshake, and it waits while nobody reads.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def main(settings: Settings) -> int:
@@ -47,6 +50,15 @@ def main(settings: Settings) -> int:
 
     Settings that cannot work end the process with code 2 before anything is loaded.
     """
+    from kandinsky_server.metrics import Metrics
+    from kandinsky_server.output import never_waiting
+
+    metrics = Metrics()
+    with never_waiting(settings.log_buffer_bytes, metrics.log_lines_dropped.inc):
+        return _main(settings, metrics)
+
+
+def _main(settings: Settings, metrics: Metrics) -> int:
     from kandinsky_server import logs
     from kandinsky_server.preflight import Preflight
     from kandinsky_server.settings import refuse
@@ -59,21 +71,22 @@ def main(settings: Settings) -> int:
             print(f"{what:12}{found}")
     if preflight.problems:
         refuse(preflight.problems)
-    return 0 if settings.check else asyncio.run(_run(settings))
+    return 0 if settings.check else asyncio.run(_run(settings, metrics))
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, metrics: Metrics) -> int:
     from kandinsky_backends.base import BackendUnavailable
 
     from kandinsky_server.app import App
     from kandinsky_server.diffusion.source import CheckpointError
+    from kandinsky_server.output import end_process
 
     stopping, hurrying = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurrying if stopping.is_set() else stopping).set())
     try:
-        app = App(settings)
+        app = App(settings, metrics)
         await app.start()
     except (CheckpointError, RuntimeError, OSError) as error:
         return _fail(str(error))
@@ -83,7 +96,7 @@ async def _run(settings: Settings) -> int:
     if not loading.done():
         # The thread that loads cannot be interrupted, and nobody waits for what it would bring.
         await app.stop()
-        os._exit(0)
+        end_process(0)
     try:
         await loading
     except (CheckpointError, BackendUnavailable) as error:
