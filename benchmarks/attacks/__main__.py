@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.attacks import bystanders, tls
 from benchmarks.attacks.attack import Attack, Verdict
 
-ATTACKS: Sequence[Attack] = ()
+ATTACKS: Sequence[Attack] = (
+    *tls.ATTACKS,
+    *bystanders.ATTACKS,
+)
 
 
 def main() -> None:
