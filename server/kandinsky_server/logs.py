@@ -22,8 +22,7 @@ def configure(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.stdlib.ExtraAdder(),
     ]
-    if not console:
-        shared.append(structlog.processors.format_exc_info)
+    shared.append(_spell_out if console else structlog.processors.format_exc_info)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -44,6 +43,14 @@ def configure(settings: Settings) -> None:
     logging.captureWarnings(True)
     _quiet_libraries()
     _keep_metadata_out()
+
+
+def _spell_out(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escapes control characters in fields, prompts among them: a terminal would do what they say."""
+    for name, value in event.items():
+        if name != "event" and isinstance(value, str) and not value.isprintable():
+            event[name] = ascii(value)
+    return event
 
 
 def _quiet_libraries() -> None:

@@ -87,19 +87,30 @@ class OutputStream(io.TextIOBase):
 @contextmanager
 def never_waiting(max_bytes: int, on_drop: Callable[[int], None]) -> Iterator[None]:
     """Makes ``sys.stdout`` and ``sys.stderr`` an `OutputStream` each; at the end what is left is written."""
-    before = sys.stdout, sys.stderr
+    before = sys.stdin, sys.stdout, sys.stderr
+    for number, stream in enumerate(before):
+        # Python's word for a descriptor that was closed at the start: the next file to be opened would get its number.
+        if stream is None:
+            _close_off(number)
     sys.stdout, sys.stderr = (OutputStream(descriptor, max_bytes, on_drop) for descriptor in (1, 2))
     try:
         yield
     finally:
         _drain()
-        sys.stdout, sys.stderr = before
+        _, sys.stdout, sys.stderr = before
 
 
 def end_process(code: int) -> NoReturn:
     """Ends the process whatever its threads are doing, once what they have said is written."""
     _drain()
     os._exit(code)
+
+
+def _close_off(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere != descriptor:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
 
 
 def _drain() -> None:

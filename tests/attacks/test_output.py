@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from grpc import StatusCode
 from kandinsky_api.v1 import prior_pb2
 from kandinsky_server.output import OutputStream
 
@@ -64,3 +65,17 @@ def test_a_check_may_be_piped_to_who_does_not_read_it(tiny_model: Path) -> None:
         check.stdout.close()
         assert check.wait(120) == 0
         assert check.stderr.read() == ""
+
+
+@pytest.mark.slow
+def test_a_prompt_gives_the_terminal_no_orders(tiny_model: Path) -> None:
+    clear = "\x1b[2J\x07"
+    flags = ("--model=null", f"--prior={tiny_model / 'prior'}", "--log-prompts", "--log-format=console")
+    with process.Process(tiny_model, *flags) as server, connected(server.target("serving")) as raw:
+        request = prior_pb2.PriorRequest(prompts=[clear], negative_prompt=clear, step_count=2)
+        assert raw.call("Prior", request).code == StatusCode.OK
+        server.terminate()
+        assert server.wait() == 0
+    (line,) = [line for line in server.errors if "Prior" in line and "request_id" in line]
+    assert "negative_prompt" in line
+    assert clear not in line
