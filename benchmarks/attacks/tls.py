@@ -160,7 +160,9 @@ def fall_silent(prior: Path, connections: int) -> Verdict:
                 time.sleep(0.1)
             alive, after = server.alive, server.kept()[1] if server.alive else 0
             lines = [line for line in server.log().splitlines() if '"event"' not in line]
-    words = f"{answered} of 20 calls beside and after it, open files {before} -> {after}, {len(lines)} lines of gRPC's own"
+    words = (
+        f"{answered} of 20 calls beside and after, open files {before} -> {after}, {len(lines)} lines by gRPC"
+    )
     return Verdict(alive and answered == 20 and after <= before + TOGETHER and not lines, words)
 
 
