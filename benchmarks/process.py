@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import grpc
@@ -31,18 +32,31 @@ class ServerFailed(Exception):
 class ServerProcess:
     """A context manager: entered when gRPC health says SERVING, which took ``start_seconds``.
 
-    The command must print ``listening on HOST:PORT``, then ``serving on ...[, metrics on port N]``.
+    The command must print ``listening on HOST:PORT``, then ``serving on ...[, metrics on port N]``. ``credentials`` are
+    those of a TLS client; ``unread_log`` makes standard error a pipe that nobody reads.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        credentials: grpc.ChannelCredentials | None = None,
+        unread_log: bool = False,
+    ) -> None:
         self.command = command
         self._environment = {**os.environ, **environment}
+        self._credentials = credentials
+        self._unread_log = unread_log
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
 
     def __enter__(self) -> Self:
         started = time.monotonic()
         self._process = subprocess.Popen(
-            self.command, env=self._environment, stdout=subprocess.PIPE, stderr=self._log, text=True
+            self.command,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if self._unread_log else self._log,
+            text=True,
         )
         try:
             self.target = self._read(r"listening on (\S+)")[1]
@@ -55,15 +69,20 @@ class ServerProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+        self._log.close()
+
+    def stop(self) -> int:
+        """Ends it with SIGTERM, or by force when that does not; its exit code."""
         self._process.terminate()
         try:
-            self._process.wait(STOP_SECONDS)
+            return self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._log.close()
+            return self._process.wait()
 
     def client(self, **options: Any) -> Kandinsky:
         """A client on a channel of its own."""
@@ -73,6 +92,25 @@ class ServerProcess:
     def pid(self) -> int:
         """Of the server's process."""
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    @property
+    def metrics_address(self) -> tuple[str, int]:
+        """Host and port of /metrics."""
+        return self.target.rpartition(":")[0], int(self._metrics_port)
+
+    def log(self) -> str:
+        """What it has written to standard error so far."""
+        return Path(f"/proc/self/fd/{self._log.fileno()}").read_text(errors="replace")
+
+    def kept(self) -> tuple[int, int]:
+        """Its threads and open files."""
+        process = psutil.Process(self._process.pid)
+        return process.num_threads(), process.num_fds()
 
     def resident_bytes(self) -> int:
         """Memory of the server's process."""
@@ -106,9 +144,14 @@ class ServerProcess:
                 return match
         raise ServerFailed(self._last_words())
 
+    def _channel(self) -> grpc.Channel:
+        if self._credentials is None:
+            return grpc.insecure_channel(self.target)
+        return grpc.secure_channel(self.target, self._credentials)
+
     def _wait_until_serving(self) -> None:
         serving = health_pb2.HealthCheckResponse.SERVING
-        with grpc.insecure_channel(self.target) as channel:
+        with self._channel() as channel:
             check = health_pb2_grpc.HealthStub(channel).Check
             while True:
                 try:

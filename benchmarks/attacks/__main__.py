@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.attacks import engine, messages, pictures, readers, receiving
+from benchmarks.attacks import bystanders, engine, messages, pictures, readers, receiving, tls
 from benchmarks.attacks.attack import Attack, Verdict
 
 ATTACKS: Sequence[Attack] = (
-    *engine.ATTACKS,
+    *tls.ATTACKS,
     *messages.ATTACKS,
+    *receiving.ATTACKS,
     *pictures.ATTACKS,
     *readers.ATTACKS,
-    *receiving.ATTACKS,
+    *engine.ATTACKS,
+    *bystanders.ATTACKS,
 )
 
 

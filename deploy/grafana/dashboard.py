@@ -149,6 +149,11 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         panel("Memory of the device", "bytes", **{"{{instance}} {{kind}}": gauge("device_memory_bytes")}),
         panel("Seconds to load a stage", "s", **{"{{instance}} {{stage}}": gauge("model_load_seconds")}),
         panel(
+            "Output that nobody read in time",
+            "short",
+            **{"{{instance}}": rate("log_lines_dropped_total", "instance")},
+        ),
+        panel(
             "Versions",
             "short",
             **{"{{instance}} server {{server}}, torch {{torch}}, {{device}} {{dtype}}": gauge("build_info")},

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import grpc
 import torch
 from grpc_health.v1 import health, health_pb2_grpc
 from kandinsky_api.v1 import (
@@ -23,7 +22,6 @@ from kandinsky_api.v1 import (
 from kandinsky_backends.options import DEFAULT_BUCKETS, DTYPES, Attention, BackendOptions
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
-from prometheus_client import start_http_server
 
 from kandinsky_server.diffusion.depth import DepthEstimator
 from kandinsky_server.diffusion.loading import LoadOptions, ModelLoader
@@ -44,6 +42,7 @@ from kandinsky_server.images.budget import ByteBudget
 from kandinsky_server.images.decoders import Decoders
 from kandinsky_server.memory import Trimmer
 from kandinsky_server.metrics import Metrics
+from kandinsky_server.metrics_server import MetricsServer
 from kandinsky_server.rpc import transport
 from kandinsky_server.rpc.authentication import Authentication
 from kandinsky_server.rpc.convert import Converter
@@ -56,6 +55,7 @@ from kandinsky_server.rpc.limits import Limits
 from kandinsky_server.rpc.pictures import Pictures
 from kandinsky_server.rpc.reflection import add_reflection
 from kandinsky_server.rpc.respond import versions
+from kandinsky_server.rpc.server import make_server
 from kandinsky_server.rpc.services import Face, ImageService, PriorService, ServerService
 from kandinsky_server.security.tokens import TokenFile
 from kandinsky_server.settings import Settings
@@ -120,7 +120,7 @@ class App:
         self.health = Health()
         self.tracing = tracing_of(settings)
         self.port = 0
-        self.metrics_port: int | None = None
+        self.metrics_server: MetricsServer | None = None
         self.trimming: asyncio.Task[None] | None = None
 
     def _info(self) -> InfoSource:
@@ -137,20 +137,16 @@ class App:
         """Binds the ports. Health says NOT_SERVING, and RPCs are answered with STARTING, until `load` ends."""
         settings = self.settings
         tokens = TokenFile(settings.tokens_file) if settings.tokens_file else None
-        self.server = grpc.aio.server(
-            interceptors=[
-                RequestInterceptor(
-                    self.metrics,
-                    Authentication(tokens),
-                    self.intake,
-                    self.delivery,
-                    settings.max_request_seconds,
-                    self.tracing,
-                    settings.log_prompts,
-                )
-            ],
-            options=transport.options(settings),
+        interceptor = RequestInterceptor(
+            self.metrics,
+            Authentication(tokens),
+            self.intake,
+            self.delivery,
+            settings.max_request_seconds,
+            self.tracing,
+            settings.log_prompts,
         )
+        self.server = make_server([interceptor], transport.options(settings))
         prior_pb2_grpc.add_PriorServiceServicer_to_server(PriorService(self.face), self.server)
         image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(self.face), self.server)
         server_pb2_grpc.add_ServerServiceServicer_to_server(ServerService(self.face), self.server)
@@ -179,10 +175,20 @@ class App:
         if port is None:
             return
         try:
-            http, _ = start_http_server(port, host, self.metrics.registry)
+            self.metrics_server = MetricsServer(
+                self.metrics.registry,
+                host,
+                port,
+                self.settings.metrics_connections,
+                self.settings.metrics_seconds,
+            )
         except OSError as error:
             raise OSError(f"metrics cannot be served on {host}:{port}: {error.strerror}") from error
-        self.metrics_port = http.server_port
+
+    @property
+    def metrics_port(self) -> int | None:
+        """None when no metrics are served."""
+        return self.metrics_server.port if self.metrics_server else None
 
     async def load(self) -> None:
         """Starts the engine, whose thread loads the model first, and turns health to SERVING.
@@ -277,6 +283,8 @@ class App:
         self.pool.shutdown(wait=False, cancel_futures=True)
         if self.tracing:
             await asyncio.to_thread(self.tracing.close)
+        if self.metrics_server:
+            self.metrics_server.close()
 
 
 def pick_device(name: str) -> torch.device:

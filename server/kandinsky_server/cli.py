@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
+    from kandinsky_server.metrics import Metrics
     from kandinsky_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def _tune_libraries() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Libraries that look at the CPU fork while the port is open; the children never use gRPC.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    # It writes to standard error by itself, in lines that are no log events: one for each broken handshake.
+    # It writes to standard error by itself: a line for each broken handshake, and it waits while nobody reads.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
@@ -51,6 +51,15 @@ def main(settings: Settings) -> int:
 
     Settings that cannot work end the process with code 2 before anything is loaded.
     """
+    from kandinsky_server.metrics import Metrics
+    from kandinsky_server.output import never_waiting
+
+    metrics = Metrics()
+    with never_waiting(settings.log_buffer_bytes, metrics.log_lines_dropped.inc):
+        return _main(settings, metrics)
+
+
+def _main(settings: Settings, metrics: Metrics) -> int:
     from kandinsky_server import logs
     from kandinsky_server.preflight import Preflight
     from kandinsky_server.settings import refuse
@@ -63,17 +72,14 @@ def main(settings: Settings) -> int:
             print(f"{what:12}{found}")
     if preflight.problems:
         refuse(preflight.problems)
-    return 0 if settings.check else asyncio.run(_run_and_leave(settings))
+    return 0 if settings.check else asyncio.run(_run_and_leave(settings, metrics))
 
 
-async def _run_and_leave(settings: Settings) -> NoReturn:
+async def _run_and_leave(settings: Settings, metrics: Metrics) -> NoReturn:
     """Ends the process as soon as its work is done: Python itself would wait for every thread, and some may hang."""
-    code = await _run(settings)
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):
-            stream.flush()
-    os._exit(code)
+    from kandinsky_server.output import end_process
+
+    end_process(await _run(settings, metrics))
 
 
 def _beat() -> Callable[[float], None]:
@@ -87,7 +93,7 @@ def _beat() -> Callable[[float], None]:
         return lambda seconds: None
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, metrics: Metrics) -> int:
     import structlog
     from kandinsky_backends.base import BackendUnavailable
 
@@ -106,7 +112,7 @@ async def _run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number.name)
     try:
-        app = App(settings, beat=_beat())
+        app = App(settings, metrics, beat=_beat())
         await app.start()
     except (CheckpointError, RuntimeError, OSError) as error:
         return _fail(str(error))

@@ -11,7 +11,7 @@ from kandinsky_server.settings import Settings
 
 
 def configure(settings: Settings) -> None:
-    """Sends structlog and the standard library's loggers through one handler on standard error."""
+    """Sends structlog, the standard library's loggers and warnings through one handler on standard error."""
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if console:
@@ -22,8 +22,7 @@ def configure(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.stdlib.ExtraAdder(),
     ]
-    if not console:
-        shared.append(structlog.processors.format_exc_info)
+    shared.append(_spell_out if console else structlog.processors.format_exc_info)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -41,7 +40,17 @@ def configure(settings: Settings) -> None:
     root.setLevel(logging.WARNING)
     for name in ("kandinsky", "kandinsky_server", "kandinsky_backends"):
         logging.getLogger(name).setLevel(settings.log_level.upper())
+    logging.captureWarnings(True)
     _quiet_libraries()
+    _keep_metadata_out()
+
+
+def _spell_out(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escapes control characters in fields, prompts among them: a terminal would do what they say."""
+    for name, value in event.items():
+        if name != "event" and isinstance(value, str) and not value.isprintable():
+            event[name] = ascii(value)
+    return event
 
 
 def _quiet_libraries() -> None:
@@ -52,3 +61,11 @@ def _quiet_libraries() -> None:
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()
         library.set_verbosity_error()
+
+
+def _keep_metadata_out() -> None:
+    """Ends what libraries say of metadata that they cannot read: they quote it, tokens included."""
+    logging.getLogger("grpc._cython.cygrpc").addFilter(
+        lambda record: not str(record.msg).startswith("Invalid encoding")
+    )
+    logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)

@@ -20,7 +20,7 @@ from kandinsky_server.security.tokens import read_tokens
 from kandinsky_server.settings import Settings
 
 OWN_FILES = 128
-"""Open files that are no connections: ports, weights, caches, the log."""
+"""Open files that are no calls: ports, weights, caches, the log, connections to /metrics."""
 
 
 @dataclass

@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from kandinsky_server.security.certificates import Certificates, check_authorities
+from kandinsky_server.security.files import read_small
 from kandinsky_server.security.tokens import TokenFile
 
 PortNumber = Annotated[int, Field(ge=0, le=65535)]
@@ -71,6 +72,12 @@ class Settings(BaseSettings):
     )
     metrics_host: str = Field(
         "127.0.0.1", description="Address of /metrics, which has no TLS and no tokens, whatever the rest has."
+    )
+    metrics_connections: PositiveInt = Field(
+        32, le=64, description="Connections at once to /metrics; one more cuts off the oldest."
+    )
+    metrics_seconds: float = Field(
+        10.0, gt=0, le=86400, description="How long a request for /metrics may take, its answer included."
     )
 
     model: str | None = Field(
@@ -202,6 +209,10 @@ class Settings(BaseSettings):
         "auto", description="auto is console on a terminal."
     )
     log_prompts: bool = Field(False, description="Log prompt texts too.")
+    log_buffer_bytes: PositiveInt = Field(
+        1024 * 1024,
+        description="Output that may wait for a slow reader; lines beyond are dropped and counted.",
+    )
     otlp_endpoint: str | None = Field(
         None,
         description="OTLP/gRPC URL that traces are sent to, such as http://127.0.0.1:4317; default: none.",
@@ -329,8 +340,11 @@ def load_settings(arguments: Sequence[str]) -> Settings:
     Prints help for ``--help``. Exits with code 2, naming every bad setting at once.
     """
     file = _config_file(arguments)
-    if file is not None and not file.is_file():
-        refuse([f"config: there is no file {str(file)!r}"])
+    if file is not None:
+        try:
+            read_small(file)
+        except ValueError as error:
+            refuse([f"config: {error}"])
 
     class FileSettings(Settings):
         model_config = SettingsConfigDict(toml_file=file)

@@ -38,9 +38,14 @@ class Wire:
             struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
         )
 
-    def ask(self, stream: int, path: str, request: Message, **more: str) -> None:
+    def ask(self, stream: int, path: str | bytes, request: Message, **more: str | bytes) -> None:
         """Starts a call with its one message; ``stream`` is an odd number, new for each, ``more`` are headers."""
-        headers = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test"}
+        headers: dict[str, str | bytes] = {
+            ":method": "POST",
+            ":scheme": "http",
+            ":path": path,
+            ":authority": "test",
+        }
         headers |= {"content-type": "application/grpc", "te": "trailers"}
         headers |= {name.replace("_", "-"): value for name, value in more.items()}
         # Literals without indexing: neither side has to remember anything.
@@ -66,6 +71,7 @@ class Wire:
                 yield head[3], head[4], stream.read(int.from_bytes(head[:3]))
 
 
-def _text(text: str) -> bytes:
+def _text(text: str | bytes) -> bytes:
     """A string as HPACK has it, of less than 127 bytes."""
-    return bytes([len(text)]) + text.encode()
+    data = text.encode() if isinstance(text, str) else text
+    return bytes([len(data)]) + data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def test_every_stage_is_described(info: server_pb2.GetServerInfoResponse) -> Non
 
 def test_the_server_is_described(info: server_pb2.GetServerInfoResponse, server: RunningServer) -> None:
     assert info.device == "cpu"
-    assert info.model == server.settings.model
+    assert info.model == Path(str(server.settings.model)).name
     assert info.status == ""
     assert info.uptime.ToNanoseconds() > 0
     assert {"server", "torch", "diffusers", "transformers", "python"} <= info.versions.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
@@ -12,6 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from kandinsky_server.errors import StageNotLoaded
+
+log = logging.getLogger(__name__)
 
 
 class DepthEstimator:
@@ -56,7 +59,11 @@ class DepthEstimator:
         try:
             return pipeline("depth-estimation", model=source, device=self.device)
         except (OSError, ValueError, ImportError) as error:
-            raise StageNotLoaded(f"the depth model {source!r} cannot be loaded: {error}") from error
+            # Its text names files of this machine.
+            log.error("the depth model %r cannot be loaded", source, exc_info=error)
+            raise StageNotLoaded(
+                "this server's depth model cannot be loaded, its log has the details; send the hint itself"
+            ) from error
 
     def __call__(self, images: Tensor) -> tuple[Tensor]:
         """RGB [B, H, W, 3] uint8 to hints in [0, 1], [B, 3, H, W], after `load`."""

@@ -99,6 +99,13 @@ def is_on_hub(source: str) -> bool:
     return looks and not Path(source).exists()
 
 
+def public_name(source: str) -> str:
+    """What clients may know of a model or a source: a preset or hub id whole, of a directory its own name only."""
+    if source in PRESETS or source == TOY or is_on_hub(source):
+        return source
+    return Path(source).expanduser().absolute().name
+
+
 def _download(repository: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError

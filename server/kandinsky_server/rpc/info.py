@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ from kandinsky_backends.registry import BackendStatus
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.model import Model
-from kandinsky_server.diffusion.source import STAGES
+from kandinsky_server.diffusion.source import STAGES, public_name
 from kandinsky_server.rpc.limits import Defaults, Limits
 from kandinsky_server.rpc.respond import duration, versions
+
+_PATH = re.compile(r"(?<![\w/.])~?(?:/[^\s/'\",:;()<>]+)+/?")
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,19 @@ class InfoSource:
                 quality=defaults.quality,
             ),
             backends=[
-                server_pb2.BackendInfo(name=b.name, available=b.available, reason=b.reason, hint=b.hint)
+                server_pb2.BackendInfo(
+                    name=b.name,
+                    available=b.available,
+                    reason=without_paths(b.reason),
+                    hint=without_paths(b.hint),
+                )
                 for b in self.backends()
             ],
             versions=versions(),
             device=self.device,
-            depth_model=self.model.depth.source or "",
+            depth_model=public_name(self.model.depth.source) if self.model.depth.source else "",
             uptime=duration(time.monotonic() - self.started),
-            model=self.name,
+            model=public_name(self.name) if self.name else "",
             status=self.model.status,
         )
 
@@ -73,13 +81,13 @@ class InfoSource:
             name=name,
             loaded=True,
             fingerprint=stage.fingerprint,
-            source=stage.source,
+            source=public_name(stage.source),
             backend=self.model.networks[name].backend,
             dtype=self.dtype,
             scheduler=type(stage.scheduler).__name__,
             embedding_width=stage.embedding_width,
             parity_difference=prepared.parity_difference,
-            fallback_reason=prepared.fallback.reason if prepared.fallback else "",
+            fallback_reason=without_paths(prepared.fallback.reason) if prepared.fallback else "",
             max_batch_rows=self.model.networks[name].max_rows,
             load_time=duration(report.load_seconds),
             parameter_count=report.parameter_count,
@@ -90,3 +98,8 @@ class InfoSource:
             info.native_size_px = stage.native_size
             info.size_step_px = stage.size_step
         return info
+
+
+def without_paths(text: str) -> str:
+    """The text with the last name only of every absolute path: libraries quote the disk in their errors."""
+    return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)

@@ -42,9 +42,8 @@ def add_reflection(services: Iterable[str], server: grpc.aio.Server) -> None:
         reflection_pb2.ServerReflectionRequest.FromString,
         reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler(name, {METHOD: handler}) for name in (V1ALPHA, V1)]
-    )
+    for name in (V1ALPHA, V1):
+        server.add_registered_method_handlers(name, {METHOD: handler})
 
 
 def _describe_v1() -> None:

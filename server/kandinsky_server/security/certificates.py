@@ -8,6 +8,8 @@ from pathlib import Path
 
 import grpc
 
+from kandinsky_server.security.fetcher import CertificateFetcher
+from kandinsky_server.security.files import read_small
 from kandinsky_server.security.watched import Watched
 
 
@@ -25,6 +27,8 @@ class Certificates:
         Raises:
             ValueError: naming the file and what is wrong with it.
         """
+        for file in (self.certificate, self.key):
+            read_small(file)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             context.load_cert_chain(self.certificate, self.key, password=_no_password)
@@ -36,27 +40,30 @@ class Certificates:
             check_authorities(self.client_ca)
 
     def credentials(self) -> grpc.ServerCredentials:
-        """What grpc serves; it asks at every handshake for the files as they then are.
+        """What grpc serves; it asks at every handshake whether the files have changed.
 
         Raises:
             ValueError: as `check`.
         """
         files = [file for file in (self.certificate, self.key, self.client_ca) if file]
-        watched = Watched(files, self._read)
+        fetcher = CertificateFetcher(Watched(files, self._read))
         return grpc.dynamic_ssl_server_credentials(
-            watched.current(), watched.current, require_client_authentication=self.client_ca is not None
+            fetcher.first,
+            fetcher,  # type: ignore[arg-type] # grpc takes None for "as before"; its stubs do not know
+            require_client_authentication=self.client_ca is not None,
         )
 
     def _read(self) -> grpc.ServerCertificateConfiguration:
         self.check()
-        pair = (self.key.read_bytes(), self.certificate.read_bytes())
+        pair = (read_small(self.key), read_small(self.certificate))
         return grpc.ssl_server_certificate_configuration(
-            [pair], self.client_ca.read_bytes() if self.client_ca else None
+            [pair], read_small(self.client_ca) if self.client_ca else None
         )
 
 
 def check_authorities(file: Path) -> None:
     """Raises ValueError when ``file`` holds no PEM certificate."""
+    read_small(file)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(file)
     except OSError as error:

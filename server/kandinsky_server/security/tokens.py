@@ -12,9 +12,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from kandinsky_server.security.files import read_small
 from kandinsky_server.security.watched import Watched
 
-Name = Annotated[str, StringConstraints(pattern=re.compile(r"^[A-Za-z0-9._-]{1,64}$"))]
+Name = Annotated[str, StringConstraints(pattern=re.compile(r"\A[A-Za-z0-9._-]{1,64}\Z"))]
 Rpc = Literal[
     "Prior",
     "Interpolate",
@@ -45,7 +46,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    token: str = Field(pattern=r"^[\x21-\x7e]{16,}$")
+    token: str = Field(pattern=re.compile(r"\A[\x21-\x7e]{16,}\Z"))
     share: float | None = Field(None, gt=0, le=1)
     rpcs: frozenset[Rpc] | None = None
 
@@ -86,7 +87,7 @@ def read_tokens(path: Path) -> list[tuple[bytes, Client]]:
         ValueError: as `TokenFile`.
     """
     try:
-        entries = _FILE.validate_python(tomllib.loads(path.read_text()))
+        entries = _FILE.validate_python(tomllib.loads(read_small(path).decode()))
     except ValidationError as error:
         # pydantic's own text would quote the file, tokens included.
         problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
@@ -95,8 +96,6 @@ def read_tokens(path: Path) -> list[tuple[bytes, Client]]:
         raise ValueError(f"{path} is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is no TOML: {error}") from None
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     if not entries:
         raise ValueError(f"{path} names no client, so nobody could call")
     if len({entry.token for entry in entries.values()}) < len(entries):

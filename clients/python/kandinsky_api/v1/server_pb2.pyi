@@ -77,9 +77,11 @@ class GetServerInfoResponse(_message.Message):
     device: _builtins.str
     """The device, such as "cpu" or "cuda:0"."""
     depth_model: _builtins.str
-    """The depth-estimation model that serves `depth_from`, empty when there is none."""
+    """The depth-estimation model that serves `depth_from`: a hub id, or a directory's own name. Empty when there is none."""
     model: _builtins.str
-    """The checkpoint as it was asked for: a preset, a directory or a hub id; "toy" for the small one installed with it."""
+    """The checkpoint that was asked for: a preset, a hub id, or a directory's own name; "toy" for the small one installed
+    with it.
+    """
     status: _builtins.str
     """What the server is doing while it starts, such as "preparing decoder for openvino". Empty once all is loaded."""
     @_builtins.property
@@ -157,7 +159,7 @@ class StageInfo(_message.Message):
     fingerprint: _builtins.str
     """Hash over the stage's config and weights."""
     source: _builtins.str
-    """Where it was loaded from."""
+    """What it was loaded from: a hub id, or a directory's own name."""
     backend: _builtins.str
     """The backend that runs its network: the one asked for, or the one fallen back to."""
     dtype: _builtins.str

@@ -1,0 +1,57 @@
+"""What clients are told holds no path of the server's disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from grpc import StatusCode
+from kandinsky_api.v1 import server_pb2
+from kandinsky_server.diffusion.source import PRESETS, public_name
+from kandinsky_server.rpc.info import without_paths
+
+from tests.harness import RunningServer
+from tests.server.raw import connected, good_requests, only, picture
+
+
+def test_info_and_errors_name_no_directory(tiny_model: Path, tmp_path: Path) -> None:
+    model = only(tmp_path / "mine", tiny_model, "prior", "controlnet")
+    depth = tmp_path / "depths"
+    depth.mkdir()
+    (depth / "config.json").write_text("{}")
+    with (
+        RunningServer(model, metrics_port=None, depth_model=str(depth)) as running,
+        connected(running.target) as raw,
+    ):
+        info = raw.server_service.GetServerInfo(server_pb2.GetServerInfoRequest())
+        request = good_requests()["ControlNet"]
+        request.ClearField("hint")
+        request.depth_from.data = picture()
+        refused = raw.call("ControlNet", request)
+    assert (refused.code, refused.reason) == (StatusCode.FAILED_PRECONDITION, "STAGE_NOT_LOADED")
+    assert "send the hint itself" in refused.message
+    assert (info.model, info.depth_model) == ("mine", "depths")
+    assert [stage.source for stage in info.stages] == ["prior", "", "", "controlnet"]
+    for said in (str(info), str(refused)):
+        assert str(tmp_path) not in said
+        assert str(tiny_model.parent) not in said
+
+
+def test_what_a_backend_says_of_its_failure_keeps_the_last_names_only() -> None:
+    said = "cannot import name 'Core' from 'openvino' (/usr/lib/python3/site-packages/openvino/__init__.py)"
+    assert without_paths(said) == "cannot import name 'Core' from 'openvino' (__init__.py)"
+    assert (
+        without_paths("No space left: '~/.cache/a/b.blob' in /var/tmp/") == "No space left: 'b.blob' in tmp"
+    )
+    for plain in ("1/2 and/or 3 / 4", "see https://a.example/b/c", 'pip install "kandinsky-grpc[server]"'):
+        assert without_paths(plain) == plain
+
+
+@pytest.mark.parametrize("source", ["embedded", *PRESETS, PRESETS["kandinsky-2.2"]["prior"]])
+def test_what_is_public_anyway_is_told_whole(source: str) -> None:
+    assert public_name(source) == source
+
+
+@pytest.mark.parametrize("source", ["/srv/models/mine", "/srv/models/mine/", "~/mine", "./mine", "../x/mine"])
+def test_of_a_directory_its_own_name_is_told(source: str) -> None:
+    assert public_name(source) == "mine"
