@@ -28,7 +28,7 @@ SHORT_BYTES = 4096
 SHORT_SECONDS = 5.0
 """How long it may take: a sound one comes with the call's first packet."""
 
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 1.0
 SHORT_PATIENCE_SECONDS = 0.05
 """How long a slow message is borne with while others wait."""
 
