@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ def still(server: RunningServer) -> Iterator[Decoders]:
     decoders = server.app.decoders
     eventually(lambda: not decoders.busy)
     for worker in decoders.workers:
+        # One that has just taken another's place says so when it is ready.
+        if not worker._ready:
+            select.select([worker._socket], [], [], 60)
         tell(worker, signal.SIGSTOP)
     try:
         yield decoders

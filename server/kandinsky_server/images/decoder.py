@@ -29,8 +29,9 @@ INHERITED = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRAR
 """What Python may need of the environment to start; the rest, such as tokens, is not for a worker."""
 
 ENVIRONMENT = {
-    # Room for a picture is given back as soon as it is free.
-    "MALLOC_MMAP_THRESHOLD_": str(1024 * 1024),
+    # Room for a large picture is given back as soon as it is free, that for small ones is used again.
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(16 * 1024 * 1024),
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
