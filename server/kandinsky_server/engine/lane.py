@@ -32,8 +32,8 @@ class Lane:
         return [run for run in self.members if not run.paused]
 
     def urgency(self, now: float) -> int:
-        """The highest effective priority class among those who are ready; there must be one."""
-        return max(effective_priority(run, now) for run in self.ready)
+        """The highest effective priority class among those who are ready, who may be nobody by now."""
+        return max((effective_priority(run, now) for run in self.ready), default=0)
 
     def form(self, now: float, max_rows: int) -> list[Run[Any]]:
         """Seats those who are ready while rows last: priority class, earliest deadline, arrival; one, if anyone is."""

@@ -54,9 +54,7 @@ class Delivery:
         self._sending[context] = sending
         sending.add_done_callback(lambda _: self._sent(context))
         if not (await asyncio.wait({sending}, timeout=self.timeout))[0]:
-            raise NotRead(
-                f"a message was not read for {self.timeout:g} s, and no longer is held for its client"
-            )
+            raise NotRead(f"a message was left unread for {self.timeout:g} s; read them as they come")
         await _unless_gone(sending)
 
     def _sent(self, context: Any) -> None:
