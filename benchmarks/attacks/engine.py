@@ -47,7 +47,7 @@ class _Server:
 
 @contextmanager
 def _serving(network: str, how: str, *flags: str) -> Iterator[_Server]:
-    """`kandinsky serve` on the embedded model, whose ``network`` can be made to hang."""
+    """`kandinsky serve` on the toy model, whose ``network`` can be made to hang."""
     with tempfile.TemporaryDirectory() as directory:
         trigger = Path(directory) / "now"
         module = [sys.executable, "-m", "benchmarks.attacks.hanging", str(trigger), network, how]

@@ -117,7 +117,7 @@ def _attack(name: str, size: int, before: str) -> Attack:
         method, message = bombs(size)[name]
         flags = ("--log-format=json",)
         with (
-            Setting(Path("embedded")).ours(*flags) as server,
+            Setting(Path("toy")).ours(*flags) as server,
             grpc.insecure_channel(server.target) as channel,
             Vigil(server.target, server.pid) as vigil,
         ):

@@ -34,7 +34,7 @@ PATIENCE_SECONDS = 10.0
 
 @contextmanager
 def served(*flags: str) -> Iterator[tuple[ServerProcess, grpc.Channel]]:
-    """A server with the embedded model, and a connection to it."""
+    """A server with the toy model, and a connection to it."""
     command = [str(Path(sys.executable).with_name("kandinsky")), "serve", "--port=0", "--metrics-port=0"]
     with ServerProcess([*command, "--backend=eager", "--device=cpu", *flags], {}) as server:
         own = [("grpc.use_local_subchannel_pool", 1)]

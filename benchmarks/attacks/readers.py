@@ -75,7 +75,7 @@ def _resting_bytes(server: ServerProcess) -> int:
 
 
 def _serving(*flags: str) -> ServerProcess:
-    return Setting(Path(str(files("kandinsky_embedded")))).ours(*flags)
+    return Setting(Path(str(files("kandinsky_toy")))).ours(*flags)
 
 
 def _generate(channel: grpc.Channel, side: int) -> Any:

@@ -24,7 +24,7 @@ PATHS = {
 def _attack(name: str, connections: int, calls: int, at_once: int, before: str) -> Attack:
     def run() -> Verdict:
         with ExitStack() as stack:
-            server = stack.enter_context(Setting(Path("embedded")).ours())
+            server = stack.enter_context(Setting(Path("toy")).ours())
             vigil = stack.enter_context(Vigil(server.target, server.pid))
             with ExitStack() as opened:
                 senders = [

@@ -16,7 +16,7 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "10000"}
 
 def embedded_prior() -> Path:
     """The stage that comes with the server."""
-    return Path(str(files("kandinsky_embedded"))) / "prior"
+    return Path(str(files("kandinsky_toy"))) / "prior"
 
 
 def victim(

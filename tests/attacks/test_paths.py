@@ -47,7 +47,7 @@ def test_what_a_backend_says_of_its_failure_keeps_the_last_names_only() -> None:
         assert without_paths(plain) == plain
 
 
-@pytest.mark.parametrize("source", ["embedded", *PRESETS, PRESETS["kandinsky-2.2"]["prior"]])
+@pytest.mark.parametrize("source", ["toy", *PRESETS, PRESETS["kandinsky-2.2"]["prior"]])
 def test_what_is_public_anyway_is_told_whole(source: str) -> None:
     assert public_name(source) == source
 
