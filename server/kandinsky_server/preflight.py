@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from kandinsky_backends.base import BackendUnavailable
 from kandinsky_backends.cache import obstacle
+from kandinsky_backends.options import DTYPES
 from kandinsky_backends.registry import AUTO, backend_names, get_backend
 from kandinsky_backends.threads import usable_cores
 
 from kandinsky_server.app import backend_options, pick_device, sources_of
-from kandinsky_server.diffusion.checkpoint import scheduler
-from kandinsky_server.diffusion.layout import check_layout, read_object
-from kandinsky_server.diffusion.source import CheckpointError, is_on_hub, local_directory
+from kandinsky_server.diffusion.checkpoints import Checkpoints, NoLender
+from kandinsky_server.diffusion.depth import sketch_depth
+from kandinsky_server.diffusion.source import CheckpointError, is_on_hub
+from kandinsky_server.diffusion.weight_files import some
 from kandinsky_server.security.tokens import read_tokens
 from kandinsky_server.settings import Settings
 
@@ -105,29 +107,42 @@ class Preflight:
         except CheckpointError as error:
             self.problems.append(f"model: {error}")
             return
+        checkpoints = Checkpoints(torch.device("cpu"), DTYPES[self.settings.dtype])
+        unseen: list[str] = []
         for stage, source in sources.given().items():
-            self._stage(stage, source)
+            if is_on_hub(source):
+                unseen.append(stage)
+                self.findings.append((stage, f"{source}, from the hub or its cache; not looked at"))
+            else:
+                self._stage(checkpoints, stage, source, unseen)
         if sources.depth:
             self._depth(sources.depth)
 
-    def _depth(self, source: str) -> None:
-        config = Path(source).expanduser() / "config.json"
+    def _stage(self, checkpoints: Checkpoints, stage: str, source: str, unseen: Sequence[str]) -> None:
         try:
-            if config.is_file() or not is_on_hub(source):
-                read_object(config)
+            sketch = checkpoints.sketch(stage, source)
+        except NoLender as error:
+            lenders = [name for name in unseen if name != "prior"]
+            if lenders:
+                self.findings.append((stage, f"{source}, with the MoVQ of {lenders[0]}; not looked at"))
+            else:
+                self.problems.append(str(error).removeprefix("stage "))
         except CheckpointError as error:
-            self.problems.append(f"depth_model: {error}")
-        self.findings.append(("depth", source))
+            self.problems.append(str(error).removeprefix("stage "))
+        else:
+            self.findings.append((stage, f"{source}, {sketch.layout.size / 1e6:.1f} MB of weights"))
+            for file, names in sketch.surplus.items():
+                self.findings.append((stage, f"{file} holds tensors that are not used: {some(names)}"))
 
-    def _stage(self, stage: str, source: str) -> None:
+    def _depth(self, source: str) -> None:
         if is_on_hub(source):
-            self.findings.append((stage, f"{source}, from the hub or its cache; not looked at"))
+            self.findings.append(("depth", f"{source}, from the hub or its cache; not looked at"))
             return
         try:
-            directory = local_directory(source)
-            size = check_layout(stage, directory)
-            scheduler(directory)
+            surplus = sketch_depth(source).surplus
         except CheckpointError as error:
-            self.problems.append(f"{stage}: {error}")
-        else:
-            self.findings.append((stage, f"{source}, {size / 1e6:.1f} MB of weights"))
+            self.problems.append(f"depth_model: {error}")
+            return
+        self.findings.append(("depth", source))
+        if surplus:
+            self.findings.append(("depth", f"holds tensors that are not used: {some(surplus)}"))

@@ -82,8 +82,20 @@ def local_directory(source: str) -> Path:
     """
     path = _download(source) if is_on_hub(source) else Path(source).expanduser()
     if not (path / "model_index.json").is_file():
-        raise CheckpointError(f"{source!r} holds no model_index.json: not a checkpoint in diffusers layout")
+        raise CheckpointError(
+            f"{source!r} {'is a file and ' if path.is_file() else ''}holds no model_index.json: not a checkpoint in "
+            f"diffusers layout{_instead(path)}"
+        )
     return path
+
+
+def _instead(path: Path) -> str:
+    """What a directory without index is, as far as it can be told, and the flag for that."""
+    if stages := [name for name in STAGES if (path / name / "model_index.json").is_file()]:
+        return f"; it holds the stages {', '.join(stages)}: give it as --model, or one of them alone"
+    if (path.parent / "model_index.json").is_file():
+        return f"; it is part of {str(path.parent)!r}: give that"
+    return ""
 
 
 def is_on_hub(source: str) -> bool:
@@ -110,3 +122,8 @@ def _download(repository: str) -> Path:
             "name the directory"
         ) from error
     return Path(found)
+
+
+def first_line(error: Exception) -> str:
+    """Libraries' errors can be pages long."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(":")

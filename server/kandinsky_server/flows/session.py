@@ -150,7 +150,6 @@ class Session:
 
     async def depth_hint(self, image: Image.Image, width: int, height: int) -> Floats:
         """A depth hint [3, height, width] of an image resized to that size, as diffusers' docs resize it."""
-        await self.work(self.runtime.model.depth.load)
         resized = await self.work(
             lambda: np.array(image.convert("RGB").resize((width, height)), dtype=np.uint8)
         )
