@@ -24,6 +24,7 @@ from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 from prometheus_client import start_http_server
 
+from kandinsky_server import addresses
 from kandinsky_server.diffusion.depth import DepthEstimator
 from kandinsky_server.diffusion.loading import LoadOptions, ModelLoader
 from kandinsky_server.diffusion.model import Model
@@ -131,6 +132,11 @@ class App:
         await self.server.start()
         self.health.set(SERVER_SERVICE, serving=True)
 
+    @property
+    def address(self) -> str:
+        """What clients dial."""
+        return addresses.address(self.settings.host, self.port)
+
     def _serve_metrics(self) -> None:
         host, port = self.settings.metrics_host, self.settings.metrics_port
         if port is None:
@@ -138,7 +144,8 @@ class App:
         try:
             http, _ = start_http_server(port, host, self.metrics.registry)
         except OSError as error:
-            raise OSError(f"metrics cannot be served on {host}:{port}: {error.strerror}") from error
+            why = addresses.obstacle(host, port) or error.strerror
+            raise OSError(f"metrics cannot be served on {addresses.address(host, port)}: {why}") from error
         self.metrics_port = http.server_port
 
     async def load(self) -> None:

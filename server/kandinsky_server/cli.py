@@ -47,9 +47,13 @@ def main(settings: Settings) -> int:
 
     Settings that cannot work end the process with code 2 before anything is loaded.
     """
+    from kandinsky_server.places import temporary_obstacle
+    from kandinsky_server.settings import refuse
+
+    if why := temporary_obstacle():
+        refuse([why])
     from kandinsky_server import logs
     from kandinsky_server.preflight import Preflight
-    from kandinsky_server.settings import refuse
 
     logs.configure(settings)
     preflight = Preflight(settings)
@@ -77,7 +81,7 @@ async def _run(settings: Settings) -> int:
         await app.start()
     except (CheckpointError, RuntimeError, OSError) as error:
         return _fail(str(error))
-    print(f"listening on {settings.host}:{app.port}", flush=True)
+    print(f"listening on {app.address}", flush=True)
     loading, stop = asyncio.create_task(app.load()), asyncio.create_task(stopping.wait())
     await asyncio.wait({loading, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not loading.done():
@@ -93,7 +97,7 @@ async def _run(settings: Settings) -> int:
         log.exception("loading failed")
         await app.stop()
         return _fail(f"the model cannot be served: {type(error).__name__}: {error}")
-    print(f"serving on {settings.host}:{app.port}, metrics on port {app.metrics_port}", flush=True)
+    print(f"serving on {app.address}, metrics on port {app.metrics_port}", flush=True)
     failed = asyncio.create_task(app.engine.failed.wait())
     await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
     await app.drain(hurrying)

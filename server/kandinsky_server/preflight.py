@@ -13,6 +13,7 @@ from kandinsky_backends.options import DTYPES
 from kandinsky_backends.registry import AUTO, backend_names, get_backend
 from kandinsky_backends.threads import usable_cores
 
+from kandinsky_server import addresses
 from kandinsky_server.app import backend_options, pick_device, sources_of
 from kandinsky_server.diffusion.checkpoints import Checkpoints, NoLender
 from kandinsky_server.diffusion.depth import sketch_depth
@@ -35,18 +36,23 @@ class Preflight:
 
     def run(self) -> None:
         """Looks at everything, however much of it is wrong."""
-        self._port()
+        self._ports()
         self._open_files()
         device = self._device()
         self._backend(device)
         self._backend_cache()
         self._checkpoints()
 
-    def _port(self) -> None:
+    def _ports(self) -> None:
         settings = self.settings
         words = ["without TLS", "TLS", "TLS with client certificates"]
         how = words[bool(settings.tls_certificate) + bool(settings.tls_client_ca)]
-        self.findings.append(("port", f"{settings.host}:{settings.port}, {how}"))
+        self.findings.append(("port", f"{addresses.address(settings.host, settings.port)}, {how}"))
+        if why := addresses.obstacle(settings.host, settings.port):
+            self.problems.append(f"port: {why}")
+        metrics_port = settings.metrics_port
+        if metrics_port is not None and (why := addresses.obstacle(settings.metrics_host, metrics_port)):
+            self.problems.append(f"metrics_port: {why}")
         clients = (
             [client.name for _, client in read_tokens(settings.tokens_file)] if settings.tokens_file else []
         )
@@ -94,7 +100,10 @@ class Preflight:
 
     def _backend_cache(self) -> None:
         directory = self.settings.backend_cache_dir
-        if directory is None or self.settings.backend == "eager":
+        if self.settings.backend == "eager":
+            return
+        if directory is None:
+            self.findings.append(("cache", "compiled networks are not kept (--backend-cache-dir)"))
             return
         found = obstacle(directory)
         self.findings.append(

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstima
 from kandinsky_server.diffusion.finite import check_finite
 from kandinsky_server.diffusion.layout import read_object
 from kandinsky_server.diffusion.outline import Outline, check_complete, outline
-from kandinsky_server.diffusion.source import CheckpointError, first_line, is_on_hub
+from kandinsky_server.diffusion.source import CheckpointError, first_line, is_on_hub, local_path
 from kandinsky_server.diffusion.weight_files import Library, find_weights
 from kandinsky_server.errors import StageNotLoaded
 
@@ -55,7 +55,7 @@ class DepthEstimator:
         options = {}
         if not is_on_hub(self.source):
             sketch_depth(self.source)
-            options = find_weights(Path(self.source).expanduser(), Library.TRANSFORMERS).options
+            options = find_weights(local_path(self.source), Library.TRANSFORMERS).options
         try:
             self._pipeline = _create(self.source, self.device, options)
         except CheckpointError as error:
@@ -76,7 +76,7 @@ class DepthEstimator:
 
 
 def _create(source: str, device: torch.device, options: dict[str, Any]) -> Any:
-    folder = str(Path(source).expanduser()) if not is_on_hub(source) else source
+    folder = str(local_path(source)) if not is_on_hub(source) else source
     model, info = AutoModelForDepthEstimation.from_pretrained(folder, output_loading_info=True, **options)
     missing = info["missing_keys"] and info["missing_keys"] - spares(_without_weights(model.config))
     check_complete("its file", type(model), missing, info["mismatched_keys"], ())
@@ -91,7 +91,7 @@ def sketch_depth(source: str) -> Outline:
     Raises:
         CheckpointError: when it is none, or not whole.
     """
-    folder = Path(source).expanduser()
+    folder = local_path(source)
     for name in ("config.json", "preprocessor_config.json"):
         read_object(folder / name)
     weights = find_weights(folder, Library.TRANSFORMERS)

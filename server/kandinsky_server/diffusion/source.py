@@ -64,7 +64,7 @@ def _of_model(model: str) -> Sources:
         return Sources()
     if model in PRESETS:
         return Sources(**PRESETS[model])
-    directory = Path(str(files("kandinsky_embedded"))) if model == EMBEDDED else Path(model).expanduser()
+    directory = Path(str(files("kandinsky_embedded"))) if model == EMBEDDED else local_path(model)
     found = {name: str(directory / name) for name in (*STAGES, "depth") if (directory / name).is_dir()}
     if not set(found) & set(STAGES):
         raise CheckpointError(
@@ -80,7 +80,7 @@ def local_directory(source: str) -> Path:
     Raises:
         CheckpointError: when it is no diffusers checkpoint, or the hub cannot be reached.
     """
-    path = _download(source) if is_on_hub(source) else Path(source).expanduser()
+    path = _download(source) if is_on_hub(source) else local_path(source)
     if not (path / "model_index.json").is_file():
         raise CheckpointError(
             f"{source!r} {'is a file and ' if path.is_file() else ''}holds no model_index.json: not a checkpoint in "
@@ -96,6 +96,16 @@ def _instead(path: Path) -> str:
     if (path.parent / "model_index.json").is_file():
         return f"; it is part of {str(path.parent)!r}: give that"
     return ""
+
+
+def local_path(source: str) -> Path:
+    """The path that is written as ``source``; raises CheckpointError where ``~`` means nothing."""
+    try:
+        return Path(source).expanduser()
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{source!r}: this user has no home directory; give a path without ~"
+        ) from error
 
 
 def is_on_hub(source: str) -> bool:

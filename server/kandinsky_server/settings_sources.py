@@ -1,0 +1,138 @@
+"""Where settings come from besides flags: the environment and the config file; and how their values are told."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, TomlConfigSettingsSource
+
+PREFIX = "KANDINSKY_"
+
+OTHERS_VARIABLES = re.compile(r"KANDINSKY_(TARGET|CLIENT_.*)")
+"""What the clients read; none of it is the server's."""
+
+KUBERNETES_VARIABLES = re.compile(
+    r"KANDINSKY(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+"""What Kubernetes sets in every container for a Service whose name begins with ``kandinsky``."""
+
+KUBERNETES_VALUE = re.compile(r"(tcp|udp|sctp)://")
+
+TOLD = 200
+"""Characters of a value that are told."""
+
+NOT_EMPTY = ("tls_certificate", "tls_key", "tls_client_ca", "tokens_file", "reflection")
+"""Settings whose default lets more in than a value might, so that an empty variable is not taken for it."""
+
+CHECKPOINTS = ("model", "prior", "decoder", "inpaint", "controlnet", "depth_model")
+"""Settings that are a directory, if they are not the name of something else."""
+
+
+class ConfigFile(TomlConfigSettingsSource):
+    """The TOML file. Relative paths in it are relative to its directory."""
+
+    def __call__(self) -> dict[str, Any]:
+        """The settings in the file."""
+        fields = self.settings_cls.model_fields
+        values = super().__call__()
+        for name, value in values.items():
+            if not isinstance(value, str) or value == "null" or name not in fields:
+                continue
+            if holds_path(fields[name].annotation) or (name in CHECKPOINTS and self._is_directory(value)):
+                values[name] = self._here(value)
+        return values
+
+    def _here(self, value: str) -> str:
+        if value.startswith("~"):
+            return value
+        return str(Path(str(self.toml_file_path)).parent / value)
+
+    def _is_directory(self, value: str) -> bool:
+        """As opposed to a preset, ``embedded``, or a hub id that nothing here has the name of."""
+        return value.startswith("./") or value.startswith("../") or Path(self._here(value)).is_dir()
+
+
+def holds_path(annotation: Any) -> bool:
+    """Whether a setting of this type is a path."""
+    return annotation is Path or any(map(holds_path, get_args(annotation)))
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Says of a setting where its value was read. ``environment`` is all of it, ``file`` the config file or None."""
+
+    settings: type[BaseSettings]
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    file: Path | None
+
+    def of(self, name: str) -> str:
+        """The flag, variable or file; empty for a default."""
+        flag = name.replace("_", "-")
+        for spelling in (f"--{flag}", f"--no-{flag}"):
+            if any(argument.split("=")[0] == spelling for argument in self.arguments):
+                return spelling
+        variable = f"{PREFIX}{name.upper()}"
+        if self.environment.get(variable):
+            return variable
+        if self.file is not None and self._in_file(name):
+            return str(self.file)
+        return ""
+
+    def _in_file(self, name: str) -> bool:
+        return name in ConfigFile(self.settings, self.file).toml_data
+
+    def sentence(self, error: ErrorDetails) -> str:
+        """What is wrong with which value from where."""
+        name = str(error["loc"][0]) if error["loc"] else "settings"
+        where = ".".join(map(str, error["loc"])) or name
+        if error["type"] == "extra_forbidden":
+            return f"{where}: there is no such setting, but {self.file} has it{nearest(name, self._names())}"
+        message = error["msg"].removeprefix("Value error, ")
+        origin = self.of(name)
+        if not origin:
+            return f"{where}: {message}"
+        told = f"{where}: {_told(error['input'])} from {origin}: {message}"
+        if origin.startswith(PREFIX) and KUBERNETES_VALUE.match(self.environment[origin]):
+            told += (
+                ". Kubernetes sets this variable for a Service of that name: put enableServiceLinks: false into the "
+                f"pod's spec, or give --{name.replace('_', '-')}"
+            )
+        return told
+
+    def bad_variables(self) -> list[str]:
+        """Variables that look like the server's and are none, and empty ones that must not be."""
+        known = {f"{PREFIX}{name.upper()}": name for name in self._names()}
+        told = []
+        for variable, value in sorted(self.environment.items()):
+            if not variable.startswith(PREFIX):
+                continue
+            name = known.get(variable)
+            if name is None:
+                if not (OTHERS_VARIABLES.fullmatch(variable) or KUBERNETES_VARIABLES.fullmatch(variable)):
+                    told.append(
+                        f"{variable}: there is no such setting, but the environment has it{nearest(variable, known)}"
+                    )
+            elif not value and name in NOT_EMPTY:
+                told.append(f"{name}: {variable} is empty: unset it, or say what it is to be; 'null' is none")
+        return told
+
+    def _names(self) -> Collection[str]:
+        return self.settings.model_fields
+
+
+def nearest(name: str, names: Collection[str]) -> str:
+    """A question after the name that was probably meant; empty when none is like it."""
+    found = difflib.get_close_matches(name.replace("-", "_"), names, n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _told(value: Any) -> str:
+    told = repr(str(value) if isinstance(value, Path) else value)
+    return told if len(told) <= TOLD else f"{told[:TOLD]}..."
