@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from kandinsky_server.diffusion.checkpoints import Checkpoints
 from kandinsky_server.diffusion.source import CheckpointError
+from kandinsky_server.preflight import Preflight
+from kandinsky_server.settings import Settings
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from tests import tiny
 from tests.diffusion.test_checkpoint import copy_of
@@ -75,17 +79,6 @@ def test_a_prior_of_another_width_is_told(
 @pytest.mark.parametrize(
     ("stage", "file", "values", "complaint"),
     [
-        (
-            "decoder",
-            UNET,
-            {
-                "encoder_hid_dim_type": "text_image_proj",
-                "addition_embed_type": "text_image",
-                "encoder_hid_dim": 64,
-            },
-            "has encoder_hid_dim_type 'text_image_proj', and Kandinsky 2.2's decoders 'image_proj': this is a "
-            "Kandinsky 2.1 UNet",
-        ),
         ("prior", "tokenizer/tokenizer_config.json", {"model_max_length": 40}, "model_max_length 40"),
         (
             "prior",
@@ -109,10 +102,36 @@ def test_values_that_do_not_fit_are_named_with_their_file(
     source = copy_of(tiny_model / stage, tmp_path / stage)
     change(source / file, **values)
     told = refusal(checkpoints, stage, source)
-    if "text_image" not in complaint:  # whose weights do not fit either, and are told first
-        assert complaint in told
+    assert complaint in told
     assert str(source) in told
     assert file.split("/")[0] in told
+
+
+def test_a_unet_of_kandinsky_2_1_is_told(checkpoints: Checkpoints, tiny_model: Path, tmp_path: Path) -> None:
+    source = copy_of(tiny_model / "decoder", tmp_path / "decoder")
+    options = {**tiny.UNET, "encoder_hid_dim_type": "text_image_proj", "cross_attention_dim": tiny.WIDTH}
+    unet = UNet2DConditionModel(in_channels=4, addition_embed_type="text_image", **options)
+    unet.save_pretrained(source / "unet")
+    assert refusal(checkpoints, "decoder", source).endswith(
+        f"{UNET} has encoder_hid_dim_type 'text_image_proj', and Kandinsky 2.2's decoders 'image_proj': this is a "
+        "Kandinsky 2.1 UNet, which this server does not serve"
+    )
+
+
+def test_a_movq_may_be_borrowed_from_a_stage_that_is_still_on_the_hub(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    inpaint = copy_of(tiny_model / "inpaint", tmp_path / "inpaint")
+    (inpaint / "movq" / "diffusion_pytorch_model.safetensors").unlink()
+    alone, beside = (
+        Preflight(Settings(inpaint=str(inpaint), decoder=decoder, device="cpu", backend="eager"))
+        for decoder in (None, "org/decoder")
+    )
+    for preflight in (alone, beside):
+        preflight._checkpoints()
+    assert "no decoder stage is loaded to borrow them from" in alone.problems[0]
+    assert beside.problems == []
+    assert "with the MoVQ of decoder" in dict(beside.findings)["inpaint"]
 
 
 def test_a_tokenizer_without_configuration_or_with_too_many_words_is_told(
@@ -135,12 +154,9 @@ def test_a_tokenizer_without_configuration_or_with_too_many_words_is_told(
     assert "tokens, and text_encoder/config.json has vocab_size" in told
 
 
-def test_parts_of_another_prior_are_told(checkpoints: Checkpoints, tmp_path: Path) -> None:
-    """Each of its networks is whole, and no two of one model."""
-    tiny.build(tmp_path / "model")
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    prior = tmp_path / "model" / "prior"
+def test_parts_of_another_prior_are_told(checkpoints: Checkpoints, tiny_model: Path, tmp_path: Path) -> None:
+    """Its networks are whole, and not all of one model."""
+    prior = copy_of(tiny_model / "prior", tmp_path / "prior")
     other = CLIPVisionModelWithProjection(CLIPVisionConfig(**{**tiny.VISION, "projection_dim": 48}))
     other.save_pretrained(prior / "image_encoder")
     told = refusal(checkpoints, "prior", prior)

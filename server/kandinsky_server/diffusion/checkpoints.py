@@ -92,7 +92,7 @@ class Checkpoints:
             drawn = outline(KINDS[folder], layout.directory / folder, weights)
             networks[folder] = drawn.network
             if drawn.surplus:
-                surplus[f"{folder}/{(weights.index or weights.files[0]).name}"] = drawn.surplus
+                surplus[weights.name] = drawn.surplus
         common = {
             "name": name,
             "source": source,
@@ -150,10 +150,10 @@ class Checkpoints:
         return key, self._movqs[key]
 
     def _module(self, layout: Layout, name: str) -> Any:
-        kind, folder, options = KINDS[name], layout.directory / name, layout.weights[name].options
+        kind, folder, weights = KINDS[name], layout.directory / name, layout.weights[name]
         argument = "dtype" if issubclass(kind, transformers.PreTrainedModel) else "torch_dtype"
-        module = from_folder(kind, folder, **options, **{argument: self.dtype})
-        check_finite(module, folder, lambda: from_folder(kind, folder, **options))
+        module = from_folder(kind, folder, **weights.options, **{argument: self.dtype})
+        check_finite(module, weights.name, lambda: from_folder(kind, folder, **weights.options))
         return module.to(self.weights_device or self.device).eval().requires_grad_(False)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,7 +79,7 @@ def _create(source: str, device: torch.device, options: dict[str, Any]) -> Any:
     model, info = AutoModelForDepthEstimation.from_pretrained(folder, output_loading_info=True, **options)
     missing = info["missing_keys"] and info["missing_keys"] - spares(_without_weights(model.config))
     check_complete("its file", type(model), missing, info["mismatched_keys"], ())
-    check_finite(model, Path(folder), lambda: model)
+    check_finite(model, "its file", lambda: model)
     processor = AutoImageProcessor.from_pretrained(folder)
     return pipeline("depth-estimation", model=model, image_processor=processor, device=device)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -12,23 +11,23 @@ from kandinsky_server.diffusion.source import CheckpointError
 from kandinsky_server.diffusion.weight_files import some
 
 
-def check_finite(module: nn.Module, folder: Path, original: Callable[[], nn.Module]) -> None:
+def check_finite(module: nn.Module, file: str, original: Callable[[], nn.Module]) -> None:
     """Looks at every parameter and buffer once, at the speed of the memory.
 
     ``original`` loads the module again, in the type that its files have: to tell NaN in a file from a number that is
     beyond the type it was cast to.
 
     Raises:
-        CheckpointError: naming the folder and the tensors.
+        CheckpointError: naming ``file``, where the weights are from, and the tensors.
     """
     bad = _not_finite(module)
     if not bad:
         return
     broken = _not_finite(original())
     if broken:
-        raise CheckpointError(f"{folder.name}/ holds weights that are NaN or infinite: {some(broken)}")
+        raise CheckpointError(f"{file} holds weights that are NaN or infinite: {some(broken)}")
     raise CheckpointError(
-        f"{folder.name}/ holds weights beyond the range of this dtype: {some(bad)}; give --dtype fp32 or bf16"
+        f"{file} holds weights beyond the range of this dtype: {some(bad)}; give --dtype fp32 or bf16"
     )
 
 

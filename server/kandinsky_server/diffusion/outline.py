@@ -51,8 +51,7 @@ def outline(kind: Any, folder: Path, weights: WeightFiles, spares: Spares | None
         ) from error
     if missing and spares:
         missing = missing - set(spares(network))
-    name = f"{folder.name}/{(weights.index or weights.files[0]).name}"
-    check_complete(name, kind, missing, misfits, surplus)
+    check_complete(weights.name, kind, missing, misfits, surplus)
     return Outline(network, tuple(sorted(surplus)))
 
 

@@ -42,6 +42,12 @@ class WeightFiles:
         return {"variant": self.variant, "use_safetensors": self.safetensors}
 
     @property
+    def name(self) -> str:
+        """The file that stands for all of them, with its folder."""
+        file = self.index or self.files[0]
+        return f"{file.parent.name}/{file.name}"
+
+    @property
     def size(self) -> int:
         """Bytes of the weights."""
         return sum(file.stat().st_size for file in self.files)
