@@ -9,6 +9,7 @@ import stat
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 UNIX = "unix:"
 ABSTRACT = "unix-abstract:"
@@ -80,16 +81,25 @@ def obstacle(host: str, port: int) -> str:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         return f"{host!r} is no address of this machine: {getattr(error, 'strerror', None) or error}"
-    for family, kind, protocol, _, end in found:
-        try:
-            with socket.socket(family, kind, protocol) as opened:
-                # As gRPC and Prometheus do: a port whose last connections are just closing is free.
-                opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                opened.bind(end)
-                opened.listen()
-        except OSError as error:
-            return _why(error, host, port)
+    errors = [failure for family, *_, end in found if (failure := _open(family, end))]
+    taken = [failure for failure in errors if failure.errno == errno.EADDRINUSE]
+    # gRPC is content with one of a name's addresses: localhost may have ::1 on a machine without IPv6. And it
+    # takes :: for 0.0.0.0 there.
+    if taken or (len(errors) == len(found) and host != "::"):
+        return _why((taken or errors)[0], host, port)
     return ""
+
+
+def _open(family: int, end: Any) -> OSError | None:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as opened:
+            # As gRPC and Prometheus do: a port whose last connections are just closing is free.
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(end)
+            opened.listen()
+    except OSError as error:
+        return error
+    return None
 
 
 def _why(error: OSError, host: str, port: int) -> str:
@@ -99,8 +109,6 @@ def _why(error: OSError, host: str, port: int) -> str:
         return f"{host!r} is no address of this machine; 0.0.0.0 or :: are all it has"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"this user may not open port {port}; give one from 1024 on"
-    if error.errno == errno.EAFNOSUPPORT:
-        return f"{host!r} cannot be opened: this machine has no IPv6" if ":" in host else str(error)
     return f"{address(host, port)} cannot be opened: {error.strerror or error}"
 
 

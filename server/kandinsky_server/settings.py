@@ -24,7 +24,7 @@ from pydantic_settings import (
 from kandinsky_server import addresses
 from kandinsky_server.security.certificates import Certificates, check_authorities
 from kandinsky_server.security.tokens import TokenFile
-from kandinsky_server.settings_sources import PREFIX, ConfigFile, Origins, holds_path, nearest
+from kandinsky_server.settings_sources import PREFIX, ConfigFile, Origins, holds_path
 
 PortNumber = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -328,25 +328,12 @@ def load_settings(arguments: Sequence[str]) -> Settings:
     except ValidationError as error:
         refuse([*map(origins.sentence, error.errors()), *problems])
     except SettingsError as error:
-        refuse([_of_command_line(str(error)), *problems])
+        refuse([origins.of_command_line(error), *problems])
     except (OSError, ValueError) as error:  # TOML's own, or of text that is not UTF-8
         refuse([f"config: {str(file)!r} cannot be read: {error}", *problems])
     if problems:
         refuse(problems)
     return settings
-
-
-def _of_command_line(message: str) -> str:
-    """Says what is wrong with the flags, and which one was probably meant."""
-    flags = {f"--{name.replace('_', '-')}": name for name in Settings.model_fields}
-    unknown = [word.split("=")[0] for word in message.split() if word.startswith("--")]
-    hints = [hint for word in unknown if word not in flags and (hint := _nearest_flag(word))]
-    return message.removeprefix("error parsing CLI: ") + "".join(hints)
-
-
-def _nearest_flag(word: str) -> str:
-    found = nearest(word[2:], Settings.model_fields)
-    return found.replace("_", "-").replace("mean ", "mean --")
 
 
 def _config_file(arguments: Sequence[str]) -> Path | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, SettingsError, TomlConfigSettingsSource
 
 PREFIX = "KANDINSKY_"
 
@@ -106,6 +106,13 @@ class Origins:
             )
         return told
 
+    def of_command_line(self, error: SettingsError) -> str:
+        """What is wrong with the flags, and which one was probably meant."""
+        message = str(error).removeprefix("error parsing CLI: ")
+        flags = [f"--{name.replace('_', '-')}" for name in self._names()]
+        unknown = [word.split("=")[0] for word in message.split() if word.startswith("--")]
+        return message + "".join(nearest(word, flags) for word in unknown if word not in flags)
+
     def bad_variables(self) -> list[str]:
         """Variables that look like the server's and are none, and empty ones that must not be."""
         known = {f"{PREFIX}{name.upper()}": name for name in self._names()}
@@ -129,7 +136,7 @@ class Origins:
 
 def nearest(name: str, names: Collection[str]) -> str:
     """A question after the name that was probably meant; empty when none is like it."""
-    found = difflib.get_close_matches(name.replace("-", "_"), names, n=1)
+    found = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {found[0]}?" if found else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -173,6 +174,21 @@ def start(server: RunningServer) -> None:
         server._loop.call_soon_threadsafe(server._loop.stop)
         server._thread.join()
         server._loop.close()
+
+
+def test_a_name_may_have_an_address_that_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """localhost is ::1 too in many a container without IPv6; gRPC is content with the other."""
+    look_up = socket.getaddrinfo
+
+    def both(host: str, port: int, **options: Any) -> list[Any]:
+        names = ["2001:db8::1", "127.0.0.1"] if host == "localhost" else [host]
+        return [found for name in names for found in look_up(name, port, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    assert obstacle("localhost", 0) == ""
+    assert "is no address of this machine" in obstacle("2001:db8::1", 0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert "is taken by another process" in obstacle("localhost", server.getsockname()[1])
 
 
 def test_looking_leaves_the_port_free() -> None:

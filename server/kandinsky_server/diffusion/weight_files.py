@@ -81,11 +81,11 @@ def find_weights(folder: Path, library: Library) -> WeightFiles:
         for safetensors in (True, False):
             if found := _find(folder, library, safetensors, variant):
                 return found
-    stem = library.value[0]
+    safe, torch_own = library.value
     others = [file.name for file in folder.glob("*") if file.name.endswith(SUFFIXES)]
     raise CheckpointError(
-        f"{folder.name}/ holds no weights: no {stem}.safetensors, {stem}.safetensors.index.json or their .bin kin"
-        + (f", but {some(others)}, which make no whole network" if others else "")
+        f"{folder.name}/ holds no weights: neither {safe}.safetensors nor {torch_own}.bin, in one file or in shards"
+        + (f", but {some(others)}, which no network is loaded from" if others else "")
     )
 
 
