@@ -24,7 +24,7 @@ from pydantic_settings import (
 from kandinsky_server import addresses
 from kandinsky_server.security.certificates import Certificates, check_authorities
 from kandinsky_server.security.tokens import TokenFile
-from kandinsky_server.settings_sources import PREFIX, ConfigFile, Origins, holds_path
+from kandinsky_server.settings_sources import PREFIX, ConfigFile, Environment, Origins, holds_path
 
 PortNumber = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -42,7 +42,6 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_ignore_empty=True,
         frozen=True,
         extra="forbid",
         cli_kebab_case=True,
@@ -302,7 +301,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags come before all of these; the file that ``toml_file`` names comes last."""
-        return init_settings, env_settings, ConfigFile(settings_cls)
+        return init_settings, Environment(settings_cls), ConfigFile(settings_cls)
 
 
 def load_settings(arguments: Sequence[str]) -> Settings:
@@ -322,7 +321,7 @@ def load_settings(arguments: Sequence[str]) -> Settings:
     # pydantic reads variables in any case.
     environment = {name.upper(): value for name, value in os.environ.items()}
     origins = Origins(FileSettings, arguments, environment, file)
-    problems = [] if {"--help", "-h"} & set(arguments) else origins.bad_variables()
+    problems = [] if {"--help", "-h"} & set(arguments) else origins.strange_variables()
     try:
         settings = CliApp.run(FileSettings, cli_args=list(arguments))
     except ValidationError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsError, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError, TomlConfigSettingsSource
 
 PREFIX = "KANDINSKY_"
 
@@ -32,6 +32,14 @@ NOT_EMPTY = ("tls_certificate", "tls_key", "tls_client_ca", "tokens_file", "refl
 
 CHECKPOINTS = ("model", "prior", "decoder", "inpaint", "controlnet", "depth_model")
 """Settings that are a directory, if they are not the name of something else."""
+
+
+class Environment(EnvSettingsSource):
+    """The variables. An empty one is as good as none, unless that could let somebody in."""
+
+    def __call__(self) -> dict[str, Any]:
+        """The settings in the environment."""
+        return {name: value for name, value in super().__call__().items() if value != "" or name in NOT_EMPTY}
 
 
 class ConfigFile(TomlConfigSettingsSource):
@@ -79,7 +87,8 @@ class Origins:
             if any(argument.split("=")[0] == spelling for argument in self.arguments):
                 return spelling
         variable = f"{PREFIX}{name.upper()}"
-        if self.environment.get(variable):
+        value = self.environment.get(variable)
+        if value or (value == "" and name in NOT_EMPTY):
             return variable
         if self.file is not None and self._in_file(name):
             return str(self.file)
@@ -99,6 +108,8 @@ class Origins:
         if not origin:
             return f"{where}: {message}"
         told = f"{where}: {_told(error['input'])} from {origin}: {message}"
+        if error["input"] == "" and origin.startswith(PREFIX):
+            return f"{told}; unset the variable for the default"
         if origin.startswith(PREFIX) and KUBERNETES_VALUE.match(self.environment[origin]):
             told += (
                 ". Kubernetes sets this variable for a Service of that name: put enableServiceLinks: false into the "
@@ -113,22 +124,16 @@ class Origins:
         unknown = [word.split("=")[0] for word in message.split() if word.startswith("--")]
         return message + "".join(nearest(word, flags) for word in unknown if word not in flags)
 
-    def bad_variables(self) -> list[str]:
-        """Variables that look like the server's and are none, and empty ones that must not be."""
-        known = {f"{PREFIX}{name.upper()}": name for name in self._names()}
-        told = []
-        for variable, value in sorted(self.environment.items()):
-            if not variable.startswith(PREFIX):
-                continue
-            name = known.get(variable)
-            if name is None:
-                if not (OTHERS_VARIABLES.fullmatch(variable) or KUBERNETES_VARIABLES.fullmatch(variable)):
-                    told.append(
-                        f"{variable}: there is no such setting, but the environment has it{nearest(variable, known)}"
-                    )
-            elif not value and name in NOT_EMPTY:
-                told.append(f"{name}: {variable} is empty: unset it, or say what it is to be; 'null' is none")
-        return told
+    def strange_variables(self) -> list[str]:
+        """Says of variables that look like the server's, and are none, which was probably meant."""
+        known = {f"{PREFIX}{name.upper()}" for name in self._names()}
+        return [
+            f"{name}: there is no such setting, but the environment has it{nearest(name, known)}"
+            for name in sorted(self.environment.keys() - known)
+            if name.startswith(PREFIX)
+            and not OTHERS_VARIABLES.fullmatch(name)
+            and not KUBERNETES_VARIABLES.fullmatch(name)
+        ]
 
     def _names(self) -> Collection[str]:
         return self.settings.model_fields
