@@ -107,12 +107,12 @@ class Origins:
         origin = self.of(name)
         if not origin:
             return f"{where}: {message}"
-        told = f"{where}: {_told(error['input'])} from {origin}: {message}"
+        told = f"{where}: {message} ({_told(error['input'])} from {origin})"
         if error["input"] == "" and origin.startswith(PREFIX):
             return f"{told}; unset the variable for the default"
         if origin.startswith(PREFIX) and KUBERNETES_VALUE.match(self.environment[origin]):
             told += (
-                ". Kubernetes sets this variable for a Service of that name: put enableServiceLinks: false into the "
+                ": Kubernetes sets this variable for a Service of that name: put enableServiceLinks: false into the "
                 f"pod's spec, or give --{name.replace('_', '-')}"
             )
         return told

@@ -185,11 +185,11 @@ def test_the_value_and_where_it_came_from_are_told(
     monkeypatch.setenv("KANDINSKY_DTYPE", "fp8")
     lines = refused(capsys, f"--config={file}", "--queue-size=-1", "--host", "0.0.0.0").splitlines()
     told = {line.split(": ")[1]: line for line in lines}
-    assert "'fp8' from KANDINSKY_DTYPE: " in told["dtype"]
-    assert "'-1' from --queue-size: " in told["queue_size"]
-    assert f"0 from {file}: " in told["max_images"]
-    assert f"{str(tmp_path / 'tokens.toml')!r} from {file}: " in told["tokens_file"]
-    assert "'0.0.0.0' from --host: " in told["host"]
+    assert "'fp8' from KANDINSKY_DTYPE)" in told["dtype"]
+    assert "'-1' from --queue-size)" in told["queue_size"]
+    assert f"0 from {file})" in told["max_images"]
+    assert f"{str(tmp_path / 'tokens.toml')!r} from {file})" in told["tokens_file"]
+    assert "'0.0.0.0' from --host)" in told["host"]
 
 
 def test_a_default_has_no_origin(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_an_empty_variable_is_unset_where_that_lets_nobody_in(
     for name in Settings.model_fields:
         monkeypatch.setenv(f"KANDINSKY_{name.upper()}", "")
     lines = refused(capsys).splitlines()
-    assert {line.split("'' from ")[1].split(": ")[0] for line in lines} == {
+    assert {line.split("'' from ")[1].split(")")[0] for line in lines} == {
         f"KANDINSKY_{name}" for name in open_ones
     }
     with pytest.raises(ValueError, match="tokens_file"):
