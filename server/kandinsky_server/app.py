@@ -23,6 +23,7 @@ from kandinsky_backends.options import DEFAULT_BUCKETS, DTYPES, Attention, Backe
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 
+from kandinsky_server import addresses
 from kandinsky_server.diffusion.depth import DepthEstimator
 from kandinsky_server.diffusion.loading import LoadOptions, ModelLoader
 from kandinsky_server.diffusion.model import Model
@@ -170,6 +171,11 @@ class App:
         for ticket in self.admission.tickets:
             ticket.cancel(self.engine.failure())
 
+    @property
+    def address(self) -> str:
+        """What clients dial."""
+        return addresses.address(self.settings.host, self.port)
+
     def _serve_metrics(self) -> None:
         host, port = self.settings.metrics_host, self.settings.metrics_port
         if port is None:
@@ -183,7 +189,8 @@ class App:
                 self.settings.metrics_seconds,
             )
         except OSError as error:
-            raise OSError(f"metrics cannot be served on {host}:{port}: {error.strerror}") from error
+            why = addresses.obstacle(host, port) or error.strerror
+            raise OSError(f"metrics cannot be served on {addresses.address(host, port)}: {why}") from error
 
     @property
     def metrics_port(self) -> int | None:

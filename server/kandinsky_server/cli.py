@@ -53,7 +53,11 @@ def main(settings: Settings) -> int:
     """
     from kandinsky_server.metrics import Metrics
     from kandinsky_server.output import never_waiting
+    from kandinsky_server.places import temporary_obstacle
+    from kandinsky_server.settings import refuse
 
+    if why := temporary_obstacle():
+        refuse([why])
     metrics = Metrics()
     with never_waiting(settings.log_buffer_bytes, metrics.log_lines_dropped.inc):
         return _main(settings, metrics)
@@ -116,9 +120,8 @@ async def _run(settings: Settings, metrics: Metrics) -> int:
         await app.start()
     except (CheckpointError, RuntimeError, OSError) as error:
         return _fail(str(error))
-    address = f"{settings.host}:{app.port}"
-    print(f"listening on {address}", flush=True)
-    events.info("listening", address=address)
+    print(f"listening on {app.address}", flush=True)
+    events.info("listening", address=app.address)
     loading, stop = asyncio.create_task(app.load()), asyncio.create_task(stopping.wait())
     await asyncio.wait({loading, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not loading.done():
@@ -139,8 +142,9 @@ async def _run(settings: Settings, metrics: Metrics) -> int:
         log.exception("loading failed")
         await app.stop()
         return _fail(f"the model cannot be served: {type(error).__name__}: {error}")
-    print(f"serving on {address}, metrics on port {app.metrics_port}", flush=True)
-    events.info("serving", address=address, metrics_port=app.metrics_port)
+    metrics_words = "no metrics" if app.metrics_port is None else f"metrics on port {app.metrics_port}"
+    print(f"serving on {app.address}, {metrics_words}", flush=True)
+    events.info("serving", address=app.address, metrics_port=app.metrics_port)
     failed = asyncio.create_task(app.engine.failed.wait())
     await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
     if failed.done():

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from kandinsky_backends.base import BackendUnavailable
 from kandinsky_backends.cache import obstacle
+from kandinsky_backends.options import DTYPES
 from kandinsky_backends.registry import AUTO, backend_names, get_backend
 from kandinsky_backends.threads import usable_cores
 
+from kandinsky_server import addresses
 from kandinsky_server.app import backend_options, pick_device, sources_of
-from kandinsky_server.diffusion.checkpoint import scheduler
-from kandinsky_server.diffusion.layout import check_layout, read_object
-from kandinsky_server.diffusion.source import CheckpointError, is_on_hub, local_directory
+from kandinsky_server.diffusion.checkpoints import Checkpoints, NoLender
+from kandinsky_server.diffusion.depth import sketch_depth
+from kandinsky_server.diffusion.source import CheckpointError, is_on_hub
+from kandinsky_server.diffusion.weight_files import some
 from kandinsky_server.security.tokens import read_tokens
 from kandinsky_server.settings import Settings
 
@@ -33,18 +36,23 @@ class Preflight:
 
     def run(self) -> None:
         """Looks at everything, however much of it is wrong."""
-        self._port()
+        self._ports()
         self._open_files()
         device = self._device()
         self._backend(device)
         self._backend_cache()
         self._checkpoints()
 
-    def _port(self) -> None:
+    def _ports(self) -> None:
         settings = self.settings
         words = ["without TLS", "TLS", "TLS with client certificates"]
         how = words[bool(settings.tls_certificate) + bool(settings.tls_client_ca)]
-        self.findings.append(("port", f"{settings.host}:{settings.port}, {how}"))
+        self.findings.append(("port", f"{addresses.address(settings.host, settings.port)}, {how}"))
+        if why := addresses.obstacle(settings.host, settings.port):
+            self.problems.append(f"port: {why}")
+        metrics_port = settings.metrics_port
+        if metrics_port is not None and (why := addresses.obstacle(settings.metrics_host, metrics_port)):
+            self.problems.append(f"metrics_port: {why}")
         clients = (
             [client.name for _, client in read_tokens(settings.tokens_file)] if settings.tokens_file else []
         )
@@ -92,7 +100,10 @@ class Preflight:
 
     def _backend_cache(self) -> None:
         directory = self.settings.backend_cache_dir
-        if directory is None or self.settings.backend == "eager":
+        if self.settings.backend == "eager":
+            return
+        if directory is None:
+            self.findings.append(("cache", "compiled networks are not kept (--backend-cache-dir)"))
             return
         found = obstacle(directory)
         self.findings.append(
@@ -105,29 +116,42 @@ class Preflight:
         except CheckpointError as error:
             self.problems.append(f"model: {error}")
             return
+        checkpoints = Checkpoints(torch.device("cpu"), DTYPES[self.settings.dtype])
+        unseen: list[str] = []
         for stage, source in sources.given().items():
-            self._stage(stage, source)
+            if is_on_hub(source):
+                unseen.append(stage)
+                self.findings.append((stage, f"{source}, from the hub or its cache; not looked at"))
+            else:
+                self._stage(checkpoints, stage, source, unseen)
         if sources.depth:
             self._depth(sources.depth)
 
-    def _depth(self, source: str) -> None:
-        config = Path(source).expanduser() / "config.json"
+    def _stage(self, checkpoints: Checkpoints, stage: str, source: str, unseen: Sequence[str]) -> None:
         try:
-            if config.is_file() or not is_on_hub(source):
-                read_object(config)
+            sketch = checkpoints.sketch(stage, source)
+        except NoLender as error:
+            lenders = [name for name in unseen if name != "prior"]
+            if lenders:
+                self.findings.append((stage, f"{source}, with the MoVQ of {lenders[0]}; not looked at"))
+            else:
+                self.problems.append(str(error).removeprefix("stage "))
         except CheckpointError as error:
-            self.problems.append(f"depth_model: {error}")
-        self.findings.append(("depth", source))
+            self.problems.append(str(error).removeprefix("stage "))
+        else:
+            self.findings.append((stage, f"{source}, {sketch.layout.size / 1e6:.1f} MB of weights"))
+            for file, names in sketch.surplus.items():
+                self.findings.append((stage, f"{file} holds tensors that are not used: {some(names)}"))
 
-    def _stage(self, stage: str, source: str) -> None:
+    def _depth(self, source: str) -> None:
         if is_on_hub(source):
-            self.findings.append((stage, f"{source}, from the hub or its cache; not looked at"))
+            self.findings.append(("depth", f"{source}, from the hub or its cache; not looked at"))
             return
         try:
-            directory = local_directory(source)
-            size = check_layout(stage, directory)
-            scheduler(directory)
+            surplus = sketch_depth(source).surplus
         except CheckpointError as error:
-            self.problems.append(f"{stage}: {error}")
-        else:
-            self.findings.append((stage, f"{source}, {size / 1e6:.1f} MB of weights"))
+            self.problems.append(f"depth_model: {error}")
+            return
+        self.findings.append(("depth", source))
+        if surplus:
+            self.findings.append(("depth", f"holds tensors that are not used: {some(surplus)}"))

@@ -6,29 +6,36 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
-from ipaddress import ip_address
 from pathlib import Path
-from tomllib import TOMLDecodeError
-from typing import Annotated, Literal, NoReturn
+from types import NoneType
+from typing import Annotated, Any, Literal, NoReturn, get_args
 
-from pydantic import Field, FilePath, PositiveInt, ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, FilePath, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     CliApp,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
+from kandinsky_server import addresses
 from kandinsky_server.security.certificates import Certificates, check_authorities
 from kandinsky_server.security.files import read_small
 from kandinsky_server.security.tokens import TokenFile
+from kandinsky_server.settings_sources import PREFIX, ConfigFile, Environment, Origins, holds_path
 
 PortNumber = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""gRPC, protobuf and torch take no greater numbers."""
+
+Amount = Annotated[int, Field(ge=1, le=2**53)]
+"""Bytes that only this server counts."""
+
+MAX_SECONDS = 86400
+MAX_THREADS = 1024
 
 
 class Settings(BaseSettings):
@@ -38,13 +45,14 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="KANDINSKY_",
+        env_prefix=PREFIX,
         frozen=True,
         extra="forbid",
         cli_kebab_case=True,
         cli_implicit_flags=True,
         cli_prog_name="kandinsky serve",
         cli_hide_none_type=True,
+        cli_exit_on_error=False,
         protected_namespaces=(),
     )
 
@@ -65,7 +73,9 @@ class Settings(BaseSettings):
     insecure: bool = Field(
         False, description="Listen beyond this machine without TLS: a proxy or mesh has it."
     )
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; or a Unix socket, unix:PATH, which has no port."
+    )
     port: PortNumber = Field(50051, description="gRPC port; 0 takes a free one.")
     metrics_port: PortNumber | None = Field(
         9464, description="Port of Prometheus' /metrics; 0 takes a free one, 'null' serves none."
@@ -73,11 +83,14 @@ class Settings(BaseSettings):
     metrics_host: str = Field(
         "127.0.0.1", description="Address of /metrics, which has no TLS and no tokens, whatever the rest has."
     )
-    metrics_connections: PositiveInt = Field(
+    metrics_connections: Count = Field(
         32, le=64, description="Connections at once to /metrics; one more cuts off the oldest."
     )
     metrics_seconds: float = Field(
-        10.0, gt=0, le=86400, description="How long a request for /metrics may take, its answer included."
+        10.0,
+        gt=0,
+        le=MAX_SECONDS,
+        description="How long a request for /metrics may take, its answer included.",
     )
 
     model: str | None = Field(
@@ -107,19 +120,20 @@ class Settings(BaseSettings):
         description="Same bits for the same request whoever else is served: eager, math attention, no sharing.",
     )
     attention: Literal["sdpa", "math"] = Field("sdpa", description="Attention of the eager backend.")
-    threads: PositiveInt | None = Field(
-        None, description="CPU threads of the networks; default the usable cores."
+    threads: Count | None = Field(
+        None, le=MAX_THREADS, description="CPU threads of the networks; default the usable cores."
     )
 
-    buckets: tuple[PositiveInt, ...] | None = Field(
+    buckets: Annotated[tuple[Count, ...] | None, NoDecode] = Field(
         None,
         description="Row counts that compiled networks are padded to; default any on a CPU, 1,2,4,8,16 on CUDA.",
     )
-    max_batch_rows: PositiveInt | None = Field(
-        None, description="Rows of one network call; default measured."
+    max_batch_rows: Count | None = Field(None, description="Rows of one network call; default measured.")
+    max_batch_pixels: Count | None = Field(None, description="Latent pixels of one network call.")
+    queue_size: Count = Field(256, description="Trajectories that may wait or run, over all clients.")
+    prior_cache_size: int = Field(
+        1024, ge=0, le=2**31 - 1, description="Embeddings kept for equal prior requests."
     )
-    max_batch_pixels: PositiveInt | None = Field(None, description="Latent pixels of one network call.")
-    queue_size: PositiveInt = Field(256, description="Trajectories that may wait or run, over all clients.")
     default_share: float = Field(
         0.75,
         gt=0,
@@ -127,78 +141,82 @@ class Settings(BaseSettings):
         description="What a client without a share of its own may hold of the queue that others leave: "
         "one of several tokens, or without tokens a connection.",
     )
-    prior_cache_size: int = Field(1024, ge=0, description="Embeddings kept for equal prior requests.")
     step_timeout_seconds: float | None = Field(
         None,
         ge=1,
+        le=MAX_SECONDS,
         description="A step that takes longer hangs: the server says so and ends; default the larger of 60 and 20 "
         "times the forecast.",
     )
     load_timeout_seconds: float = Field(
         3600.0,
         ge=1,
+        le=MAX_SECONDS,
         description="How long loading a stage, and then preparing each of its networks, may take at the start.",
     )
     drain_seconds: float = Field(
-        30.0, ge=0, description="How long running work may take to finish on SIGTERM."
+        30.0, ge=0, le=MAX_SECONDS, description="How long running work may take to finish on SIGTERM."
     )
 
-    max_message_bytes: PositiveInt = Field(32 * 1024 * 1024, description="Bytes of one request message.")
-    max_receiving_bytes: PositiveInt = Field(
+    max_message_bytes: Count = Field(32 * 1024 * 1024, description="Bytes of one request message.")
+    max_receiving_bytes: Amount = Field(
         512 * 1024 * 1024,
         validate_default=True,
         description="Bytes of messages on their way in; each counts as max_message_bytes until it is there.",
     )
     receive_seconds: float = Field(
-        30.0, gt=0, le=86400, description="How long a message may take to arrive once it is being read."
+        30.0, gt=0, le=MAX_SECONDS, description="How long a message may take to arrive once it is being read."
     )
-    max_images: PositiveInt = Field(16, description="Results of one request.")
-    max_steps: PositiveInt = Field(1000, description="Denoising steps of one request.")
-    max_pixels: PositiveInt = Field(2048 * 2048, description="Pixels of one output image.")
-    max_input_pixels: PositiveInt = Field(4096 * 4096, description="Pixels of one input image.")
-    max_decoded_bytes: PositiveInt = Field(
+    max_images: Count = Field(16, description="Results of one request.")
+    max_steps: Count = Field(1000, description="Denoising steps of one request.")
+    max_pixels: Count = Field(2048 * 2048, description="Pixels of one output image.")
+    max_input_pixels: Count = Field(4096 * 4096, description="Pixels of one input image.")
+    max_decoded_bytes: Amount = Field(
         1024**3, description="Bytes of decoded input images, over all requests that wait or run."
     )
     decode_seconds: float = Field(
         10.0,
         gt=0,
-        le=86400,
+        le=MAX_SECONDS,
         description="How long one input image may take to decode; its process is killed then.",
     )
-    max_prompts: PositiveInt = Field(16, description="Prompts, conditions or embedding pairs of one request.")
-    max_prompt_length: PositiveInt = Field(2000, description="Characters of one prompt.")
-    max_streams: PositiveInt = Field(
+    max_prompts: Count = Field(16, description="Prompts, conditions or embedding pairs of one request.")
+    max_prompt_length: Count = Field(2000, description="Characters of one prompt.")
+    max_streams: Count = Field(
         512,
         description="Calls at once of one connection; more than queue_size, so that a full queue is told.",
     )
-    max_connections: PositiveInt = Field(
+    max_connections: Count = Field(
         512, description="Connections at once, half-open ones too; each is an open file."
     )
     handshake_seconds: float = Field(
         10.0,
         gt=0,
-        le=86400,
+        le=MAX_SECONDS,
         description="How long a new connection may take until it speaks HTTP/2, TLS included.",
     )
     idle_seconds: float = Field(
         300.0,
         gt=0,
-        le=86400,
+        le=MAX_SECONDS,
         description="How long a connection without calls is kept; clients open another unseen.",
     )
     write_timeout_seconds: float = Field(
-        120.0, gt=0, le=86400, description="How long a client may take to read one message, of 1 MiB at most."
+        120.0,
+        gt=0,
+        le=MAX_SECONDS,
+        description="How long a client may take to read one message, of 1 MiB at most.",
     )
     max_request_seconds: float = Field(
         14400.0,
         gt=0,
-        le=604800,
+        le=7 * MAX_SECONDS,
         description="Longest life of a request, from its arrival to its last message.",
     )
-    max_unread_bytes: PositiveInt = Field(
+    max_unread_bytes: Amount = Field(
         1024 * 1024 * 1024, description="Bytes of results that clients have not read yet, over all requests."
     )
-    max_request_unread_bytes: PositiveInt = Field(
+    max_request_unread_bytes: Amount = Field(
         128 * 1024 * 1024,
         description="The same of one request; with more than that its images are not worked on.",
     )
@@ -209,7 +227,7 @@ class Settings(BaseSettings):
         "auto", description="auto is console on a terminal."
     )
     log_prompts: bool = Field(False, description="Log prompt texts too.")
-    log_buffer_bytes: PositiveInt = Field(
+    log_buffer_bytes: Count = Field(
         1024 * 1024,
         description="Output that may wait for a slow reader; lines beyond are dropped and counted.",
     )
@@ -228,6 +246,22 @@ class Settings(BaseSettings):
         if self.tls_certificate is None or self.tls_key is None:
             return None
         return Certificates(self.tls_certificate, self.tls_key, self.tls_client_ca)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _spelt_alike_everywhere(cls, value: Any, info: ValidationInfo) -> Any:
+        """``null`` is None, and ``~`` a home directory, in flags, variables and files alike."""
+        field = cls.model_fields[str(info.field_name)]
+        if value == "null" and NoneType in get_args(field.annotation):
+            return None
+        if not holds_path(field.annotation) or not str(value).startswith("~"):
+            return value
+        try:
+            return Path(value).expanduser()
+        except RuntimeError as error:
+            if value == field.default:
+                return None  # what is kept at home is not kept; the preflight says so
+            raise ValueError("this user has no home directory: give a path without ~") from error
 
     @field_validator("tls_key")
     @classmethod
@@ -255,11 +289,26 @@ class Settings(BaseSettings):
             TokenFile(tokens_file)
         return tokens_file
 
+    @field_validator("host", "metrics_host")
+    @classmethod
+    def _host_can_be_opened(cls, host: str, info: ValidationInfo) -> str:
+        if info.field_name == "metrics_host" and addresses.is_unix(host):
+            raise ValueError("metrics are served over TCP: give an address of this machine")
+        return addresses.checked_host(host)
+
+    @field_validator("metrics_host")
+    @classmethod
+    def _metrics_have_a_port_of_their_own(cls, metrics_host: str, info: ValidationInfo) -> str:
+        host, port, metrics_port = (info.data.get(name) for name in ("host", "port", "metrics_port"))
+        if host and port and port == metrics_port and addresses.overlap(host, metrics_host):
+            raise ValueError(f"port and metrics_port are both {port}: give one of them another")
+        return metrics_host
+
     @field_validator("host")
     @classmethod
     def _host_is_encrypted(cls, host: str, info: ValidationInfo) -> str:
         encrypted = info.data.get("tls_certificate", host) is not None
-        if encrypted or info.data.get("insecure", True) or _is_loopback(host):
+        if encrypted or info.data.get("insecure", True) or addresses.is_local(host):
             return host
         secrets = "prompts, images and tokens" if info.data.get("tokens_file") else "prompts and images"
         raise ValueError(
@@ -267,10 +316,12 @@ class Settings(BaseSettings):
             "insecure when something else encrypts"
         )
 
-    @field_validator("backend_cache_dir")
+    @field_validator("buckets", mode="before")
     @classmethod
-    def _home_is_spelt_out(cls, directory: Path | None) -> Path | None:
-        return directory.expanduser() if directory else None
+    def _buckets_are_a_list(cls, buckets: Any) -> Any:
+        if isinstance(buckets, str) and buckets != "null":
+            return buckets.strip("[] ").split(",")
+        return buckets
 
     @field_validator("buckets")
     @classmethod
@@ -331,7 +382,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags come before all of these; the file that ``toml_file`` names comes last."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, Environment(settings_cls), ConfigFile(settings_cls)
 
 
 def load_settings(arguments: Sequence[str]) -> Settings:
@@ -349,28 +400,30 @@ def load_settings(arguments: Sequence[str]) -> Settings:
     class FileSettings(Settings):
         model_config = SettingsConfigDict(toml_file=file)
 
+    for name, field in FileSettings.model_fields.items():
+        field.description = f"{field.description} [{PREFIX}{name.upper()}]"
+    # pydantic reads variables in any case.
+    environment = {name.upper(): value for name, value in os.environ.items()}
+    origins = Origins(FileSettings, arguments, environment, file)
+    problems = [] if {"--help", "-h"} & set(arguments) else origins.strange_variables()
     try:
-        return CliApp.run(FileSettings, cli_args=list(arguments))
+        settings = CliApp.run(FileSettings, cli_args=list(arguments))
     except ValidationError as error:
-        refuse([f"{'.'.join(map(str, e['loc'])) or 'settings'}: {_sentence(e)}" for e in error.errors()])
-    except (SettingsError, TOMLDecodeError) as error:
-        refuse([str(error)])
-
-
-def _sentence(error: ErrorDetails) -> str:
-    return error["msg"].removeprefix("Value error, ")
-
-
-def _is_loopback(host: str) -> bool:
-    """A name other than localhost might mean any address, so it counts as one beyond this machine."""
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"
+        refuse([*map(origins.sentence, error.errors()), *problems])
+    except SettingsError as error:
+        refuse([origins.of_command_line(error), *problems])
+    except (OSError, ValueError) as error:  # TOML's own, or of text that is not UTF-8
+        refuse([f"config: {str(file)!r} cannot be read: {error}", *problems])
+    if problems:
+        refuse(problems)
+    return settings
 
 
 def _config_file(arguments: Sequence[str]) -> Path | None:
     """Known before the rest, since the file is one of the sources."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        "kandinsky serve", usage=argparse.SUPPRESS, add_help=False, allow_abbrev=False
+    )
     parser.add_argument("--config", default=os.environ.get("KANDINSKY_CONFIG"))
     known, _ = parser.parse_known_args(list(arguments))
     return Path(known.config) if known.config else None

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage
+from kandinsky_server.diffusion.checkpoint import DecoderStage
+from kandinsky_server.diffusion.checkpoints import Checkpoints
 from kandinsky_server.diffusion.source import CheckpointError
 
 DECODERS = ("decoder", "inpaint", "controlnet")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from kandinsky_server.diffusion.checkpoint import Checkpoints, scheduler
-from kandinsky_server.diffusion.layout import check_layout
+from kandinsky_server.diffusion.checkpoints import Checkpoints
+from kandinsky_server.diffusion.layout import read_layout
 from kandinsky_server.diffusion.source import CheckpointError
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -42,6 +42,11 @@ UNFIT: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.fixture
+def checkpoints() -> Checkpoints:
+    return Checkpoints(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture
 def decoder(tiny_model: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_model / "decoder", tmp_path / "decoder"))
 
@@ -49,24 +54,26 @@ def decoder(tiny_model: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_file_is_named(decoder: Path, case: str) -> None:
     name, content, complaint = BROKEN[case]
-    assert check_layout("decoder", decoder) > 0
+    assert read_layout("decoder", decoder).size > 0
     (decoder / name).write_bytes(content)
     with pytest.raises(CheckpointError) as refusal:
-        check_layout("decoder", decoder)
+        read_layout("decoder", decoder)
     assert f"{name} {complaint}" in str(refusal.value)
 
 
 @pytest.mark.parametrize("case", UNFIT)
-def test_a_scheduler_that_could_not_step_is_refused(decoder: Path, case: str) -> None:
+def test_a_scheduler_that_could_not_step_is_refused(
+    decoder: Path, checkpoints: Checkpoints, case: str
+) -> None:
     """One that is only found out by a request would fail every one."""
     changes, complaint = UNFIT[case]
-    scheduler(decoder)
+    checkpoints.sketch("decoder", str(decoder))
     config = json.loads((decoder / SCHEDULER).read_text())
     (decoder / SCHEDULER).write_text(json.dumps({**config, **changes}))
     with pytest.raises(CheckpointError) as refusal:
-        scheduler(decoder)
+        checkpoints.sketch("decoder", str(decoder))
     assert complaint in str(refusal.value)
-    assert str(decoder / "scheduler") in str(refusal.value)
+    assert f"stage decoder: {str(decoder)!r}: scheduler/" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
@@ -78,12 +85,11 @@ def test_a_scheduler_that_could_not_step_is_refused(decoder: Path, case: str) ->
     ],
 )
 def test_a_configuration_that_makes_no_network_is_refused_in_one_line(
-    decoder: Path, file: str, content: str
+    decoder: Path, checkpoints: Checkpoints, file: str, content: str
 ) -> None:
     (decoder / file).write_text(content)
-    check_layout("decoder", decoder)
-    checkpoints = Checkpoints(torch.device("cpu"), torch.float32)
+    read_layout("decoder", decoder)
     with pytest.raises(CheckpointError) as refusal:
         checkpoints.load("decoder", str(decoder))
-    assert f"{str((decoder / file).parent)!r} holds no " in str(refusal.value)
+    assert f"{Path(file).parent}/ holds no " in str(refusal.value)
     assert "\n" not in str(refusal.value)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kandinsky_server.diffusion.checkpoint import Checkpoints, PriorStage
+from kandinsky_server.diffusion.checkpoint import PriorStage
+from kandinsky_server.diffusion.checkpoints import Checkpoints
 from kandinsky_server.diffusion.text import tokenize
 
 from tests.oracle import oracle

@@ -1,23 +1,12 @@
-"""Loads stages from diffusers layout: their networks, schedulers, tokenizers, and what they say of themselves."""
+"""Loaded stages: their networks, schedulers, tokenizers, and what they say of themselves."""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
-import transformers
-
-from kandinsky_server.diffusion.fingerprint import fingerprint
-from kandinsky_server.diffusion.layout import check_layout, read_object
-from kandinsky_server.diffusion.schedule import rehearse
-from kandinsky_server.diffusion.source import CheckpointError, local_directory
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,122 +78,3 @@ class DecoderStage(Stage):
         """Floats of the embeddings it takes."""
         projection = self.unet.encoder_hid_proj
         return int(projection.image_embeds.in_features)
-
-
-@dataclass
-class Checkpoints:
-    """Loads stages one after another and holds equal MoVQs once.
-
-    ``device`` is where they run; ``weights_device`` where their weights are put, if that is another.
-    """
-
-    device: torch.device
-    dtype: torch.dtype
-    weights_device: torch.device | None = None
-    _movqs: dict[str, Any] = field(default_factory=dict)
-
-    def load(self, name: str, source: str) -> PriorStage | DecoderStage:
-        """Loads the stage ``name`` from a directory or hub id.
-
-        Raises:
-            CheckpointError: naming the stage and what is wrong with it.
-        """
-        try:
-            directory = local_directory(source)
-            check_layout(name, directory)
-            return (
-                self._prior(source, directory) if name == "prior" else self._decoder(name, source, directory)
-            )
-        except CheckpointError as error:
-            raise CheckpointError(f"stage {name}: {error}") from error
-        except Exception as error:
-            raise CheckpointError(
-                f"stage {name}: {source!r} cannot be loaded: {first_line(error)}"
-            ) from error
-
-    def _prior(self, source: str, directory: Path) -> PriorStage:
-        return PriorStage(
-            name="prior",
-            source=source,
-            fingerprint=fingerprint(directory),
-            scheduler=scheduler(directory),
-            dtype=self.dtype,
-            device=self.device,
-            prior=self._module(diffusers.PriorTransformer, directory / "prior"),
-            text_encoder=self._module(transformers.CLIPTextModelWithProjection, directory / "text_encoder"),
-            image_encoder=self._module(
-                transformers.CLIPVisionModelWithProjection, directory / "image_encoder"
-            ),
-            tokenizer=from_folder(transformers.CLIPTokenizer, directory / "tokenizer"),
-            image_processor=from_folder(transformers.CLIPImageProcessor, directory / "image_processor"),
-        )
-
-    def _decoder(self, name: str, source: str, directory: Path) -> DecoderStage:
-        key, movq = self._movq(directory)
-        return DecoderStage(
-            name=name,
-            source=source,
-            fingerprint=fingerprint(directory),
-            scheduler=scheduler(directory),
-            dtype=self.dtype,
-            device=self.device,
-            unet=self._module(diffusers.UNet2DConditionModel, directory / "unet"),
-            movq=movq,
-            movq_key=key,
-        )
-
-    def _movq(self, directory: Path) -> tuple[str, Any]:
-        """The stage's MoVQ, or the one already held that equals it; a folder without weights borrows the first."""
-        folder = directory / "movq"
-        has_weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
-        if not has_weights:
-            if not self._movqs:
-                raise CheckpointError(
-                    f"{folder} holds no weights and no decoder stage is loaded to borrow them from"
-                )
-            return next(iter(self._movqs.items()))
-        key = fingerprint(folder)
-        if key not in self._movqs:
-            self._movqs[key] = self._module(diffusers.VQModel, folder)
-        return key, self._movqs[key]
-
-    def _module(self, kind: Any, directory: Path) -> Any:
-        argument = "dtype" if issubclass(kind, transformers.PreTrainedModel) else "torch_dtype"
-        module = from_folder(kind, directory, **{argument: self.dtype})
-        return module.to(self.weights_device or self.device).eval().requires_grad_(False)
-
-
-def scheduler(directory: Path) -> Any:
-    """The scheduler that ``scheduler_config.json`` names, whichever class of diffusers it is.
-
-    Raises:
-        CheckpointError: naming the file, when it makes no scheduler or none that can take a step.
-    """
-    folder = directory / "scheduler"
-    file = folder / "scheduler_config.json"
-    name = str(read_object(file).get("_class_name"))
-    kind = getattr(diffusers, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin)):
-        raise CheckpointError(
-            f"{str(file)!r}: diffusers {diffusers.__version__} has no scheduler {name!r} here"
-        )
-    template = from_folder(kind, folder)
-    try:
-        rehearse(template)
-    except Exception as error:
-        raise CheckpointError(f"{str(file)!r} makes a {name} that fails: {first_line(error)}") from error
-    return template
-
-
-def from_folder(kind: Any, folder: Path, **options: Any) -> Any:
-    """``kind.from_pretrained``; raises CheckpointError naming the folder, whatever a library raises."""
-    try:
-        return kind.from_pretrained(folder, **options)
-    except Exception as error:
-        message = f"{str(folder)!r} holds no {kind.__name__} that can be loaded: {first_line(error)}"
-        raise CheckpointError(message) from error
-
-
-def first_line(error: Exception) -> str:
-    """Libraries' errors can be pages long."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(":")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from typing import Any
 
 import numpy as np
@@ -11,23 +9,26 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation, pipeline
 
+from kandinsky_server.diffusion.finite import check_finite
+from kandinsky_server.diffusion.layout import read_object
+from kandinsky_server.diffusion.outline import Outline, check_complete, outline
+from kandinsky_server.diffusion.source import CheckpointError, first_line, is_on_hub, local_path
+from kandinsky_server.diffusion.weight_files import Library, find_weights
 from kandinsky_server.errors import StageNotLoaded
 
-log = logging.getLogger(__name__)
+SIDE = 384
+"""Pixels of a picture for models that take any size."""
 
 
 class DepthEstimator:
-    """transformers' depth-estimation pipeline, loaded on first use.
-
-    ``source`` is a local directory, a hub id, or None for none.
-    """
+    """transformers' depth-estimation pipeline. ``source`` is a local directory, a hub id, or None for none."""
 
     def __init__(self, source: str | None, device: torch.device) -> None:
         self.source = source
         self.device = device
         self._pipeline: Any = None
-        self._lock = threading.Lock()
 
     def check(self) -> str:
         """The depth model's source.
@@ -43,26 +44,24 @@ class DepthEstimator:
         return self.source
 
     def load(self) -> None:
-        """Loads the model unless that has happened. Slow, and safe from any thread.
+        """Loads the model, if there is a source.
 
         Raises:
-            StageNotLoaded: when there is no depth model, or it cannot be loaded.
+            CheckpointError: when it cannot be loaded, or not whole.
         """
-        source = self.check()
-        with self._lock:
-            if self._pipeline is None:
-                self._pipeline = self._create(source)
-
-    def _create(self, source: str) -> Any:
-        from transformers import pipeline
-
+        if not self.source:
+            return
+        options = {}
+        if not is_on_hub(self.source):
+            sketch_depth(self.source)
+            options = find_weights(local_path(self.source), Library.TRANSFORMERS).options
         try:
-            return pipeline("depth-estimation", model=source, device=self.device)
-        except (OSError, ValueError, ImportError) as error:
-            # Its text names files of this machine.
-            log.error("the depth model %r cannot be loaded", source, exc_info=error)
-            raise StageNotLoaded(
-                "this server's depth model cannot be loaded, its log has the details; send the hint itself"
+            self._pipeline = _create(self.source, self.device, options)
+        except CheckpointError as error:
+            raise CheckpointError(f"the depth model {self.source!r}: {error}") from error
+        except Exception as error:
+            raise CheckpointError(
+                f"the depth model {self.source!r} cannot be loaded: {first_line(error)}"
             ) from error
 
     def __call__(self, images: Tensor) -> tuple[Tensor]:
@@ -73,3 +72,51 @@ class DepthEstimator:
         depth = self._pipeline(Image.fromarray(image))["depth"]
         grey = torch.from_numpy(np.array(depth)).float() / 255.0
         return grey.expand(3, -1, -1)
+
+
+def _create(source: str, device: torch.device, options: dict[str, Any]) -> Any:
+    folder = str(local_path(source)) if not is_on_hub(source) else source
+    model, info = AutoModelForDepthEstimation.from_pretrained(folder, output_loading_info=True, **options)
+    missing = info["missing_keys"] and info["missing_keys"] - spares(_without_weights(model.config))
+    check_complete("its file", type(model), missing, info["mismatched_keys"], ())
+    check_finite(model, "its file", lambda: model)
+    processor = AutoImageProcessor.from_pretrained(folder)
+    return pipeline("depth-estimation", model=model, image_processor=processor, device=device)
+
+
+def sketch_depth(source: str) -> Outline:
+    """What can be told of the depth model in a directory without reading its weights.
+
+    Raises:
+        CheckpointError: when it is none, or not whole.
+    """
+    folder = local_path(source)
+    for name in ("config.json", "preprocessor_config.json"):
+        read_object(folder / name)
+    weights = find_weights(folder, Library.TRANSFORMERS)
+    try:
+        model = _without_weights(AutoConfig.from_pretrained(folder))
+    except Exception as error:
+        raise CheckpointError(f"{source!r} holds no depth model: {first_line(error)}") from error
+    return outline(type(model), folder, weights, spares)
+
+
+def _without_weights(config: Any) -> Any:
+    with torch.device("meta"):
+        return AutoModelForDepthEstimation.from_config(config)
+
+
+def spares(model: Any) -> set[str]:
+    """The tensors of a depth model on the meta device that its depth does not depend on; official ones of DPT lack them.
+
+    None are found where the model does not run without numbers.
+    """
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    side = getattr(model.config, "image_size", None) or SIDE
+    try:
+        depth = model.eval()(pixel_values=torch.zeros(1, 3, side, side, device="meta")).predicted_depth
+        gradients = torch.autograd.grad(depth.sum(), parameters, allow_unused=True)
+    except Exception:
+        return set()
+    counters = {name for name, _ in model.named_buffers() if name.endswith("num_batches_tracked")}
+    return counters | {name for name, found in zip(names, gradients, strict=True) if found is None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 BLOCK_BYTES = 64 * 1024
@@ -10,21 +11,18 @@ BLOCK_COUNT = 32
 """Blocks read from each weight file, spread evenly; the first holds the safetensors header."""
 
 WEIGHT_SUFFIXES = {".safetensors", ".bin"}
-CONFIG_SUFFIXES = {".json", ".txt"}
 
 
-def fingerprint(directory: Path) -> str:
-    """Hashes every config file whole, and of every weight file its size and sampled blocks.
+def fingerprint(directory: Path, files: Iterable[Path]) -> str:
+    """Hashes ``files``, those that are loaded: configurations whole, and of weights their size and sampled blocks.
 
-    File names count by their path within ``directory``, so the same checkpoint has the same fingerprint anywhere.
-    Returns 32 hexadecimal digits.
+    File names count by their path within ``directory``, so the same checkpoint has the same fingerprint anywhere,
+    whatever lies beside it and whether or not links lead to it. Returns 32 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for path in sorted(directory.rglob("*")):
-        if path.suffix in WEIGHT_SUFFIXES:
-            _add(digest, path.relative_to(directory), _samples(path))
-        elif path.suffix in CONFIG_SUFFIXES:
-            _add(digest, path.relative_to(directory), [path.read_bytes()])
+    for path in sorted(files):
+        content = _samples(path) if path.suffix in WEIGHT_SUFFIXES else [path.read_bytes()]
+        _add(digest, path.relative_to(directory), content)
     return digest.hexdigest()[:32]
 
 

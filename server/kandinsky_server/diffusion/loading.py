@@ -15,7 +15,8 @@ from kandinsky_backends.options import DEFAULT_BUCKETS
 from kandinsky_backends.parity import PreparedNetwork, prepare_with_parity
 from torch import nn
 
-from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage, PriorStage
+from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
+from kandinsky_server.diffusion.checkpoints import Checkpoints
 from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_parts
 from kandinsky_server.diffusion.residency import Residency
@@ -98,6 +99,8 @@ class ModelLoader:
             seconds = time.monotonic() - started
             model.reports[name] = StageReport(prepared, seconds, _count(network))
             log.info("loaded %s from %s in %.1f s", name, source, seconds)
+        with self._phase("loading depth"):
+            model.depth.load()
         model.networks["depth"] = DeviceNetwork("depth", "depth", "eager", model.depth, max_rows=1)
         model.status = ""
 

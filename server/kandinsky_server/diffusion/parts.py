@@ -10,7 +10,8 @@ from kandinsky_backends.base import BackendUnavailable, BatchShape, NamedNetwork
 from torch import nn
 
 from kandinsky_server.diffusion import networks, shapes
-from kandinsky_server.diffusion.checkpoint import Checkpoints, DecoderStage, PriorStage
+from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
+from kandinsky_server.diffusion.checkpoints import Checkpoints
 from kandinsky_server.diffusion.single import HINT_ENCODER
 from kandinsky_server.diffusion.source import CheckpointError, Sources, resolve
 from kandinsky_server.engine.network import Sample

@@ -30,14 +30,6 @@ def _skipped(step_count: int, strength: float | None) -> int:
     return max(step_count - min(int(step_count * strength), step_count), 0)
 
 
-def rehearse(template: Any) -> None:
-    """Takes a step, as trajectories will; whatever a configuration spoils is raised here and not in requests."""
-    scheduler, timesteps = copy_scheduler(template, 2, None, torch.device("cpu"))
-    latents = torch.zeros(1, 4, 8, 8)
-    predicted = torch.zeros(1, 8 if learns_variance(scheduler) else 4, 8, 8)
-    scheduler.step(predicted, timesteps[0], latents)
-
-
 def learns_variance(scheduler: Any) -> bool:
     """Whether the scheduler wants the UNet's variance channels, by diffusers' own test."""
     return getattr(scheduler.config, "variance_type", None) in ("learned", "learned_range")

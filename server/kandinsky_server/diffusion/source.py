@@ -64,7 +64,7 @@ def _of_model(model: str) -> Sources:
         return Sources()
     if model in PRESETS:
         return Sources(**PRESETS[model])
-    directory = _toy_directory() if model == TOY else Path(model).expanduser()
+    directory = _toy_directory() if model == TOY else local_path(model)
     found = {name: str(directory / name) for name in (*STAGES, "depth") if (directory / name).is_dir()}
     if not set(found) & set(STAGES):
         raise CheckpointError(
@@ -87,10 +87,32 @@ def local_directory(source: str) -> Path:
     Raises:
         CheckpointError: when it is no diffusers checkpoint, or the hub cannot be reached.
     """
-    path = _download(source) if is_on_hub(source) else Path(source).expanduser()
+    path = _download(source) if is_on_hub(source) else local_path(source)
     if not (path / "model_index.json").is_file():
-        raise CheckpointError(f"{source!r} holds no model_index.json: not a checkpoint in diffusers layout")
+        raise CheckpointError(
+            f"{source!r} {'is a file and ' if path.is_file() else ''}holds no model_index.json: not a checkpoint in "
+            f"diffusers layout{_instead(path)}"
+        )
     return path
+
+
+def _instead(path: Path) -> str:
+    """What a directory without index is, as far as it can be told, and the flag for that."""
+    if stages := [name for name in STAGES if (path / name / "model_index.json").is_file()]:
+        return f"; it holds the stages {', '.join(stages)}: give it as --model, or one of them alone"
+    if (path.parent / "model_index.json").is_file():
+        return f"; it is part of {str(path.parent)!r}: give that"
+    return ""
+
+
+def local_path(source: str) -> Path:
+    """The path that is written as ``source``; raises CheckpointError where ``~`` means nothing."""
+    try:
+        return Path(source).expanduser()
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{source!r}: this user has no home directory; give a path without ~"
+        ) from error
 
 
 def is_on_hub(source: str) -> bool:
@@ -124,3 +146,8 @@ def _download(repository: str) -> Path:
             "name the directory"
         ) from error
     return Path(found)
+
+
+def first_line(error: Exception) -> str:
+    """Libraries' errors can be pages long."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(":")

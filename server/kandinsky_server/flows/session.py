@@ -62,7 +62,6 @@ class Runtime:
     prior_cache: SingleFlightCache[Embeddings]
     dtype_name: str
     priors: dict[Hashable, PriorTrajectory] = field(default_factory=dict)
-    depth_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Session:
@@ -183,19 +182,7 @@ class Session:
 
     async def depth_hint(self, image: Bytes) -> Floats:
         """A depth hint [3, H, W] of an image [H, W, 3]."""
-        await self._load_depth()
         return await self.run(single.depth_hint(image))
-
-    async def _load_depth(self) -> None:
-        """One at a time, so that those who wait for it do not hold the pool's threads."""
-        runtime = self.runtime
-
-        def load() -> None:
-            with runtime.engine.watchdog.loading("loading the depth model"):
-                runtime.model.depth.load()
-
-        async with runtime.depth_turn:
-            await runtime.engine.or_fail(self.work(load))
 
     async def encode_hint(self, stage: DecoderStage, hint: Floats) -> Tensor:
         """What ControlNet's UNet takes [1, 4, h, w] of a hint [3, height, width]."""

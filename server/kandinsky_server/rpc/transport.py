@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 
+from kandinsky_server import addresses
 from kandinsky_server.settings import Settings
 
 SEND_BYTES = 4 * 1024 * 1024
@@ -47,10 +48,17 @@ def options(settings: Settings) -> list[tuple[str, int]]:
 
 
 def bind(server: grpc.aio.Server, settings: Settings) -> int:
-    """Opens the port, with TLS where the settings have a certificate; returns its number."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"{host}:{settings.port}"
+    """Opens the port, with TLS where the settings have a certificate; returns its number, which a Unix socket has not.
+
+    Raises:
+        OSError: when it cannot be opened, with a sentence that says what to do.
+    """
+    address = addresses.address(settings.host, settings.port)
     certificates = settings.certificates
-    if certificates is None:
-        return server.add_insecure_port(address)
-    return server.add_secure_port(address, certificates.credentials())
+    try:
+        if certificates is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, certificates.credentials())
+    except RuntimeError as error:
+        why = addresses.obstacle(settings.host, settings.port) or f"{address} cannot be opened: {error}"
+        raise OSError(why) from error
