@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -32,7 +33,7 @@ class Timings:
         return cls(seconds(message.queued), seconds(message.denoising), seconds(message.total))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Receipt:
     """The receipt of one result; fields as in the message of that name.
 
@@ -75,6 +76,13 @@ class Receipt:
     timings: Timings = Timings()
     paste_original: bool = False
     weights: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        """What was set, in a line: long texts are cut, versions and timings left out."""
+        short = reprlib.Repr(maxstring=60)
+        said = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("versions", "timings")}
+        shown = (f"{name}={short.repr(value)}" for name, value in said.items() if value != _UNSET[name])
+        return f"Receipt({', '.join(shown)})"
 
     @classmethod
     def from_message(cls, message: types_pb2.Receipt) -> Receipt:
@@ -119,6 +127,9 @@ class Receipt:
     def to_dict(self) -> dict[str, object]:
         """Returns protobuf's JSON form as plain objects."""
         return MessageToDict(self.to_message(), preserving_proto_field_name=True)
+
+
+_UNSET = {f.name: f.default for f in fields(Receipt)}
 
 
 def seconds(duration: Duration) -> float:
