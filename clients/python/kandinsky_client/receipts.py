@@ -33,6 +33,17 @@ class Timings:
         return cls(seconds(message.queued), seconds(message.denoising), seconds(message.total))
 
 
+_NOTHING: tuple[Any, ...] = (None, "", 0, False, (), {})
+_OPTIONAL = (
+    "strength",
+    "prompt",
+    "negative_prompt",
+    "prior_step_count",
+    "prior_guidance_scale",
+    "negative_prior_prompt",
+)
+
+
 @dataclass(frozen=True, repr=False)
 class Receipt:
     """The receipt of one result; fields as in the message of that name.
@@ -45,8 +56,8 @@ class Receipt:
         strength: The strength; None for results that did not start from an image.
         width_px: The width; 0 for embeddings.
         height_px: The height; 0 for embeddings.
-        prompt: The prompt, empty for results made without one.
-        negative_prompt: The negative prompt, likewise.
+        prompt: The prompt; None for results made without one.
+        negative_prompt: The negative prompt; None where there was none, which is another than "".
         scheduler: The diffusers scheduler class.
         stage: The stage that made it.
         fingerprint: The fingerprint of that stage.
@@ -56,6 +67,10 @@ class Receipt:
         timings: How long it took.
         paste_original: Whether the kept pixels were pasted back, for Inpaint.
         weights: The weights of the conditions, for Interpolate.
+        prior_step_count: The denoising steps of the prior, for the images of Generate; None elsewhere.
+        prior_guidance_scale: Its guidance scale, likewise.
+        negative_prior_prompt: The negative prompt of each text's prior run, for Interpolate.
+        condition_texts: The texts among the conditions of Interpolate, by their place.
     """
 
     rpc: str = ""
@@ -65,8 +80,8 @@ class Receipt:
     strength: float | None = None
     width_px: int = 0
     height_px: int = 0
-    prompt: str = ""
-    negative_prompt: str = ""
+    prompt: str | None = None
+    negative_prompt: str | None = None
     scheduler: str = ""
     stage: str = ""
     fingerprint: str = ""
@@ -76,19 +91,29 @@ class Receipt:
     timings: Timings = Timings()
     paste_original: bool = False
     weights: tuple[float, ...] = ()
+    prior_step_count: int | None = None
+    prior_guidance_scale: float | None = None
+    negative_prior_prompt: str | None = None
+    condition_texts: Mapping[int, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """What was set, in a line: long texts are cut, versions and timings left out."""
-        short = reprlib.Repr(maxstring=60)
+        short = reprlib.Repr()
+        short.maxstring = 60
         said = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("versions", "timings")}
-        shown = (f"{name}={short.repr(value)}" for name, value in said.items() if value != _UNSET[name])
+        shown = (
+            f"{name}={short.repr(value)}"
+            for name, value in said.items()
+            if name == "seed" or value not in _NOTHING
+        )
         return f"Receipt({', '.join(shown)})"
 
     @classmethod
     def from_message(cls, message: types_pb2.Receipt) -> Receipt:
         """Reads the wire's form."""
         converted: dict[str, Any] = {
-            "strength": message.strength if message.HasField("strength") else None,
+            **{name: getattr(message, name) if message.HasField(name) else None for name in _OPTIONAL},
+            "condition_texts": dict(message.condition_texts),
             "versions": dict(message.versions),
             "timings": Timings.from_message(message.timings),
             "weights": tuple(message.weights),
@@ -127,9 +152,6 @@ class Receipt:
     def to_dict(self) -> dict[str, object]:
         """Returns protobuf's JSON form as plain objects."""
         return MessageToDict(self.to_message(), preserving_proto_field_name=True)
-
-
-_UNSET = {f.name: f.default for f in fields(Receipt)}
 
 
 def seconds(duration: Duration) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from numbers import Real
 
 LONGEST_SECONDS = 1e8  # three years; gRPC counts in nanoseconds, and what it can not count has passed at once
@@ -26,4 +25,4 @@ def check_timeout(timeout: float | None, *, zero: bool = False) -> float | None:
     if not (timeout > 0 or (zero and timeout == 0)):  # NaN is neither
         least = "0 or more" if zero else "above 0"
         raise ValueError(f"timeout must be {least} seconds, or None for no limit; not {timeout}")
-    return None if math.isinf(timeout) or timeout > LONGEST_SECONDS else float(timeout)
+    return None if timeout > LONGEST_SECONDS else float(timeout)

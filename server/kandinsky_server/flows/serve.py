@@ -58,7 +58,9 @@ async def serve(runtime: Runtime, request: Request, ticket: Ticket) -> AsyncGene
             embeddings += isinstance(event, EmbeddingReady)
             images += isinstance(event, ImageReady)
             yield event
-        yield Completed(embeddings, images, session.steps, _seed(request), session.timings())
+        yield Completed(
+            embeddings, images, session.steps, _seed(request), session.timings(), tuple(session.warnings)
+        )
     finally:
         ticket.cancel()
 

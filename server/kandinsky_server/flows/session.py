@@ -64,6 +64,7 @@ class Session:
         self.mailbox = Mailbox()
         self.started: float | None = None
         self.steps = 0
+        self.warnings: list[str] = []
 
     @property
     def prior(self) -> PriorStage:
