@@ -91,7 +91,7 @@ def test_files_that_are_no_certificates_are_named(servers: Servers) -> None:
         (Tls(None, good.read_bytes(), b"nothing"), "client_key"),
         (Tls(None, good, wrong_key), "stranger.key"),
     ]:
-        with pytest.raises(ValueError, match="certificate|key") as refused:
+        with pytest.raises(ValueError, match=r"certificate|key") as refused:
             Kandinsky("localhost:1", tls=tls)
         assert words in str(refused.value)
     with pytest.raises(FileNotFoundError):

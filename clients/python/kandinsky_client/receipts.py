@@ -111,8 +111,9 @@ class Receipt:
     @classmethod
     def from_message(cls, message: types_pb2.Receipt) -> Receipt:
         """Reads the wire's form."""
+        given = {field.name for field, _ in message.ListFields()}
         converted: dict[str, Any] = {
-            **{name: getattr(message, name) if message.HasField(name) else None for name in _OPTIONAL},
+            **{name: getattr(message, name) if name in given else None for name in _OPTIONAL},
             "condition_texts": dict(message.condition_texts),
             "versions": dict(message.versions),
             "timings": Timings.from_message(message.timings),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import typer
@@ -23,7 +23,7 @@ class Session:
         estimating: Whether commands ask what they would cost, in place of running it.
     """
 
-    flags: ConnectionFlags = ConnectionFlags()
+    flags: ConnectionFlags = field(default_factory=ConnectionFlags)
     estimating: bool = False
 
     def client(self) -> Kandinsky:
