@@ -76,6 +76,6 @@ def explain(message: str) -> Explanation | None:
     """Returns what a message of gRPC core means; None for any other, such as the server's own."""
     for pattern, kind, words in _TABLE:
         if found := re.search(pattern, message, re.DOTALL):
-            told = words.format(*found.groups()) if words else f"no server answers: {message}"
+            told = words.format(*found.groups()) if words else f"no server answers ({message})"
             return Explanation(kind, told)
     return None

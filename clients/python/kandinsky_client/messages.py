@@ -64,7 +64,7 @@ def _integer(name: str, value: Any, bits: int) -> int:
     except TypeError:
         raise TypeError(f"{name} must be an int, not {type(value).__name__}") from None
     if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-        most = "2**63 - 1" if bits == 64 else "what client.info().limits says"
+        most = "2**63 - 1" if bits == 64 else "what the server's limits say (info)"
         shown = f"{number}" if abs(number) < 10**40 else f"a number of {number.bit_length()} bits"
         raise ValueError(f"{name} must not be negative, and at most {most}; not {shown}")
     return number

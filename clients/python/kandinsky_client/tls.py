@@ -59,7 +59,7 @@ def _check_roots(pem: Pem | None) -> None:
         return
     try:
         _context().load_verify_locations(cadata=_text(pem))
-    except (ssl.SSLError, ValueError) as error:
+    except ssl.SSLError as error:
         raise ValueError(f"root_certificates: no PEM certificate in {_name(pem)}") from error
 
 
@@ -93,7 +93,7 @@ def _read(pem: Pem | None) -> bytes | None:
 
 
 def _text(pem: Pem) -> str:
-    return (_read(pem) or b"").decode("ascii", "replace")
+    return (_read(pem) or b"").decode("ascii", "ignore")
 
 
 def _name(pem: Pem) -> str:

@@ -56,7 +56,7 @@ class Converter:
         fields.read_prompts(found, message.prompts, self.limits)
         fields.read_prompt(found, "negative_prompt", message.negative_prompt, self.limits)
         count = fields.read_count(found, "", message, len(message.prompts), self.limits)
-        seed = fields.read_seed(found, "", message, len(message.prompts) * count)
+        seed = fields.read_seed(found, "", message, len(message.prompts) * count, self.limits)
         sampling = self._prior_sampling(found, message, seed)
         watch = read_watch(found, message.options, shows_images=False)
         found.check()
@@ -71,7 +71,8 @@ class Converter:
         for name in ("negative_prior_prompt", "negative_prompt"):
             fields.read_prompt(found, name, getattr(message, name), self.limits)
         count = fields.read_count(found, "", message, len(message.weights), self.limits)
-        sampling = self._prior_sampling(found, message, fields.read_seed(found, "", message, count))
+        seed = fields.read_seed(found, "", message, count, self.limits)
+        sampling = self._prior_sampling(found, message, seed)
         watch = read_watch(found, message.options, shows_images=False)
         found.check()
         has_negative = message.HasField("negative_prior_prompt")
@@ -127,10 +128,15 @@ class Converter:
         count = fields.read_count(found, "sampling.", message.sampling, len(message.prompts), self.limits)
         results = len(message.prompts) * count
         strong = self._generate_strength(found, message)
-        sampling = fields.read_sampling(found, message.sampling, stage, results, strong, self.limits)
+        counters = self.model.step_counters
+        sampling = fields.read_sampling(
+            found, message.sampling, stage, counters[stage.name], results, strong, self.limits
+        )
         prior_sampling = PriorSampling(
             sampling.seed,
-            fields.read_steps(found, "prior_step_count", message, Defaults.prior_step_count, self.limits),
+            fields.read_steps(
+                found, "prior_step_count", message, Defaults.prior_step_count, counters["prior"], self.limits
+            ),
             fields.read_guidance(found, "prior_guidance_scale", message, Defaults.prior_guidance_scale),
         )
         watch = read_watch(found, message.options, shows_images=True)
@@ -169,18 +175,21 @@ class Converter:
     # ------------------------------------------------------------------------------------------ parts
 
     def _check_steps(self, found: Violations, field: str, stage: str, step_count: int) -> None:
-        """Asks the stage's scheduler whether it can take so many steps: UnCLIP, for one, needs two."""
-        if found.found:
+        """Asks the stage's scheduler whether it can take so many steps: between its least and most may be gaps."""
+        counter = self.model.step_counters[stage]
+        if found.found or counter.takes(step_count):
             return
-        try:
-            self.model.step_counters[stage](step_count)
-        except (ArithmeticError, ValueError, IndexError) as error:
-            found.add(field, f"the {stage} stage's scheduler cannot take {step_count} steps ({error})")
+        nearest = counter.nearest(step_count)
+        advice = f"take {nearest}" if nearest else "take another number"
+        found.add(field, f"the {stage} stage's scheduler cannot take {step_count} steps; {advice}")
 
     def _prior_sampling(
         self, found: Violations, message: prior_pb2.PriorRequest | prior_pb2.InterpolateRequest, seed: int
     ) -> PriorSampling:
-        steps = fields.read_steps(found, "step_count", message, Defaults.prior_step_count, self.limits)
+        counters = self.model.step_counters
+        steps = fields.read_steps(
+            found, "step_count", message, Defaults.prior_step_count, counters["prior"], self.limits
+        )
         guidance = fields.read_guidance(found, "guidance_scale", message, Defaults.prior_guidance_scale)
         strength = None
         if isinstance(message, prior_pb2.PriorRequest):
@@ -198,8 +207,7 @@ class Converter:
             if condition.WhichOneof("kind") is None:
                 found.add(f"conditions[{place}]", "must be a text, an image or an embedding")
             fields.read_prompt(found, f"conditions[{place}].text", condition.text, self.limits)
-        if not message.weights:
-            found.add("weights", "must hold at least one weight vector")
+        found.integer("weights", len(message.weights), 1, self.limits.image_count)
         for place, weights in enumerate(message.weights):
             if len(weights.values) != count:
                 found.add(f"weights[{place}]", f"must hold {count} weights, one a condition")
@@ -234,9 +242,12 @@ class Converter:
     ) -> ImageRequest:
         stage = self.decoder_stage(stage_name)
         pairs = len(message.embeddings)
-        found.integer("embeddings", pairs, 1, self.limits.prompt_count)
+        found.integer("embeddings", pairs, 1, fields.most_sources(self.limits))
         count = fields.read_count(found, "sampling.", message.sampling, pairs, self.limits)
-        sampling = fields.read_sampling(found, message.sampling, stage, pairs * count, strong, self.limits)
+        counter = self.model.step_counters[stage_name]
+        sampling = fields.read_sampling(
+            found, message.sampling, stage, counter, pairs * count, strong, self.limits
+        )
         watch = read_watch(found, message.options, shows_images=True)
         read_output(found, message.output)
         self._check_steps(found, "sampling.step_count", stage_name, sampling.step_count)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+import numpy as np
 from kandinsky_api.v1 import types_pb2 as pb
 from PIL import Image
 
@@ -19,6 +20,9 @@ EXPECTED = {
     pb.IMAGE_FORMAT_JPEG: "JPEG",
     pb.IMAGE_FORMAT_WEBP: "WEBP",
 }
+
+WHITE = 128
+"""Where a mask's white begins, which is repainted."""
 
 MAX_ASPECT = 100
 """How many times longer than the other a side may be: CLIP's processor scales the short side up to its own size."""
@@ -50,18 +54,34 @@ class Pictures:
     async def _read(self, image: pb.InputImage, name: str) -> Image.Image:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self.pool, _decode, image, self.max_pixels)
+            return await loop.run_in_executor(self.pool, _decode, image, self.max_pixels, name == "mask")
         except codecs.ImageError as error:
             raise InvalidImage([Violation(name, str(error))]) from error
 
 
-def _decode(message: pb.InputImage, max_pixels: int) -> Image.Image:
+def _decode(message: pb.InputImage, max_pixels: int, is_mask: bool) -> Image.Image:
     image = _open(message, max_pixels)
     if max(image.size) > MAX_ASPECT * min(image.size):
         raise codecs.ImageError(
             f"the image is {image.width}x{image.height}; no side may be over {MAX_ASPECT} times longer than the other"
         )
+    if is_mask:
+        _check_mask(message, image)
     return image
+
+
+def _check_mask(message: pb.InputImage, mask: Image.Image) -> None:
+    """Refuses a mask that is in the alpha channel: programs differ in whether transparent means to keep or to repaint."""
+    white = np.asarray(mask.convert("L")) >= WHITE
+    if (
+        (white.all() or not white.any())
+        and message.format != pb.IMAGE_FORMAT_RAW_RGB8
+        and codecs.is_transparent(message.data)
+    ):
+        raise codecs.ImageError(
+            "the mask's colours are all on one side of grey and it has an alpha channel, which does not count: "
+            "draw the mask in black (kept) and white (repainted), without alpha"
+        )
 
 
 def _open(message: pb.InputImage, max_pixels: int) -> Image.Image:

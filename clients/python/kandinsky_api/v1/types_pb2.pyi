@@ -204,7 +204,8 @@ class InputImage(_message.Message):
     data: _builtins.bytes
     """The encoded bytes. Bytes that are no image, are cut short, are animated, decode to more than
     Limits.input_pixel_count pixels, or have a side over 100 times longer than the other are answered with
-    INVALID_ARGUMENT, reason INVALID_IMAGE.
+    INVALID_ARGUMENT, reason INVALID_IMAGE. The image is turned upright by its EXIF orientation; other metadata, such as
+    a colour profile, does not count, however large or broken. Of 16-bit grey the upper 8 bits count.
     """
     format: Global___ImageFormat.ValueType
     """How `data` is encoded. Unspecified: detected."""

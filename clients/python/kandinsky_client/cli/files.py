@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from errno import ENOTDIR
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ def prepare(file: Path) -> None:
     Raises:
         OSError: It can not; nothing that was there has changed.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(ENOTDIR, "is a file and no folder to write to", error.filename) from error
     if file.exists():
         with file.open("r+b"):
             return

@@ -54,7 +54,7 @@ class Session:
             token = flags.token_file.read_text(encoding="ascii").strip()
         except UnicodeDecodeError as error:
             raise typer.BadParameter(
-                f"--token-file {flags.token_file}: holds no token, but {error.reason}"
+                f"--token-file {flags.token_file}: holds no token, which is ASCII"
             ) from error
         if not token:
             raise typer.BadParameter(f"--token-file {flags.token_file}: is empty")
