@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from kandinsky_server.engine.company import Company
@@ -67,8 +67,12 @@ class Admission:
         finally:
             self.release(ticket)
 
-    def admit(self, ticket: Ticket, loads: Sequence[Load], count_field: str) -> Forecast:
-        """Gives a request its places, until ``release``. ``count_field`` is the one that asks for more or fewer results.
+    def admit(
+        self, ticket: Ticket, loads: Sequence[Load], ask_less: Callable[[int], list[Violation]]
+    ) -> Forecast:
+        """Gives a request its places, until ``release``.
+
+        ``ask_less`` says what to change of a request that may have only so many places.
 
         Raises:
             Draining: the server is shutting down.
@@ -79,7 +83,7 @@ class Admission:
         """
         self._check_open()
         places = max(1, sum(load.denoising for first in loads for load in first.all()))
-        self._check_size(ticket, places, count_field)
+        self._check_size(ticket, places, ask_less)
         self._check_room(ticket, places)
         prediction = self.predict(loads, ticket)
         self._check_deadline(ticket, loads, prediction)
@@ -119,19 +123,20 @@ class Admission:
                 "this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS
             )
 
-    def _allowed(self, ticket: Ticket) -> int:
-        """Places that the request's client may hold."""
+    def allowed(self, ticket: Ticket) -> int:
+        """Places that the request's client may hold, 1 at least."""
         return max(1, int(ticket.share * self.queue_size))
 
-    def _check_size(self, ticket: Ticket, count: int, count_field: str) -> None:
-        allowed = self._allowed(ticket)
+    def _check_size(self, ticket: Ticket, count: int, ask_less: Callable[[int], list[Violation]]) -> None:
+        allowed = self.allowed(ticket)
         if count > allowed:
-            places = f"this request needs {count} places in the queue and its client may hold {allowed}"
-            raise InvalidField([Violation(count_field, f"{places}; ask for fewer results at once")])
+            why = f"this request needs {count} places in the queue and its client may hold {allowed}"
+            less = ask_less(allowed)
+            raise InvalidField([Violation(v.field, f"{v.description}, since {why}") for v in less])
 
     def _check_room(self, ticket: Ticket, count: int) -> None:
         """Whether the request may hold so many places, those included that it has."""
-        allowed = self._allowed(ticket)
+        allowed = self.allowed(ticket)
         held = self._by_client[ticket.client] - ticket.places
         taken = self.length - ticket.places
         if taken + count > self.queue_size:
@@ -157,10 +162,9 @@ class Admission:
         alone = forecast([], loads, [], Pace(self.engine.cost, self._rows_for, {})).finish
         advice = f"retry in about {late:.1f} s, or allow more time"
         if alone > left:
-            # Rounded up, so that what is allowed is enough.
-            advice = (
-                f"no retry helps: allow at least the {math.ceil(alone * 10) / 10:.1f} s that it takes alone"
-            )
+            # A tenth or two more, so that what is allowed is still enough when it has come here.
+            enough = math.floor(alone * 10 + 2) / 10
+            advice = f"no retry helps: allow at least the {enough:.1f} s that it takes alone"
         raise DeadlineUnreachable(
             f"the result would take about {prediction.finish:.1f} s and the deadline is in {left:.1f} s; "
             f"{advice}, or ask for fewer steps or images",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.message import Message
 from kandinsky_api.v1 import image_pb2, prior_pb2
@@ -55,7 +55,8 @@ class Converter:
         found = Violations()
         fields.read_prompts(found, message.prompts, self.limits)
         fields.read_prompt(found, "negative_prompt", message.negative_prompt, self.limits)
-        count = fields.read_count(found, "", message, len(message.prompts), self.limits)
+        prompts = len(message.prompts)
+        count = fields.read_count(found, "", message, prompts, self.limits, prompts)
         seed = fields.read_seed(found, "", message, len(message.prompts) * count, self.limits)
         sampling = self._prior_sampling(found, message, seed)
         watch = read_watch(found, message.options, shows_images=False)
@@ -70,7 +71,7 @@ class Converter:
         self._check_conditions(found, message)
         for name in ("negative_prior_prompt", "negative_prompt"):
             fields.read_prompt(found, name, getattr(message, name), self.limits)
-        count = fields.read_count(found, "", message, len(message.weights), self.limits)
+        count = fields.read_count(found, "", message, len(message.weights), self.limits, text_runs(message))
         seed = fields.read_seed(found, "", message, count, self.limits)
         sampling = self._prior_sampling(found, message, seed)
         watch = read_watch(found, message.options, shows_images=False)
@@ -123,9 +124,10 @@ class Converter:
         self.prior_stage()
         stage = self.decoder_stage("inpaint" if message.HasField("mask") else "decoder")
         found = Violations()
-        fields.read_prompts(found, message.prompts, self.limits)
+        fields.read_prompts(found, message.prompts, self.limits, places=2)
         fields.read_prompt(found, "negative_prompt", message.negative_prompt, self.limits)
-        count = fields.read_count(found, "sampling.", message.sampling, len(message.prompts), self.limits)
+        prompts = len(message.prompts)
+        count = fields.read_count(found, "sampling.", message.sampling, prompts, self.limits, 2 * prompts)
         results = len(message.prompts) * count
         strong = self._generate_strength(found, message)
         counters = self.model.step_counters
@@ -158,6 +160,10 @@ class Converter:
                 watch=watch,
             ),
         )
+
+    def within(self, places: int) -> Converter:
+        """One that tells a client of so many ``places`` in the queue nothing that its share would then refuse."""
+        return replace(self, limits=replace(self.limits, places=places))
 
     def prior_stage(self) -> PriorStage:
         """The loaded prior."""
@@ -202,15 +208,16 @@ class Converter:
 
     def _check_conditions(self, found: Violations, message: prior_pb2.InterpolateRequest) -> None:
         count = len(message.conditions)
-        found.integer("conditions", count, 1, self.limits.prompt_count)
+        known = found.integer("conditions", count, 1, self.limits.prompt_count) == count
         for place, condition in enumerate(message.conditions):
             if condition.WhichOneof("kind") is None:
                 found.add(f"conditions[{place}]", "must be a text, an image or an embedding")
             fields.read_prompt(found, f"conditions[{place}].text", condition.text, self.limits)
         found.integer("weights", len(message.weights), 1, self.limits.image_count)
         for place, weights in enumerate(message.weights):
-            if len(weights.values) != count:
+            if known and len(weights.values) != count:
                 found.add(f"weights[{place}]", f"must hold {count} weights, one a condition")
+                continue
             for value in weights.values:
                 found.number(f"weights[{place}]", value, -MAX_WEIGHT, MAX_WEIGHT)
 
@@ -242,8 +249,8 @@ class Converter:
     ) -> ImageRequest:
         stage = self.decoder_stage(stage_name)
         pairs = len(message.embeddings)
-        found.integer("embeddings", pairs, 1, fields.most_sources(self.limits))
-        count = fields.read_count(found, "sampling.", message.sampling, pairs, self.limits)
+        fields.read_sources(found, "embeddings", message.embeddings, self.limits)
+        count = fields.read_count(found, "sampling.", message.sampling, pairs, self.limits, pairs)
         counter = self.model.step_counters[stage_name]
         sampling = fields.read_sampling(
             found, message.sampling, stage, counter, pairs * count, strong, self.limits
@@ -293,6 +300,12 @@ class Converter:
         if message.HasField("strength"):
             found.add("strength", "needs image, and no mask")
         return None
+
+
+def text_runs(message: prior_pb2.InterpolateRequest) -> int:
+    """How many texts the prior turns into embeddings, for one result of each weight vector."""
+    negative = bool(message.negative_prompt) or message.HasField("negative_prior_prompt")
+    return negative + sum(condition.HasField("text") for condition in message.conditions)
 
 
 def _negative(message: prior_pb2.PriorRequest | image_pb2.GenerateRequest) -> str | None:

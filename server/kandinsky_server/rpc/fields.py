@@ -28,9 +28,9 @@ Strong = (
 )
 
 
-def read_prompts(found: Violations, prompts: Sequence[str], limits: Limits) -> None:
-    """Checks the number of prompts and their lengths."""
-    found.integer("prompts", len(prompts), 1, most_sources(limits))
+def read_prompts(found: Violations, prompts: Sequence[str], limits: Limits, places: int = 1) -> None:
+    """Checks the number of prompts, whose results take so many ``places`` each, and their lengths."""
+    read_sources(found, "prompts", prompts, limits, places)
     for place, prompt in enumerate(prompts):
         read_prompt(found, f"prompts[{place}]", prompt, limits)
 
@@ -41,15 +41,24 @@ def read_prompt(found: Violations, field: str, prompt: str, limits: Limits) -> N
         found.add(field, f"must have at most {limits.prompt_length} characters, not {len(prompt)}")
 
 
-def most_sources(limits: Limits) -> int:
-    """How many prompts or embeddings a request may have: each makes one result at least."""
-    return min(limits.prompt_count, limits.image_count)
+def read_sources(
+    found: Violations, field: str, sources: Sequence[object], limits: Limits, places: int = 1
+) -> None:
+    """Checks the number of prompts or embeddings: each makes one result at least, which takes so many ``places``."""
+    most = min(limits.prompt_count, limits.image_count)
+    found.integer(field, len(sources), 1, most, min(most, limits.places // places))
 
 
-def read_count(found: Violations, prefix: str, message: Seeded, sources: int, limits: Limits) -> int:
-    """Results for each of ``sources`` prompts or embeddings; too many of those are noted elsewhere."""
+def read_count(
+    found: Violations, prefix: str, message: Seeded, sources: int, limits: Limits, places: int
+) -> int:
+    """Results for each of ``sources`` prompts or embeddings, all of which take so many ``places`` a result.
+
+    Too many sources are noted elsewhere.
+    """
     count = message.image_count if message.HasField("image_count") else 1
-    return found.integer(f"{prefix}image_count", count, 1, max(1, limits.image_count // max(1, sources)))
+    most = max(1, limits.image_count // max(1, sources))
+    return found.integer(f"{prefix}image_count", count, 1, most, min(most, limits.places // max(1, places)))
 
 
 def read_seed(found: Violations, prefix: str, message: Seeded, results: int, limits: Limits) -> int:
