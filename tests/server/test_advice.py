@@ -190,7 +190,7 @@ def check_advice(server: RunningServer, raw: Raw, method: str, request: Any) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of the request that failed, which is wanted
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @pytest.mark.parametrize("method", good_requests())
 def test_advice_is_accepted(server: RunningServer, raw: Raw, method: str) -> None:
     @settings(fuzz, max_examples=max(60, fuzz.max_examples))
@@ -271,6 +271,7 @@ def test_known_traps_are_none(server: RunningServer, raw: Raw, case: str) -> Non
 
 def test_a_deadline_that_is_advised_is_enough(server: RunningServer, raw: Raw) -> None:
     request = image_pb2.DecodeRequest(embeddings=[pair()], sampling=sampling(step_count=1000, image_count=3))
+    eventually(lambda: server.idle)
     refused = raw.call("Decode", request, timeout=0.5)
     assert refused.reason == "DEADLINE_UNREACHABLE", refused
     advised = re.search(r"allow at least the ([\d.]+) s", refused.message)
@@ -280,6 +281,7 @@ def test_a_deadline_that_is_advised_is_enough(server: RunningServer, raw: Raw) -
     call.cancel()
 
 
+@pytest.mark.slow
 def test_a_single_place_takes_what_prior_returns(tiny_model: Path) -> None:
     with RunningServer(tiny_model, queue_size=1) as small, connected(small.target) as raw:
         refused = raw.call("Generate", good_requests()["Generate"])
