@@ -33,7 +33,7 @@ class CallOptions(TypedDict, total=False):
 
 
 class PriorOptions(CallOptions, total=False):
-    """How embeddings are sampled.
+    """How embeddings are sampled, beside `CallOptions`.
 
     Args:
         image_count: Results for each prompt or weight vector. Default 1.
@@ -49,7 +49,7 @@ class PriorOptions(CallOptions, total=False):
 
 
 class ImageOptions(CallOptions, total=False):
-    """How images are sampled and come back.
+    """How images are sampled and come back, beside `CallOptions`.
 
     Args:
         image_count: Images for each embedding pair or prompt. Default 1.
