@@ -47,7 +47,7 @@ class AsyncKandinsky(Methods[Coroutine[Any, Any, EmbeddingSet], Coroutine[Any, A
 
     Args:
         target: The server's address, such as "localhost:50051" or "dns:///kandinsky.prod:443".
-        options: See `ClientOptions`.
+        options: See `kandinsky_client.ClientOptions`.
 
     Attributes:
         stream: The same calls as streams of events: `async for event in client.stream.decode(...)`.

@@ -44,7 +44,7 @@ class Kandinsky(Methods[EmbeddingSet, ImageSet]):
 
     Args:
         target: The server's address, such as "localhost:50051" or "dns:///kandinsky.prod:443".
-        options: See `ClientOptions`.
+        options: See `kandinsky_client.ClientOptions`.
 
     Attributes:
         stream: The same calls as streams of events: `for event in client.stream.decode(...)`.

@@ -60,7 +60,7 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
                 image's; a text, even "": it is made from that by the prior.
             image: An image to start from, in place of noise.
             strength: How far to go from `image`, above 0 to 1. Default 0.3.
-            options: See `PriorOptions`.
+            options: See `kandinsky_client.PriorOptions`.
         """
         request = build(
             prior_pb2.PriorRequest,
@@ -89,7 +89,7 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
             weights: One finite weight a condition; or several such vectors, for one embedding each.
             negative_prior_prompt: The negative prompt of each text's prior run.
             negative_prompt: What the result's negative embedding is made from.
-            options: See `PriorOptions`.
+            options: See `kandinsky_client.PriorOptions`.
         """
         request = build(
             prior_pb2.InterpolateRequest,
@@ -106,7 +106,7 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
 
         Args:
             embeddings: What `prior` returned, a pair, or several.
-            options: See `ImageOptions`.
+            options: See `kandinsky_client.ImageOptions`.
         """
         request = build(
             image_pb2.DecodeRequest,
@@ -129,7 +129,7 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
             embeddings: What `prior` returned, a pair, or several.
             image: The image to start from.
             strength: How far to go from it, above 0 to 1. Default 0.3.
-            options: See `ImageOptions`.
+            options: See `kandinsky_client.ImageOptions`.
         """
         request = build(
             image_pb2.Img2ImgRequest,
@@ -157,7 +157,7 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
             mask: White (128 and above) is repainted, black is kept. Colours count, not an alpha channel.
                 `ImageSet.completed.warnings` tells of a mask that repaints nothing, or everything.
             paste_original: Pastes the kept pixels back, so that they are exactly the input's.
-            options: See `ImageOptions`.
+            options: See `kandinsky_client.ImageOptions`.
         """
         request = build(
             image_pb2.InpaintRequest,
@@ -187,7 +187,7 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
             depth_from: An image whose depth the server estimates.
             image: An image to start from, in place of noise.
             strength: How far to go from `image`, above 0 to 1. Default 0.3.
-            options: See `ImageOptions`.
+            options: See `kandinsky_client.ImageOptions`.
 
         Raises:
             ValueError: Both of `hint` and `depth_from`, which the wire can not carry.
@@ -229,7 +229,7 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
             mask: The white part of `image` is repainted.
             strength: How far to go from `image`, above 0 to 1; not with `mask`. Default 0.3.
             paste_original: As in `inpaint`.
-            options: See `ImageOptions`.
+            options: See `kandinsky_client.ImageOptions`.
         """
         request = build(
             image_pb2.GenerateRequest,

@@ -59,7 +59,7 @@ def _check_roots(pem: Pem | None) -> None:
         return
     try:
         _context().load_verify_locations(cadata=_text(pem))
-    except ssl.SSLError as error:
+    except (ssl.SSLError, ValueError) as error:
         raise ValueError(f"root_certificates: no PEM certificate in {_name(pem)}") from error
 
 
