@@ -119,7 +119,7 @@ def good_embedding(place: Place) -> None:
 
 ADVICE: list[tuple[str, Callable[..., None]]] = [
     (r"; the nearest is (\d+)$", lambda place, near: place.set(int(near))),
-    (r"must be (?:above )?(-?[\d.e+]+) to (-?[\d.e+]+)\b", in_range),
+    (r"must (?:be|hold) (?:above )?(-?[\d.e+]+) to (-?[\d.e+]+)\b", in_range),
     (r"raise it to at least ([\d.e-]+)$", lambda place, least: place.set(float(least))),
     (r"cannot take \d+ steps; take (\d+)$", lambda place, steps: place.set(int(steps))),
     (r"send 1 to (\d+) at once", lambda place, count: many(place, int(count))),
@@ -159,7 +159,7 @@ def follow(request: Any, answer: Answer) -> None:
 def outcome(raw: Raw, method: str, request: Any) -> Answer:
     """The refusal, or OK when the request is taken; nothing is waited for."""
     service = raw.prior_service if method in ("Prior", "Interpolate") else raw.image_service
-    call = getattr(service, method)(request, timeout=60)
+    call = getattr(service, method)(request, timeout=36_000)  # no deadline that a slow machine could miss
     try:
         next(call)
     except grpc.RpcError:

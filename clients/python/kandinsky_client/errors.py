@@ -175,6 +175,7 @@ _BY_CODE: dict[grpc.StatusCode, type[RpcError]] = {
     grpc.StatusCode.PERMISSION_DENIED: AuthorizationError,
 }
 
+_OF_THE_WAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _BY_KIND: dict[str, type[RpcError]] = {"tls": TlsError, "unreachable": UnreachableError}
 
 _BY_REASON: dict[str, type[RpcError]] = {
@@ -197,7 +198,7 @@ def from_grpc(error: grpc.RpcError) -> RpcError:
         elif isinstance(detail, error_details_pb2.RetryInfo):
             retry_delay = detail.retry_delay.ToTimedelta().total_seconds()
     message = call.details() or "no message"
-    explanation = None if reason else explain(message)
+    explanation = explain(message) if code in _OF_THE_WAY and not reason else None
     kind = _BY_REASON.get(reason) or _BY_CODE.get(code, ServerError)
     if explanation and kind is UnavailableError:
         kind = _BY_KIND.get(explanation.kind, kind)

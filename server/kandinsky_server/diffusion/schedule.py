@@ -70,10 +70,8 @@ class StepCounter:
 
     def most(self, allowed: int) -> int:
         """The largest number up to ``allowed``: many take no more steps than they were trained with."""
-        if self.takes(allowed):
-            return allowed
         trained = int(getattr(self._template.config, "num_train_timesteps", allowed))
-        return max(self.least, min(allowed, trained))
+        return max(self.least, allowed if allowed <= trained or self.takes(trained + 1) else trained)
 
     def nearest(self, step_count: int) -> int | None:
         """A number of steps close above ``step_count`` that the scheduler takes; None when there is none."""

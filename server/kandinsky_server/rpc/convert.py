@@ -208,12 +208,13 @@ class Converter:
 
     def _check_conditions(self, found: Violations, message: prior_pb2.InterpolateRequest) -> None:
         count = len(message.conditions)
-        known = found.integer("conditions", count, 1, self.limits.prompt_count) == count
+        most = self.limits.prompt_count
+        known = found.integer("conditions", count, 1, most, verb="hold") == count
         for place, condition in enumerate(message.conditions):
             if condition.WhichOneof("kind") is None:
                 found.add(f"conditions[{place}]", "must be a text, an image or an embedding")
             fields.read_prompt(found, f"conditions[{place}].text", condition.text, self.limits)
-        found.integer("weights", len(message.weights), 1, self.limits.image_count)
+        found.integer("weights", len(message.weights), 1, self.limits.image_count, verb="hold")
         for place, weights in enumerate(message.weights):
             if known and len(weights.values) != count:
                 found.add(f"weights[{place}]", f"must hold {count} weights, one a condition")

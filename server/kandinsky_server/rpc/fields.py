@@ -46,7 +46,7 @@ def read_sources(
 ) -> None:
     """Checks the number of prompts or embeddings: each makes one result at least, which takes so many ``places``."""
     most = min(limits.prompt_count, limits.image_count)
-    found.integer(field, len(sources), 1, most, min(most, limits.places // places))
+    found.integer(field, len(sources), 1, most, min(most, limits.places // places), "hold")
 
 
 def read_count(
