@@ -241,6 +241,7 @@ def test_receipts_that_do_not_fit_are_told_in_words(run: Run) -> None:
         assert "is no file of embeddings: " in run("decode", "a.safetensors", code=1)
 
 
+@pytest.mark.slow
 def test_arguments_that_are_no_characters_are_told(target: str, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     script = "from kandinsky_client.cli import main; main()"

@@ -147,6 +147,7 @@ def test_images_are_made_again_from_what_the_caller_holds_and_the_receipt(
     assert np.array_equal(CALLS[rpc](client, pair, chosen)[0].array, result.array)
 
 
+@pytest.mark.slow
 def test_a_picture_file_is_enough_to_make_it_again(
     server: RunningServer, client: Kandinsky, tmp_path: Path
 ) -> None:
