@@ -10,7 +10,7 @@ from PIL import Image
 def png_bomb(width: int, height: int) -> bytes:
     """A PNG of a hundred bytes that claims to be enormous; only its header is true."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = (_chunk(b"IHDR", header), _chunk(b"IDAT", zlib.compress(b"")), _chunk(b"IEND", b""))
+    chunks = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
@@ -31,8 +31,8 @@ def slow_jpeg(side: int, scans: int) -> bytes:
 
 def with_chunk(png: bytes, kind: bytes, data: bytes) -> bytes:
     """A PNG with one more chunk, right before its end."""
-    return png[:-12] + _chunk(kind, data) + png[-12:]
+    return png[:-12] + chunk(kind, data) + png[-12:]
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

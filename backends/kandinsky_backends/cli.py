@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +20,11 @@ from kandinsky_backends.options import DTYPES, Attention, BackendOptions
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 
-app = typer.Typer(no_args_is_help=True, help="Backends: what can be used here, and whether it is right.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,  # its tables cut option names short on a terminal of 80 columns
+    help="Backends: what can be used here, and whether it is right.",
+)
 
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: cuda where PyTorch has it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -34,7 +40,7 @@ def list_backends(device: Device = "auto", as_json: AsJson = False) -> None:
     table = Table("backend", "available", "why not", "what to do")
     for status in statuses:
         table.add_row(status.name, "yes" if status.available else "no", status.reason, status.hint)
-    Console().print(table)
+    _console().print(table)
 
 
 @app.command("check")
@@ -57,18 +63,33 @@ def check_backend(
         threads=set_threads(threads), attention=attention, cache_dir=cache_dir, dtype=_dtype(dtype)
     )
     counts = _row_counts(rows)
+    _quiet_libraries()
     try:
         backend = get_backend(name, options, _device(device))
         results = list(check(backend, networks_to_check(model, _device(device), options.dtype), counts))
     except BackendUnavailable as error:
-        Console(stderr=True).print(f"{error}", style="red", soft_wrap=True)
+        _console(stderr=True).print(f"{error}", style="red", soft_wrap=True)
         raise typer.Exit(1) from error
     if as_json:
         typer.echo(json.dumps([asdict(result) | {"passed": result.passed} for result in results], indent=2))
     else:
-        Console().print(_table(backend.name, results))
+        _console().print(_table(backend.name, results))
     if not results or not all(result.passed for result in results):
         raise typer.Exit(1)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """Without markup, which would take ``[server]`` in an advice for a style and leave it out."""
+    return Console(stderr=stderr, markup=False, highlight=False)
+
+
+def _quiet_libraries() -> None:
+    """Keeps the progress bars of libraries, and their advice to developers, off the terminal."""
+    for name in ("diffusers.utils.logging", "transformers.utils.logging"):
+        with suppress(ImportError):
+            library = import_module(name)
+            library.disable_progress_bar()
+            library.set_verbosity_error()
 
 
 def _table(name: str, results: list[CheckResult]) -> Table:

@@ -13,7 +13,7 @@ from pathlib import Path
 from kandinsky_client import InvalidRequestError
 
 from benchmarks.attacks.attack import Attack, Verdict
-from benchmarks.attacks.victim import embedded_prior, victim
+from benchmarks.attacks.victim import toy_prior, victim
 
 HALF_REQUEST = b"GET /metrics HTTP/1.1\r\nHost: "
 METRICS_SECONDS = 3.0
@@ -96,12 +96,12 @@ ATTACKS = (
         "standard error that nobody reads",
         "10,000 refused calls",
         "frozen after 265 calls, SIGTERM included",
-        partial(stall_log, embedded_prior(), 10_000),
+        partial(stall_log, toy_prior(), 10_000),
     ),
     Attack(
         "half requests to the metrics port",
         "1,000 connections",
         "a thread and a file for each, for ever",
-        partial(half_requests, embedded_prior(), 1000),
+        partial(half_requests, toy_prior(), 1000),
     ),
 )

@@ -21,7 +21,7 @@ from kandinsky_client import Kandinsky, Tls
 
 from benchmarks.attacks import pki
 from benchmarks.attacks.attack import Attack, Verdict
-from benchmarks.attacks.victim import embedded_prior, victim
+from benchmarks.attacks.victim import toy_prior, victim
 from benchmarks.process import ServerProcess
 
 HALF_HELLO = b"\x16\x03\x01\x02\x00\x01\x00"
@@ -189,24 +189,24 @@ ATTACKS = (
         "TLS clients that connect anew, a new certificate each second",
         "20,000 handshakes by 8, 500 calls by 4",
         "SIGSEGV after 508 connections, 1 s",
-        lambda: reconnect(embedded_prior(), 20_000, 500, mutual=False, rotation_seconds=1.0),
+        lambda: reconnect(toy_prior(), 20_000, 500, mutual=False, rotation_seconds=1.0),
     ),
     Attack(
         "mTLS clients that connect anew, a new certificate each second",
         "10,000 handshakes by 8, 500 calls by 4",
         "SIGSEGV after 2,177 connections",
-        lambda: reconnect(embedded_prior(), 10_000, 500, mutual=True, rotation_seconds=1.0),
+        lambda: reconnect(toy_prior(), 10_000, 500, mutual=True, rotation_seconds=1.0),
     ),
     Attack(
         "certificates that change as fast as they can be swapped",
         "20,000 handshakes by 8",
         "SIGSEGV at once; after 1,420 swaps, if only they are told",
-        lambda: reconnect(embedded_prior(), 20_000, 0, mutual=False, rotation_seconds=0.02, first=MANY_SWAPS),
+        lambda: reconnect(toy_prior(), 20_000, 0, mutual=False, rotation_seconds=0.02, first=MANY_SWAPS),
     ),
     Attack(
         "connections that fall silent before or in the handshake",
         "600 connections",
         "SIGSEGV at the handshake limit",
-        partial(fall_silent, embedded_prior(), 600),
+        partial(fall_silent, toy_prior(), 600),
     ),
 )

@@ -14,7 +14,7 @@ SMALL = ("--port=0", "--metrics-port=0", "--device=cpu", "--backend=eager", "--t
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "10000"}
 
 
-def embedded_prior() -> Path:
+def toy_prior() -> Path:
     """The stage that comes with the server."""
     return Path(str(files("kandinsky_toy"))) / "prior"
 

@@ -1,8 +1,11 @@
 """`kandinsky backends list` and `check`."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from kandinsky_backends.check import networks_to_check
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.parity import TOLERANCES
 from kandinsky_backends.reference import reference_network, reference_shape
+from kandinsky_backends.registry import BackendStatus
 from torch import Tensor, nn
 from typer.testing import CliRunner, Result
 
@@ -127,6 +131,33 @@ def test_check_says_which_model_cannot_be_loaded() -> None:
     result = run("check", "eager", "--model", "/no/such/folder", "--threads", "1")
     assert result.exit_code == 1
     assert "/no/such/folder" in result.stderr
+
+
+def test_advice_keeps_its_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    advice = 'Run pip install "kandinsky-grpc[server,openvino]".'
+    status = BackendStatus("fake", False, "[red]none[/red]", advice)
+    monkeypatch.setattr(cli, "available_backends", lambda options, device: [status])
+    shown = "".join(run("list").stdout.replace("│", " ").split())
+    assert "[red]none[/red]" in shown
+    assert "[server,openvino]" in shown
+
+    def refuse(*_: object) -> NoReturn:
+        raise BackendUnavailable("No openvino here.", advice)
+
+    monkeypatch.setattr(cli, "get_backend", refuse)
+    assert "[server,openvino]" in run("check", "fake").stderr
+
+
+@pytest.mark.slow
+def test_check_prints_nothing_of_its_libraries(tiny_model: Path) -> None:
+    script = "from kandinsky_backends.cli import app; app()"
+    flags = ["check", "eager", "--model", str(tiny_model), "--rows", "1", "--threads", "1"]
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *flags], capture_output=True, text=True, timeout=200
+    )
+    assert ended.returncode == 0, ended
+    assert ended.stderr == ""
+    assert "decoder (unet)" in ended.stdout
 
 
 @pytest.mark.slow

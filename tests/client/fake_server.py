@@ -89,6 +89,7 @@ class FakeServer(
         self.cut_stream = False
         self.lose_chunk = False
         self.endless = False
+        self.backends: list[Any] = []
         self.cancelled = threading.Event()
         self.health = health.HealthServicer()
         self.health.set("", 1)
@@ -142,7 +143,10 @@ class FakeServer(
         self._arrive(request, context)
         prior = server_pb2.StageInfo(name="prior", loaded=True, embedding_width=WIDTH, backend="eager")
         return server_pb2.GetServerInfoResponse(
-            stages=[prior, server_pb2.StageInfo(name="inpaint")], device="cpu", model="toy"
+            stages=[prior, server_pb2.StageInfo(name="inpaint")],
+            device="cpu",
+            model="toy",
+            backends=self.backends,
         )
 
     def Estimate(self, request: Any, context: Any) -> Any:

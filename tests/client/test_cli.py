@@ -16,30 +16,10 @@ import pytest
 import typer
 from kandinsky_api.v1 import types_pb2
 from kandinsky_client import Receipt, load_embeddings
-from kandinsky_client.cli import main, plugins
+from kandinsky_client.cli import plugins
 
+from .conftest import Run
 from .fake_server import DRAWN_SEED, Failure, FakeServer
-
-Run = Callable[..., str]
-
-
-@pytest.fixture
-def run(
-    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    """Runs a command in an empty folder against the server; gives stdout, or stderr when it must fail."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KANDINSKY_TARGET", target)
-
-    def run_(*arguments: str, code: int = 0) -> str:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        said = capsys.readouterr()
-        assert (ended.value.code or 0) == code, said
-        return said.err if code else said.out
-
-    return run_
 
 
 def test_prior_then_decode(run: Run) -> None:

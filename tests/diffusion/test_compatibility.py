@@ -72,9 +72,9 @@ def test_a_model_a_part_and_a_file_are_no_stage(checkpoints: Checkpoints, tiny_m
 
 
 def test_a_prior_of_another_width_is_told(
-    checkpoints: Checkpoints, tiny_model: Path, embedded_model: Path
+    checkpoints: Checkpoints, tiny_model: Path, toy_model: Path
 ) -> None:
-    checkpoints.sketch("prior", str(embedded_model / "prior"))
+    checkpoints.sketch("prior", str(toy_model / "prior"))
     told = refusal(checkpoints, "decoder", tiny_model / "decoder")
     assert f"{UNET} has encoder_hid_dim 64, and the prior makes embeddings of 96 numbers" in told
     assert "--decoder and --prior must be of one model" in told

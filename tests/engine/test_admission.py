@@ -1,5 +1,6 @@
 """Who is let in, and what those who are not are told."""
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -9,7 +10,14 @@ from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.load import Load, single_call
 from kandinsky_server.engine.ticket import HIGH, LOW, Ticket
-from kandinsky_server.errors import DeadlineUnreachable, Draining, InvalidField, QueueFull, QuotaExceeded
+from kandinsky_server.errors import (
+    DeadlineUnreachable,
+    Draining,
+    InvalidField,
+    QueueFull,
+    QuotaExceeded,
+    Violation,
+)
 
 from tests.engine.fakes import LANE, Count, adder, running
 
@@ -25,11 +33,15 @@ def admission() -> Admission:
     return Admission(Engine({LANE.network: adder(max_rows=4)}, cost), queue_size=8)
 
 
+def ask_less(allowed: int) -> list[Violation]:
+    return [Violation("image_count", f"at most {allowed}")]
+
+
 def let_in(
     admission: Admission, count: int, loads: Sequence[Load] = (TEN_STEPS,), **ticket: object
 ) -> Ticket:
     admitted = Ticket(**ticket)
-    admission.admit(admitted, list(loads) * count, "image_count")
+    admission.admit(admitted, list(loads) * count, ask_less)
     return admitted
 
 
@@ -48,7 +60,7 @@ def test_who_enters_holds_a_place_that_is_one_of_those_it_gets(admission: Admiss
     ticket = Ticket(client="modest", share=0.5)
     with admission.enter(ticket):
         assert admission.length == 1
-        admission.admit(ticket, [TEN_STEPS] * 4, "image_count")
+        admission.admit(ticket, [TEN_STEPS] * 4, ask_less)
         assert admission.length == 4
     assert admission.length == 0
     let_in(admission, 4, client="modest", share=0.5)
@@ -57,6 +69,15 @@ def test_who_enters_holds_a_place_that_is_one_of_those_it_gets(admission: Admiss
 def test_who_needs_no_step_holds_a_place(admission: Admission) -> None:
     assert let_in(admission, 0).places == 1
     assert let_in(admission, 1, [single_call(LANE)]).places == 1
+
+
+def test_what_is_advised_is_enough(admission: Admission) -> None:
+    """Ten seconds alone; the deadline that was told is still met when the request has come a second time."""
+    with pytest.raises(DeadlineUnreachable) as refusal:
+        let_in(admission, 1, deadline=time.monotonic() + 1)
+    advised = re.search(r"at least the ([\d.]+) s", refusal.value.message)
+    assert advised
+    let_in(admission, 1, deadline=time.monotonic() + float(advised[1]) - 0.05)
 
 
 def test_no_one_enters_a_full_queue_or_over_its_share(admission: Admission) -> None:
@@ -78,7 +99,7 @@ def test_a_full_queue_refuses_and_says_when(admission: Admission) -> None:
 
 
 def test_what_can_never_fit_is_the_clients_mistake(admission: Admission) -> None:
-    with pytest.raises(InvalidField, match="needs 9 places"):
+    with pytest.raises(InvalidField, match="at most 8, since this request needs 9 places"):
         let_in(admission, 9)
 
 
@@ -107,7 +128,7 @@ def test_a_deadline_that_can_never_be_met_is_refused_and_told_so(admission: Admi
     """Ten seconds of its own do not fit into nine, however empty the queue is."""
     if others:
         let_in(admission, others)
-    with pytest.raises(DeadlineUnreachable, match=r"no retry helps.*allow at least the 10\.0 s") as refusal:
+    with pytest.raises(DeadlineUnreachable, match=r"no retry helps.*allow at least the 10\.2 s") as refusal:
         let_in(admission, 1, deadline=time.monotonic() + 9, priority=LOW)
     assert refusal.value.retry_after >= 0.9
 

@@ -35,7 +35,7 @@ BAD = {
     "bomb": (pb.InputImage(data=png_bomb(60_000, 60_000)), "pixels"),
     "bomb below Pillow's limit": (pb.InputImage(data=png_bomb(5000, 5000)), "pixels"),
     "WebP bomb": (pb.InputImage(data=webp_bomb(16_383, 16_383)), "16383x16383 pixels"),
-    "empty colour profile": (pb.InputImage(data=with_chunk(PNG, b"iCCP", b"")), "decoded"),
+    "empty transparency": (pb.InputImage(data=with_chunk(PNG, b"tRNS", b"")), "decoded"),
     "another format": (pb.InputImage(data=PNG, format=pb.IMAGE_FORMAT_JPEG), "JPEG"),
     "output only format": (pb.InputImage(data=PNG, format=pb.IMAGE_FORMAT_RAW_RGB_F32), "format"),
     "unknown format": (pb.InputImage(data=PNG, format=99), "format"),

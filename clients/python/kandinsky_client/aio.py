@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Self, Unpack
 
 import grpc
@@ -35,6 +37,7 @@ from kandinsky_client.rpcs import (
     serialize,
 )
 from kandinsky_client.server_state import READY_INTERVAL_SECONDS, Estimate, Health, ServerInfo, health_of
+from kandinsky_client.timeouts import check_timeout
 
 
 class AsyncKandinsky(Methods[Coroutine[Any, Any, EmbeddingSet], Coroutine[Any, Any, ImageSet]]):
@@ -44,13 +47,16 @@ class AsyncKandinsky(Methods[Coroutine[Any, Any, EmbeddingSet], Coroutine[Any, A
 
     Args:
         target: The server's address, such as "localhost:50051" or "dns:///kandinsky.prod:443".
-        options: See `ClientOptions`.
+        options: See `kandinsky_client.ClientOptions`.
 
     Attributes:
         stream: The same calls as streams of events: `async for event in client.stream.decode(...)`.
         estimate: The same calls as questions what they would cost: `await client.estimate.decode(...)`.
 
+    Pickled or copied it is a client of the same options with a connection of its own.
+
     Raises:
+        ValueError: A timeout, token, certificate or other option that can not be.
         OSError: A TLS file can not be read.
     """
 
@@ -83,9 +89,13 @@ class AsyncKandinsky(Methods[Coroutine[Any, Any, EmbeddingSet], Coroutine[Any, A
         status = await self._ask(HEALTH, health_request(service), Retry(timeout, retries=0), {})
         return health_of(status.value)
 
-    async def ready(self, *, timeout: float = 0.0) -> bool:
-        """Waits up to `timeout` seconds for the server to be serving; returns whether it is."""
-        deadline = time.monotonic() + timeout
+    async def ready(self, *, timeout: float | None = 0.0) -> bool:
+        """Waits up to `timeout` seconds for the server to be serving; returns whether it is.
+
+        0 looks once; None, as infinity, waits for ever.
+        """
+        longest = check_timeout(timeout, zero=True)
+        deadline = math.inf if longest is None else time.monotonic() + longest
         while True:
             try:
                 if await self.health() == "serving":
@@ -99,6 +109,9 @@ class AsyncKandinsky(Methods[Coroutine[Any, Any, EmbeddingSet], Coroutine[Any, A
     async def close(self) -> None:
         """Cancels what still runs and closes the channel."""
         await self._channel.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **vars(self._connection)), ()
 
     async def __aenter__(self) -> Self:
         return self

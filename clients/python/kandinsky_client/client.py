@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from functools import partial
 from typing import Any, Self, Unpack
 
 import grpc
@@ -32,6 +34,7 @@ from kandinsky_client.rpcs import (
     serialize,
 )
 from kandinsky_client.server_state import READY_INTERVAL_SECONDS, Estimate, Health, ServerInfo, health_of
+from kandinsky_client.timeouts import check_timeout
 
 
 class Kandinsky(Methods[EmbeddingSet, ImageSet]):
@@ -41,13 +44,16 @@ class Kandinsky(Methods[EmbeddingSet, ImageSet]):
 
     Args:
         target: The server's address, such as "localhost:50051" or "dns:///kandinsky.prod:443".
-        options: See `ClientOptions`.
+        options: See `kandinsky_client.ClientOptions`.
 
     Attributes:
         stream: The same calls as streams of events: `for event in client.stream.decode(...)`.
         estimate: The same calls as questions what they would cost: `client.estimate.decode(...)`.
 
+    Pickled or copied it is a client of the same options with a connection of its own.
+
     Raises:
+        ValueError: A timeout, token, certificate or other option that can not be.
         OSError: A TLS file can not be read.
     """
 
@@ -80,9 +86,13 @@ class Kandinsky(Methods[EmbeddingSet, ImageSet]):
         status = self._ask(HEALTH, health_request(service), Retry(timeout, retries=0), {})
         return health_of(status.value)
 
-    def ready(self, *, timeout: float = 0.0) -> bool:
-        """Waits up to `timeout` seconds for the server to be serving; returns whether it is."""
-        deadline = time.monotonic() + timeout
+    def ready(self, *, timeout: float | None = 0.0) -> bool:
+        """Waits up to `timeout` seconds for the server to be serving; returns whether it is.
+
+        0 looks once; None, as infinity, waits for ever.
+        """
+        longest = check_timeout(timeout, zero=True)
+        deadline = math.inf if longest is None else time.monotonic() + longest
         while True:
             try:
                 if self.health() == "serving":
@@ -96,6 +106,9 @@ class Kandinsky(Methods[EmbeddingSet, ImageSet]):
     def close(self) -> None:
         """Cancels what still runs and closes the channel."""
         self._channel.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **vars(self._connection)), ()
 
     def __enter__(self) -> Self:
         return self

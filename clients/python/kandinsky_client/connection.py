@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from os import PathLike
-from pathlib import Path
 from typing import TypedDict, Unpack
 
 import grpc
 
-from kandinsky_client.options import CallOptions, Metadata, Priority, request_options
+from kandinsky_client.call_metadata import Metadata, bearer, check_metadata
+from kandinsky_client.options import CallOptions, Priority, request_options
 from kandinsky_client.retry import Retry
 from kandinsky_client.rpcs import Request
+from kandinsky_client.timeouts import check_timeout
+from kandinsky_client.tls import Tls
 
 DEFAULT_TARGET = "localhost:50051"
-Pem = bytes | str | PathLike[str]
 
 # An answer's messages stay near 1 MiB by contract; the room above is for servers with other limits, and still
 # bounds what a stray server can make this process hold. What may be sent is the server's to limit.
@@ -32,39 +33,12 @@ CHANNEL_OPTIONS = [
 ]
 
 
-@dataclass(frozen=True)
-class Tls:
-    """How to trust the server, and how to be trusted by it. PEM, as bytes or as the path of a file.
-
-    Args:
-        root_certificates: Whom to trust; None is the system's roots.
-        client_certificate: This client's certificate chain, for mutual TLS.
-        client_key: Its private key.
-    """
-
-    root_certificates: Pem | None = None
-    client_certificate: Pem | None = None
-    client_key: Pem | None = None
-
-    def credentials(self) -> grpc.ChannelCredentials:
-        """Reads the files.
-
-        Raises:
-            OSError: One of them can not be read.
-        """
-        return grpc.ssl_channel_credentials(
-            root_certificates=_read(self.root_certificates),
-            private_key=_read(self.client_key),
-            certificate_chain=_read(self.client_certificate),
-        )
-
-
 class ClientOptions(TypedDict, total=False):
     """How a client speaks to its server.
 
     Args:
-        timeout: Seconds for each call, retries and waits included. Default None: no limit.
-        token: Sent as "authorization: Bearer ...", on an unencrypted channel too.
+        timeout: Seconds for each call, above 0, retries and waits included. Default None, as infinity: no limit.
+        token: Sent as "authorization: Bearer ...", on an unencrypted channel too. Printable ASCII.
         tls: True (the system's roots) or a `Tls`. Default False: unencrypted.
         priority: The default of calls that give none.
         metadata: gRPC metadata of every call.
@@ -81,7 +55,12 @@ class ClientOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Connection:
-    """A target and `ClientOptions`."""
+    """A target and `ClientOptions`.
+
+    Raises:
+        ValueError: A target, timeout, token, metadata or number of retries that can not be.
+        TypeError: One of another type.
+    """
 
     target: str = DEFAULT_TARGET
     timeout: float | None = None
@@ -91,16 +70,28 @@ class Connection:
     metadata: Metadata = ()
     retries: int = 5
 
+    def __post_init__(self) -> None:
+        if re.match("https?://", self.target):
+            raise ValueError(f"target must be an address such as {DEFAULT_TARGET}, not the URL {self.target}")
+        if not isinstance(self.tls, Tls | bool):
+            raise TypeError(f"tls must be True, False or a Tls, not {type(self.tls).__name__}")
+        if self.retries < 0:
+            raise ValueError(f"retries must be 0 or more, not {self.retries}")
+        check_timeout(self.timeout)
+        # Also when they come from an iterator: every call sends them.
+        object.__setattr__(self, "metadata", check_metadata(self.metadata))
+        bearer(self.token)
+        request_options(CallOptions(priority=self.priority))
+
     def credentials(self) -> grpc.ChannelCredentials | None:
         """Returns TLS credentials; None is an unencrypted channel."""
         if isinstance(self.tls, Tls):
             return self.tls.credentials()
         return Tls().credentials() if self.tls else None
 
-    def call_metadata(self, options: CallOptions) -> tuple[tuple[str, str], ...]:
-        """Returns the client's metadata, then the call's."""
-        bearer = (("authorization", f"Bearer {self.token}"),) if self.token else ()
-        return (*bearer, *self.metadata, *options.get("metadata", ()))
+    def call_metadata(self, options: CallOptions) -> tuple[tuple[str, str | bytes], ...]:
+        """Returns the token and the client's metadata, then the call's; raises as the class does."""
+        return (*bearer(self.token), *self.metadata, *check_metadata(options.get("metadata")))
 
     def retry(self, options: CallOptions) -> Retry:
         """Starts the clock of one call."""
@@ -112,7 +103,3 @@ class Connection:
         options = request_options(CallOptions(priority=self.priority, **defaults))
         options.MergeFrom(request.options)
         request.options.CopyFrom(options)
-
-
-def _read(pem: Pem | None) -> bytes | None:
-    return pem if pem is None or isinstance(pem, bytes) else Path(pem).read_bytes()

@@ -51,7 +51,7 @@ def save_embeddings(path: str | PathLike[str], embeddings: EmbeddingsLike) -> No
 
 
 def load_embeddings(path: str | PathLike[str]) -> list[EmbeddingPair]:
-    """Reads the pairs of a `.safetensors` file; any that has a `positive` tensor will do.
+    """Reads the pairs of a `.safetensors` file; any that has a `positive` tensor will do. float64 becomes float32.
 
     Raises:
         EmbeddingFileError: The file holds something else, or is damaged.
@@ -60,20 +60,27 @@ def load_embeddings(path: str | PathLike[str]) -> list[EmbeddingPair]:
     content = Path(path).read_bytes()
     try:
         tensors = dict(safetensors.deserialize(content))  # type: ignore[no-untyped-call]
-        metadata = _metadata(content)
-        fingerprint = metadata.get("prior_fingerprint", "")
-        positives = _rows(tensors["positive"], fingerprint)
-        nothing = [None] * len(positives)
-        negatives = _rows(tensors["negative"], fingerprint) if "negative" in tensors else nothing
-        receipts = json.loads(metadata.get("receipts", "null")) or nothing
-        return [
-            EmbeddingPair(positive, negative, Receipt.from_json(json.dumps(receipt)) if receipt else None)
-            for positive, negative, receipt in zip(positives, negatives, receipts, strict=True)
-        ]
-    except KeyError as error:
-        raise EmbeddingFileError(f"{path} holds no embeddings: no {error} in it") from error
-    except (safetensors.SafetensorError, ValueError) as error:
+        if "positive" not in tensors:
+            raise ValueError(f"it has no tensor `positive`, but {', '.join(sorted(tensors)) or 'none'}")
+        return _pairs(tensors, _metadata(content))
+    except (safetensors.SafetensorError, ValueError, TypeError) as error:
         raise EmbeddingFileError(f"{path} is no file of embeddings: {error}") from error
+
+
+def _pairs(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> list[EmbeddingPair]:
+    fingerprint = metadata.get("prior_fingerprint", "")
+    positives = _rows("positive", tensors["positive"], fingerprint)
+    nothing = [None] * len(positives)
+    negatives = _rows("negative", tensors["negative"], fingerprint) if "negative" in tensors else nothing
+    receipts = json.loads(metadata.get("receipts", "null")) or nothing
+    if len(negatives) != len(positives):
+        raise ValueError(f"it has {len(positives)} rows of `positive` and {len(negatives)} of `negative`")
+    if not isinstance(receipts, list) or len(receipts) != len(positives):
+        raise ValueError(f"its metadata `receipts` is no JSON list of {len(positives)}, one a row")
+    return [
+        EmbeddingPair(positive, negative, Receipt.from_json(json.dumps(receipt)) if receipt else None)
+        for positive, negative, receipt in zip(positives, negatives, receipts, strict=True)
+    ]
 
 
 def load_embedding(path: str | PathLike[str]) -> EmbeddingPair:
@@ -93,12 +100,18 @@ def _stack(embeddings: Sequence[Embedding]) -> np.ndarray[Any, Any]:
     return np.stack([embedding.array.reshape(-1) for embedding in embeddings]).astype("f2" if half else "f4")
 
 
-def _rows(tensor: Mapping[str, Any], fingerprint: str) -> list[Embedding]:
-    dtype, data = _DTYPES[tensor["dtype"]], bytes(tensor["data"])
-    count, width = tensor["shape"] if len(tensor["shape"]) == 2 else (1, *tensor["shape"])
-    row_bytes = len(data) // count if count else 0
+def _rows(name: str, tensor: Mapping[str, Any], fingerprint: str) -> list[Embedding]:
+    stored, shape, data = tensor["dtype"], tensor["shape"], bytes(tensor["data"])
+    if stored == "F64":
+        stored, data = "F32", np.frombuffer(data, "<f8").astype("<f4").tobytes()
+    if stored not in _DTYPES:
+        raise ValueError(f"`{name}` is {stored} and must be {', '.join(_DTYPES)} or F64")
+    if len(shape) not in (1, 2) or not all(shape):
+        raise ValueError(f"`{name}` is {list(shape)} and must be [pairs, width] or [width]")
+    count, width = shape if len(shape) == 2 else (1, *shape)
+    row_bytes = len(data) // count
     return [
-        Embedding(data[row * row_bytes : (row + 1) * row_bytes], dtype, (width,), fingerprint)
+        Embedding(data[row * row_bytes : (row + 1) * row_bytes], _DTYPES[stored], (width,), fingerprint)
         for row in range(count)
     ]
 

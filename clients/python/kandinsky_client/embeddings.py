@@ -25,7 +25,7 @@ _NAMES: dict[int, Dtype] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Embedding:
     """One CLIP image embedding.
 
@@ -42,16 +42,33 @@ class Embedding:
     prior_fingerprint: str = ""
 
     def __post_init__(self) -> None:
+        if self.dtype not in _NUMPY:
+            raise ValueError(f"dtype must be one of {', '.join(_NUMPY)}, not {self.dtype!r}")
         expected = int(np.prod(self.shape)) * _NUMPY[self.dtype].itemsize
         if len(self.data) != expected:
             raise ValueError(
                 f"{self.shape} values in {self.dtype} are {expected} bytes, not {len(self.data)}"
             )
 
+    def __repr__(self) -> str:
+        prior = f", prior {self.prior_fingerprint[:12]}" if self.prior_fingerprint else ""
+        return f"<Embedding {self.dtype} {list(self.shape)}{prior}>"
+
     @classmethod
     def from_array(cls, array: npt.ArrayLike, *, prior_fingerprint: str = "") -> Embedding:
-        """Takes an array, [width] or [1, width]; float16 stays, any other number type becomes float32."""
+        """Takes an array, [width] or [1, width]; float16 stays, any other number type becomes float32.
+
+        Raises:
+            ValueError: The array has more rows than one, or no dimension.
+            TypeError: It holds no real numbers.
+        """
         values = np.asarray(array)
+        if values.dtype.kind not in "fiub":
+            raise TypeError(f"an embedding is of real numbers, not of {values.dtype}")
+        if values.ndim != 1 and values.shape[:-1] != (1,):
+            raise ValueError(
+                f"an embedding is [width] or [1, width], not {list(values.shape)}; take one row after the other"
+            )
         dtype: Dtype = "f16" if values.dtype == np.float16 else "f32"
         return cls(values.astype(_NUMPY[dtype]).tobytes(), dtype, values.shape, prior_fingerprint)
 
@@ -78,7 +95,7 @@ class Embedding:
         return stored.astype(np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EmbeddingPair:
     """The two embeddings that a decoder is guided by.
 
@@ -91,6 +108,9 @@ class EmbeddingPair:
     positive: Embedding
     negative: Embedding | None = None
     receipt: Receipt | None = None
+
+    def __repr__(self) -> str:
+        return f"<EmbeddingPair {self.positive!r}, {'with' if self.negative else 'no'} negative>"
 
     @classmethod
     def from_message(cls, message: types_pb2.EmbeddingPair, receipt: Receipt | None = None) -> EmbeddingPair:

@@ -10,7 +10,9 @@
     │   │   └── StageNotLoadedError        the server was started without that stage
     │   ├── OverloadedError          RESOURCE_EXHAUSTED: queue full or over quota; see `retry_delay`
     │   │   └── DeadlineUnreachableError   it could not finish within `timeout`
-    │   ├── UnavailableError         UNAVAILABLE: nobody answered, or the server is draining
+    │   ├── UnavailableError         UNAVAILABLE: the server is draining, or the way to it broke
+    │   │   ├── UnreachableError           nobody answers at the target
+    │   │   └── TlsError                   both ends do not agree on encryption, or on whom to trust
     │   ├── DeadlineExceededError    DEADLINE_EXCEEDED: `timeout` passed
     │   ├── CallCancelledError       CANCELLED: the call was closed from elsewhere
     │   ├── AuthenticationError      UNAUTHENTICATED: no token, or a wrong one
@@ -24,12 +26,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
+from kandinsky_client.grpc_messages import explain
 
 DOMAIN = "kandinsky"
 REQUEST_ID_KEY = "x-request-id"
@@ -90,6 +94,10 @@ class RpcError(KandinskyError):
         self.retry_delay = retry_delay
         self.request_id = request_id
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles with all attributes; exceptions by themselves keep only what `Exception` was given."""
+        return _restored, (type(self), self.code, self.message), self.__dict__
+
     def __str__(self) -> str:
         parts = [f"{self.code.name}{f' ({self.reason})' if self.reason else ''}: {self.message}"]
         parts += [
@@ -128,6 +136,14 @@ class UnavailableError(RpcError):
     """UNAVAILABLE: the server can not be reached, went away, or is draining."""
 
 
+class UnreachableError(UnavailableError):
+    """Nobody answers at the target: no such host, nothing listens there, or no way leads to it."""
+
+
+class TlsError(UnavailableError):
+    """Both ends do not agree on encryption, or on whom to trust; trying again can not help."""
+
+
 class DeadlineExceededError(RpcError):
     """DEADLINE_EXCEEDED: `timeout` passed before the last result."""
 
@@ -159,6 +175,9 @@ _BY_CODE: dict[grpc.StatusCode, type[RpcError]] = {
     grpc.StatusCode.PERMISSION_DENIED: AuthorizationError,
 }
 
+_OF_THE_WAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+_BY_KIND: dict[str, type[RpcError]] = {"tls": TlsError, "unreachable": UnreachableError}
+
 _BY_REASON: dict[str, type[RpcError]] = {
     "FINGERPRINT_MISMATCH": FingerprintMismatchError,
     "STAGE_NOT_LOADED": StageNotLoadedError,
@@ -178,15 +197,23 @@ def from_grpc(error: grpc.RpcError) -> RpcError:
             violations += [FieldViolation(v.field, v.description) for v in detail.field_violations]
         elif isinstance(detail, error_details_pb2.RetryInfo):
             retry_delay = detail.retry_delay.ToTimedelta().total_seconds()
+    message = call.details() or "no message"
+    explanation = explain(message) if code in _OF_THE_WAY and not reason else None
     kind = _BY_REASON.get(reason) or _BY_CODE.get(code, ServerError)
+    if explanation and kind is UnavailableError:
+        kind = _BY_KIND.get(explanation.kind, kind)
     return kind(
         code,
-        call.details() or "no message",
+        explanation.words if explanation else message,
         reason=reason,
         field_violations=tuple(violations),
         retry_delay=retry_delay,
         request_id=_request_id(call),
     )
+
+
+def _restored(kind: type[RpcError], code: grpc.StatusCode, message: str) -> RpcError:
+    return kind(code, message)
 
 
 def _details(call: grpc.Call) -> Iterator[Message]:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import grpc
 import grpc.aio
@@ -63,6 +63,9 @@ class EventStream(Iterator[Event]):
         """Cancels the call if it still runs. May be called from any thread, and again."""
         self._closed.set()
         self._call.cancel()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a stream is a call under way and can not be pickled or copied; its events can")
 
     def __enter__(self) -> Self:
         return self
@@ -125,6 +128,9 @@ class AsyncEventStream(AsyncIterator[Event]):
     def __del__(self) -> None:
         if hasattr(self, "_call"):  # grpc.aio keeps a running call alive by itself
             self._call.cancel()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a stream is a call under way and can not be pickled or copied; its events can")
 
     async def __aenter__(self) -> Self:
         return self

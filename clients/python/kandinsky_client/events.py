@@ -9,6 +9,7 @@ import PIL.Image
 from kandinsky_api.v1 import types_pb2
 
 from kandinsky_client.formats import FORMATS, ImageFormat
+from kandinsky_client.pictures import png
 from kandinsky_client.receipts import seconds
 from kandinsky_client.result_sets import Completed
 from kandinsky_client.results import EmbeddingResult, ImageResult
@@ -56,7 +57,7 @@ class Progress:
         return cls(message.stage, message.index, message.step, message.step_count)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Preview:
     """What one image looks like so far.
 
@@ -79,10 +80,18 @@ class Preview:
         """Reads the wire's form."""
         return cls(message.index, message.step, message.step_count, message.data, FORMATS[message.format])
 
+    def __repr__(self) -> str:
+        step = f"step {self.step} of {self.step_count}"
+        return f"<Preview of image {self.index} at {step}: {self.format}, {len(self.data)} bytes>"
+
     @property
     def image(self) -> PIL.Image.Image:
         """The preview, decoded."""
         return PIL.Image.open(io.BytesIO(self.data))
+
+    def _repr_png_(self) -> bytes:
+        """Shows the preview in notebooks."""
+        return png(self.image, "preview")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar, Unpack
 
 import numpy as np
@@ -17,6 +17,7 @@ from kandinsky_client.inputs import (
     image_message,
     pair_messages,
 )
+from kandinsky_client.messages import build, texts
 from kandinsky_client.options import CallOptions, ImageOptions, PriorOptions, image_fields, prior_fields
 from kandinsky_client.rpcs import EmbeddingRequest, ImageRequest, Request
 
@@ -30,7 +31,10 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
 
     Options that are left out, or None, get the server's default. Values are checked by the server, which says
     what to change (`InvalidRequestError`); a call can raise any `RpcError`, and `IncompleteStreamError`.
-    Misspelt options and values of the wrong type are a TypeError. Images are PIL images, paths or bytes.
+    Misspelt options and values of the wrong type are a TypeError; numbers that the wire can not carry, and what
+    is no text, a ValueError. A path, or a file's bytes, are sent as they are, so they are the smallest way to send
+    a photo; a PIL image is sent as PNG. Either way the photo is turned upright by its EXIF orientation, as
+    diffusers' `load_image` does, and nothing else in its metadata counts.
     """
 
     @abstractmethod
@@ -56,12 +60,13 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
                 image's; a text, even "": it is made from that by the prior.
             image: An image to start from, in place of noise.
             strength: How far to go from `image`, above 0 to 1. Default 0.3.
-            options: See `PriorOptions`.
+            options: See `kandinsky_client.PriorOptions`.
         """
-        request = prior_pb2.PriorRequest(
-            prompts=_texts(prompts),
+        request = build(
+            prior_pb2.PriorRequest,
+            prompts=texts("prompts", prompts),
             negative_prompt=negative_prompt,
-            image=image_message(image),
+            image=image_message(image, "image"),
             strength=strength,
             **prior_fields(options),
         )
@@ -84,11 +89,12 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
             weights: One finite weight a condition; or several such vectors, for one embedding each.
             negative_prior_prompt: The negative prompt of each text's prior run.
             negative_prompt: What the result's negative embedding is made from.
-            options: See `PriorOptions`.
+            options: See `kandinsky_client.PriorOptions`.
         """
-        request = prior_pb2.InterpolateRequest(
-            conditions=[condition_message(condition) for condition in conditions],
-            weights=[prior_pb2.Weights(values=vector) for vector in _vectors(weights)],
+        request = build(
+            prior_pb2.InterpolateRequest,
+            conditions=_conditions(conditions),
+            weights=_weights(weights),
             negative_prior_prompt=negative_prior_prompt,
             negative_prompt=negative_prompt,
             **prior_fields(options),
@@ -100,9 +106,10 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
 
         Args:
             embeddings: What `prior` returned, a pair, or several.
-            options: See `ImageOptions`.
+            options: See `kandinsky_client.ImageOptions`.
         """
-        request = image_pb2.DecodeRequest(
+        request = build(
+            image_pb2.DecodeRequest,
             embeddings=pair_messages(embeddings),
             **image_fields(options),
         )
@@ -122,11 +129,12 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
             embeddings: What `prior` returned, a pair, or several.
             image: The image to start from.
             strength: How far to go from it, above 0 to 1. Default 0.3.
-            options: See `ImageOptions`.
+            options: See `kandinsky_client.ImageOptions`.
         """
-        request = image_pb2.Img2ImgRequest(
+        request = build(
+            image_pb2.Img2ImgRequest,
             embeddings=pair_messages(embeddings),
-            image=image_message(image),
+            image=image_message(image, "image"),
             strength=strength,
             **image_fields(options),
         )
@@ -146,14 +154,16 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
         Args:
             embeddings: What `prior` returned, a pair, or several.
             image: The image.
-            mask: White (128 and above) is repainted, black is kept.
+            mask: White (128 and above) is repainted, black is kept. Colours count, not an alpha channel.
+                `ImageSet.completed.warnings` tells of a mask that repaints nothing, or everything.
             paste_original: Pastes the kept pixels back, so that they are exactly the input's.
-            options: See `ImageOptions`.
+            options: See `kandinsky_client.ImageOptions`.
         """
-        request = image_pb2.InpaintRequest(
+        request = build(
+            image_pb2.InpaintRequest,
             embeddings=pair_messages(embeddings),
-            image=image_message(image),
-            mask=image_message(mask),
+            image=image_message(image, "image"),
+            mask=image_message(mask, "mask"),
             paste_original=paste_original,
             **image_fields(options),
         )
@@ -177,18 +187,19 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
             depth_from: An image whose depth the server estimates.
             image: An image to start from, in place of noise.
             strength: How far to go from `image`, above 0 to 1. Default 0.3.
-            options: See `ImageOptions`.
+            options: See `kandinsky_client.ImageOptions`.
 
         Raises:
             ValueError: Both of `hint` and `depth_from`, which the wire can not carry.
         """
         if hint is not None and depth_from is not None:
             raise ValueError("give hint or depth_from, not both")
-        request = image_pb2.ControlNetRequest(
+        request = build(
+            image_pb2.ControlNetRequest,
             embeddings=pair_messages(embeddings),
-            hint=image_message(hint),
-            depth_from=image_message(depth_from),
-            image=image_message(image),
+            hint=image_message(hint, "hint"),
+            depth_from=image_message(depth_from, "depth_from"),
+            image=image_message(image, "image"),
             strength=strength,
             **image_fields(options),
         )
@@ -218,15 +229,16 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
             mask: The white part of `image` is repainted.
             strength: How far to go from `image`, above 0 to 1; not with `mask`. Default 0.3.
             paste_original: As in `inpaint`.
-            options: See `ImageOptions`.
+            options: See `kandinsky_client.ImageOptions`.
         """
-        request = image_pb2.GenerateRequest(
-            prompts=_texts(prompts),
+        request = build(
+            image_pb2.GenerateRequest,
+            prompts=texts("prompts", prompts),
             negative_prompt=negative_prompt,
             prior_step_count=prior_step_count,
             prior_guidance_scale=prior_guidance_scale,
-            image=image_message(image),
-            mask=image_message(mask),
+            image=image_message(image, "image"),
+            mask=image_message(mask, "mask"),
             strength=strength,
             paste_original=paste_original,
             **image_fields(options),
@@ -251,10 +263,17 @@ class View(Methods[T, T]):
         return self._start(request, options)
 
 
-def _texts(prompts: str | Sequence[str]) -> Sequence[str]:
-    return [prompts] if isinstance(prompts, str) else prompts
+def _conditions(conditions: Sequence[ConditionLike]) -> list[prior_pb2.Condition]:
+    if isinstance(conditions, str | bytes) or not isinstance(conditions, Iterable):
+        raise TypeError(f"conditions must be several, in a list, not {type(conditions).__name__}")
+    return [condition_message(condition, f"conditions[{k}]") for k, condition in enumerate(conditions)]
 
 
-def _vectors(weights: Sequence[float] | Sequence[Sequence[float]]) -> list[list[float]]:
-    vectors: list[list[float]] = np.atleast_2d(np.asarray(weights, np.float64)).tolist()
-    return vectors
+def _weights(weights: Sequence[float] | Sequence[Sequence[float]]) -> list[prior_pb2.Weights]:
+    try:
+        vectors = np.atleast_2d(np.asarray(weights, np.float64))
+    except (TypeError, ValueError):
+        vectors = np.empty((0, 0, 0))
+    if vectors.ndim != 2:
+        raise ValueError("weights must be one number a condition, or a list of such lists, all equally long")
+    return [prior_pb2.Weights(values=vector) for vector in vectors.tolist()]

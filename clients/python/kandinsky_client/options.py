@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from inspect import get_annotations
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict
 
-from google.protobuf.message import Message
 from kandinsky_api.v1 import image_pb2, types_pb2
 
+from kandinsky_client.call_metadata import Metadata
 from kandinsky_client.formats import ImageFormat, PreviewFormat
+from kandinsky_client.messages import MessageT, build
 
 Priority = Literal["low", "normal", "high"]
-Metadata = Sequence[tuple[str, str]]
-MessageT = TypeVar("MessageT", bound=Message)
 
 
 class CallOptions(TypedDict, total=False):
     """How a call is made.
 
     Args:
-        timeout: Seconds for the whole call, retries included. Default: the client's.
-        metadata: gRPC metadata sent besides the client's.
+        timeout: Seconds for the whole call, above 0, retries included; infinity is no limit. Default: the client's.
+        metadata: gRPC metadata sent besides the client's: printable ASCII, or bytes for keys that end in "-bin".
         priority: Who goes first when there is more work than room. Default: the client's, else "normal".
         progress_interval_steps: The least steps between two progress events of one result; 0 is none.
             Default 1, or 0 for calls that return their results only at the end.
     """
 
     timeout: float | None
-    metadata: Metadata
+    metadata: Metadata | None
     priority: Priority | None
     progress_interval_steps: int | None
 
 
 class PriorOptions(CallOptions, total=False):
-    """How embeddings are sampled.
+    """How embeddings are sampled, beside `CallOptions`.
 
     Args:
         image_count: Results for each prompt or weight vector. Default 1.
@@ -50,7 +49,7 @@ class PriorOptions(CallOptions, total=False):
 
 
 class ImageOptions(CallOptions, total=False):
-    """How images are sampled and come back.
+    """How images are sampled and come back, beside `CallOptions`.
 
     Args:
         image_count: Images for each embedding pair or prompt. Default 1.
@@ -97,15 +96,15 @@ def image_fields(options: ImageOptions) -> dict[str, Any]:
     """Returns the fields that every request for images has; raises as `prior_fields`."""
     _check_names(options, ImageOptions)
     return {
-        "sampling": _given(image_pb2.Sampling, options),
-        "output": _given(types_pb2.OutputOptions, options),
+        "sampling": _chosen(image_pb2.Sampling, options),
+        "output": _chosen(types_pb2.OutputOptions, options),
         "options": request_options(options),
     }
 
 
 def request_options(options: CallOptions) -> types_pb2.RequestOptions:
     """Returns priority, progress and previews, with nothing set that the caller did not set."""
-    return _given(types_pb2.RequestOptions, options)
+    return _chosen(types_pb2.RequestOptions, options)
 
 
 def _check_names(options: CallOptions, known: type[CallOptions]) -> None:
@@ -115,19 +114,6 @@ def _check_names(options: CallOptions, known: type[CallOptions]) -> None:
         raise TypeError(f"unexpected keyword argument {name!r}; known are {', '.join(names)}")
 
 
-def _given(kind: type[MessageT], options: Mapping[str, Any]) -> MessageT:
+def _chosen(kind: type[MessageT], options: Mapping[str, Any]) -> MessageT:
     """Makes a message of those options that it has a field for."""
-    chosen = {name: options[name] for name in kind.DESCRIPTOR.fields_by_name if options.get(name) is not None}
-    for name, value in chosen.items():
-        enum = kind.DESCRIPTOR.fields_by_name[name].enum_type
-        if enum is not None:
-            chosen[name] = _enum_value(enum, name, value)
-    return kind(**chosen)
-
-
-def _enum_value(enum: Any, option: str, value: str) -> int:
-    prefix = enum.values[0].name.removesuffix("UNSPECIFIED")
-    known: dict[str, int] = {v.name.removeprefix(prefix).lower(): v.number for v in enum.values if v.number}
-    if value not in known:
-        raise ValueError(f"{option} must be one of {', '.join(known)}, not {value!r}")
-    return known[value]
+    return build(kind, **{name: options.get(name) for name in kind.DESCRIPTOR.fields_by_name})

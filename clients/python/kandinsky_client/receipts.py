@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -32,7 +33,18 @@ class Timings:
         return cls(seconds(message.queued), seconds(message.denoising), seconds(message.total))
 
 
-@dataclass(frozen=True)
+_NOTHING: tuple[Any, ...] = (None, "", 0, False, (), {})
+_OPTIONAL = (
+    "strength",
+    "prompt",
+    "negative_prompt",
+    "prior_step_count",
+    "prior_guidance_scale",
+    "negative_prior_prompt",
+)
+
+
+@dataclass(frozen=True, repr=False)
 class Receipt:
     """The receipt of one result; fields as in the message of that name.
 
@@ -44,8 +56,8 @@ class Receipt:
         strength: The strength; None for results that did not start from an image.
         width_px: The width; 0 for embeddings.
         height_px: The height; 0 for embeddings.
-        prompt: The prompt, empty for results made without one.
-        negative_prompt: The negative prompt, likewise.
+        prompt: The prompt; None for results made without one.
+        negative_prompt: The negative prompt; None where there was none, which is another than "".
         scheduler: The diffusers scheduler class.
         stage: The stage that made it.
         fingerprint: The fingerprint of that stage.
@@ -55,6 +67,10 @@ class Receipt:
         timings: How long it took.
         paste_original: Whether the kept pixels were pasted back, for Inpaint.
         weights: The weights of the conditions, for Interpolate.
+        prior_step_count: The denoising steps of the prior, for the images of Generate; None elsewhere.
+        prior_guidance_scale: Its guidance scale, likewise.
+        negative_prior_prompt: The negative prompt of each text's prior run, for Interpolate.
+        condition_texts: The texts among the conditions of Interpolate, by their place.
     """
 
     rpc: str = ""
@@ -64,8 +80,8 @@ class Receipt:
     strength: float | None = None
     width_px: int = 0
     height_px: int = 0
-    prompt: str = ""
-    negative_prompt: str = ""
+    prompt: str | None = None
+    negative_prompt: str | None = None
     scheduler: str = ""
     stage: str = ""
     fingerprint: str = ""
@@ -75,12 +91,30 @@ class Receipt:
     timings: Timings = Timings()
     paste_original: bool = False
     weights: tuple[float, ...] = ()
+    prior_step_count: int | None = None
+    prior_guidance_scale: float | None = None
+    negative_prior_prompt: str | None = None
+    condition_texts: Mapping[int, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """What was set, in a line: long texts are cut, versions and timings left out."""
+        short = reprlib.Repr()
+        short.maxstring = 60
+        said = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("versions", "timings")}
+        shown = (
+            f"{name}={short.repr(value)}"
+            for name, value in said.items()
+            if name == "seed" or value not in _NOTHING
+        )
+        return f"Receipt({', '.join(shown)})"
 
     @classmethod
     def from_message(cls, message: types_pb2.Receipt) -> Receipt:
         """Reads the wire's form."""
+        given = {field.name for field, _ in message.ListFields()}
         converted: dict[str, Any] = {
-            "strength": message.strength if message.HasField("strength") else None,
+            **{name: getattr(message, name) if name in given else None for name in _OPTIONAL},
+            "condition_texts": dict(message.condition_texts),
             "versions": dict(message.versions),
             "timings": Timings.from_message(message.timings),
             "weights": tuple(message.weights),

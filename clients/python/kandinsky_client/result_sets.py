@@ -24,6 +24,7 @@ class Completed:
         step_count: How many denoising steps were run for it, over all results.
         seed: The seed of the first result: the request's, or the one that was drawn.
         timings: Where the time went.
+        warnings: What the caller may not have meant, a sentence each, such as of a mask that repaints nothing.
     """
 
     embedding_count: int
@@ -31,12 +32,19 @@ class Completed:
     step_count: int
     seed: int
     timings: Timings
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_message(cls, message: types_pb2.Completed) -> Completed:
         """Reads the wire's form."""
-        timings = Timings.from_message(message.timings)
-        return cls(message.embedding_count, message.image_count, message.step_count, message.seed, timings)
+        return cls(
+            embedding_count=message.embedding_count,
+            image_count=message.image_count,
+            step_count=message.step_count,
+            seed=message.seed,
+            timings=Timings.from_message(message.timings),
+            warnings=tuple(message.warnings),
+        )
 
 
 ResultT = TypeVar("ResultT", EmbeddingResult, ImageResult)

@@ -16,6 +16,7 @@ from kandinsky_api.v1 import types_pb2
 
 from kandinsky_client.embeddings import EmbeddingPair
 from kandinsky_client.formats import RAW_DTYPES, SUFFIX_FORMATS, ImageFormat
+from kandinsky_client.pictures import png
 from kandinsky_client.receipts import Receipt
 
 
@@ -32,7 +33,7 @@ class TruncatedText:
     removed_text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EmbeddingResult:
     """A finished embedding pair.
 
@@ -51,6 +52,9 @@ class EmbeddingResult:
     receipt: Receipt
     truncated_texts: tuple[TruncatedText, ...] = ()
     cached: bool = False
+
+    def __repr__(self) -> str:
+        return f"<EmbeddingResult {self.index} of seed {self.seed}: {self.embedding!r}>"
 
     @classmethod
     def from_message(cls, message: types_pb2.EmbeddingResult) -> EmbeddingResult:
@@ -75,7 +79,7 @@ class EmbeddingResult:
         self.embedding.save(path)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageResult:
     """A finished image.
 
@@ -99,6 +103,14 @@ class ImageResult:
     receipt: Receipt
     embedding: EmbeddingPair | None = None
 
+    def __repr__(self) -> str:
+        size = f"{self.width_px}x{self.height_px}"
+        return f"<ImageResult {self.index} of seed {self.seed}: {size} {self.format}, {len(self.data)} bytes>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the decoded `image`, which is made again when it is asked for."""
+        return {name: value for name, value in self.__dict__.items() if name != "image"}
+
     @property
     def seed(self) -> int:
         """The seed of this very result."""
@@ -115,6 +127,10 @@ class ImageResult:
         image = PIL.Image.open(io.BytesIO(self.data))
         image.load()
         return image
+
+    def _repr_png_(self) -> bytes:
+        """Shows the image in notebooks."""
+        return self.data if self.format == "png" else png(self.image, "image")
 
     @property
     def array(self) -> npt.NDArray[Any]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import random
 import time
 
-from kandinsky_client.errors import DeadlineUnreachableError, OverloadedError, RpcError, UnavailableError
+from kandinsky_client.errors import (
+    DeadlineUnreachableError,
+    OverloadedError,
+    RpcError,
+    TlsError,
+    UnavailableError,
+)
+from kandinsky_client.timeouts import check_timeout
 
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 10.0
@@ -20,9 +27,13 @@ class Retry:
     Args:
         timeout: Seconds for the whole call, retries and waits included; None is no limit.
         retries: The most retries after the first try.
+
+    Raises:
+        ValueError: A timeout that is 0, negative or NaN.
     """
 
     def __init__(self, timeout: float | None, retries: int) -> None:
+        timeout = check_timeout(timeout)
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._retries = retries
         self._tried = 0
@@ -44,6 +55,8 @@ class Retry:
 
 
 def _is_transient(error: RpcError) -> bool:
+    if isinstance(error, TlsError):
+        return False
     if isinstance(error, UnavailableError):
         return True
     if isinstance(error, DeadlineUnreachableError):  # waiting only brings the same deadline closer

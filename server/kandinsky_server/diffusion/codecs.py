@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from kandinsky_server.diffusion.bare import without_metadata
 from kandinsky_server.diffusion.effort import excess, exif_excess
 from kandinsky_server.diffusion.pixels import to_bytes
 from kandinsky_server.diffusion.webp import canvas_size
@@ -37,7 +38,7 @@ class ImageError(Exception):
 
 
 def decode_image(data: bytes, expected: str | None, max_pixels: int) -> Image.Image:
-    """Encoded bytes to RGB, turned upright by its EXIF, as diffusers' load_image does.
+    """Encoded bytes to RGB, turned upright by its EXIF, as diffusers' load_image does. Other metadata stops no picture.
 
     ``expected`` is one of ``FORMATS``, or None to take any of them. The pixel count, and what else would make it take
     long, are checked before decoding.
@@ -46,29 +47,46 @@ def decode_image(data: bytes, expected: str | None, max_pixels: int) -> Image.Im
         ImageError: when the bytes are no image, cut short, animated, too large, too much work or of another format.
     """
     try:
-        # Pillow makes a WebP's decoder, and with it two canvases, as soon as it opens the file.
-        if canvas := canvas_size(data):
-            _check_size(*canvas, max_pixels)
-        _refuse(excess(data))
-        image = Image.open(io.BytesIO(data), formats=FORMATS if expected is None else (expected,))
-        _check_size(image.width, image.height, max_pixels)
-        # A phone's JPEG may carry further pictures behind its own, such as a depth map or a preview.
-        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-            raise ImageError("the image is animated; send a single frame")
-        image.load()
-        _refuse(exif_excess(_exif_size(image)))
-        return upright_rgb(image)
+        return upright_rgb(_load(data, expected, max_pixels))
     except ImageError:
         raise
-    except UnidentifiedImageError as error:
-        raise ImageError(f"the bytes are no {expected or 'PNG, JPEG or WebP'} image") from error
     except MemoryError as error:
         raise ImageError(
             "the image takes too much memory to decode; save it as a plain PNG or JPEG"
         ) from error
     except Exception as error:
         # Pillow's parsers raise whatever they stumble over: an IndexError, say, at an empty colour profile.
+        bare = without_metadata(data)
+        if len(bare) < len(data):
+            return decode_image(bare, expected, max_pixels)
+        if isinstance(error, UnidentifiedImageError):
+            raise ImageError(f"the bytes are no {expected or 'PNG, JPEG or WebP'} image") from error
         raise ImageError(f"the image cannot be decoded: {error}") from error
+
+
+def _load(data: bytes, expected: str | None, max_pixels: int) -> Image.Image:
+    # Pillow makes a WebP's decoder, and with it two canvases, as soon as it opens the file.
+    if canvas := canvas_size(data):
+        _check_size(*canvas, max_pixels)
+    if excess(data):
+        data = without_metadata(data)
+        _refuse(excess(data))
+    image = Image.open(io.BytesIO(data), formats=FORMATS if expected is None else (expected,))
+    _check_size(image.width, image.height, max_pixels)
+    # A phone's JPEG may carry further pictures behind its own, such as a depth map or a preview.
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise ImageError("the image is animated; send a single frame")
+    image.load()
+    _refuse(exif_excess(_exif_size(image)))
+    return image
+
+
+def is_transparent(data: bytes) -> bool:
+    """Whether an image that `decode_image` took has pixels that are not opaque."""
+    image = Image.open(io.BytesIO(without_metadata(data)), formats=FORMATS)
+    if not image.has_transparency_data:
+        return False
+    return bool((np.asarray(image.convert("RGBA").getchannel("A")) < 255).any())
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

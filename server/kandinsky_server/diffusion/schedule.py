@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
+
+SEARCHED = 10
+"""How many numbers of steps are tried for one that a scheduler takes."""
 
 
 def copy_scheduler(
@@ -46,10 +49,31 @@ class StepCounter:
     def __init__(self, template: Any) -> None:
         self._template = template
         self._count = lru_cache(maxsize=256)(self._measure)
+        self.takes = lru_cache(maxsize=256)(self._takes)
 
     def __call__(self, step_count: int, strength: float | None = None) -> int:
         """The length of the timesteps that `copy_scheduler` returns; 0 when ``strength`` leaves none."""
         return max(0, self._count(step_count) - _skipped(step_count, strength))
+
+    @cached_property
+    def least(self) -> int:
+        """The least number of steps that the scheduler takes: UnCLIP, for one, needs two."""
+        return next((count for count in range(1, SEARCHED + 1) if self.takes(count)), 1)
+
+    def most(self, allowed: int) -> int:
+        """The largest number up to ``allowed``: many take no more steps than they were trained with."""
+        trained = int(getattr(self._template.config, "num_train_timesteps", allowed))
+        return max(self.least, allowed if allowed <= trained or self.takes(trained + 1) else trained)
+
+    def nearest(self, step_count: int) -> int | None:
+        """A number of steps close above ``step_count`` that the scheduler takes; None when there is none."""
+        return next((n for n in range(step_count + 1, step_count + SEARCHED) if self.takes(n)), None)
+
+    def _takes(self, step_count: int) -> bool:
+        try:
+            return self(step_count) > 0
+        except (ArithmeticError, ValueError, IndexError):
+            return False
 
     def _measure(self, step_count: int) -> int:
         scheduler = copy.deepcopy(self._template)

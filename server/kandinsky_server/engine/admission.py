@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from kandinsky_server.engine.allotment import Allotment
@@ -66,8 +66,12 @@ class Admission:
         finally:
             self.release(ticket)
 
-    def admit(self, ticket: Ticket, loads: Sequence[Load], count_field: str) -> Forecast:
-        """Gives a request its places, until ``release``. ``count_field`` is the one that asks for more or fewer results.
+    def admit(
+        self, ticket: Ticket, loads: Sequence[Load], ask_less: Callable[[int], list[Violation]]
+    ) -> Forecast:
+        """Gives a request its places, until ``release``.
+
+        ``ask_less`` says what to change of a request that may have only so many places.
 
         Raises:
             Draining: the server is shutting down.
@@ -79,7 +83,7 @@ class Admission:
         """
         self._check_open()
         places = max(1, sum(load.denoising for first in loads for load in first.all()))
-        self._check_size(ticket, places, count_field)
+        self._check_size(ticket, places, ask_less)
         self._check_room(ticket, places)
         prediction = self.predict(loads, ticket)
         self._check_deadline(ticket, loads, prediction)
@@ -121,11 +125,16 @@ class Admission:
                 "this server is shutting down; another replica can serve this", DRAINING_RETRY_SECONDS
             )
 
-    def _check_size(self, ticket: Ticket, count: int, count_field: str) -> None:
-        allowed = self.places.most(ticket.share)
+    def most(self, ticket: Ticket) -> int:
+        """Places that the request's client may ever hold, 1 at least."""
+        return self.places.most(ticket.share)
+
+    def _check_size(self, ticket: Ticket, count: int, ask_less: Callable[[int], list[Violation]]) -> None:
+        allowed = self.most(ticket)
         if count > allowed:
-            places = f"this request needs {count} places in the queue and its client may hold {allowed}"
-            raise InvalidField([Violation(count_field, f"{places}; ask for fewer results at once")])
+            why = f"this request needs {count} places in the queue and its client may hold {allowed}"
+            less = ask_less(allowed)
+            raise InvalidField([Violation(v.field, f"{v.description}, since {why}") for v in less])
 
     def _check_room(self, ticket: Ticket, count: int) -> None:
         """Whether the request may hold so many places, those included that it has."""
@@ -155,10 +164,9 @@ class Admission:
         alone = forecast([], loads, [], Pace(self.engine.cost, self._rows_for, {})).finish
         limit, advice = f"the deadline is in {left:.1f} s", f"retry in about {late:.1f} s, or allow more time"
         if alone > left:
-            # Rounded up, so that what is allowed is enough.
-            advice = (
-                f"no retry helps: allow at least the {math.ceil(alone * 10) / 10:.1f} s that it takes alone"
-            )
+            # A tenth or two more, so that what is allowed is still enough when it has come here.
+            enough = math.floor(alone * 10 + 2) / 10
+            advice = f"no retry helps: allow at least the {enough:.1f} s that it takes alone"
         if ticket.life_ends == min(ends):
             limit = f"this server ends a request after {left:.1f} s"
             advice = "no retry helps" if alone > left else f"retry in about {late:.1f} s"

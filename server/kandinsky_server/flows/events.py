@@ -42,10 +42,14 @@ class Receipt:
     strength: float | None = None
     width: int = 0
     height: int = 0
-    prompt: str = ""
-    negative_prompt: str = ""
+    prompt: str | None = None
+    negative_prompt: str | None = None
     paste_original: bool = False
     weights: tuple[float, ...] = ()
+    prior_step_count: int | None = None
+    prior_guidance_scale: float | None = None
+    negative_prior_prompt: str | None = None
+    condition_texts: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,13 +105,14 @@ class ImageReady:
 
 @dataclass(frozen=True)
 class Completed:
-    """The end of a stream that succeeded."""
+    """The end of a stream that succeeded. ``warnings`` are sentences about what the client may not have meant."""
 
     embedding_count: int
     image_count: int
     step_count: int
     seed: int
     timings: Timings
+    warnings: tuple[str, ...] = ()
 
 
 Event = Queued | Progress | Preview | EmbeddingReady | ImageReady | Completed

@@ -31,4 +31,11 @@ async def _one(
     session: Session, request: GenerateRequest, material: asyncio.Future[Material], index: int
 ) -> None:
     pair = await post_prior_result(session, request.prior, index, "Generate")
-    await post_image(session, request.image, await asyncio.shield(material), pair, index)
+    prior = request.prior
+    made_from = {
+        "prompt": prior.prompts[index // prior.image_count],
+        "negative_prompt": prior.negative_prompt,
+        "prior_step_count": prior.sampling.step_count,
+        "prior_guidance_scale": prior.sampling.guidance_scale,
+    }
+    await post_image(session, request.image, await asyncio.shield(material), pair, index, **made_from)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,12 +70,25 @@ async def prepare(session: Session, request: ImageRequest) -> Material:
             conditions = replace(conditions, start=latents)
         else:
             repaint = await session.work(pixels.repaint_mask, request.mask)
-            keep = to_device(pixels.keep_mask(repaint, stage.factor), stage)
-            conditions = replace(conditions, kept=latents, keep_mask=keep)
+            keep = pixels.keep_mask(repaint, stage.factor)
+            session.warnings += _mask_warnings(keep)
+            conditions = replace(conditions, kept=latents, keep_mask=to_device(keep, stage))
     if request.hint is not None:
         hint = await _hint(session, request, request.hint)
         conditions = replace(conditions, hint=await session.encode_hint(stage, hint))
     return Material(stage, conditions, repaint)
+
+
+def _mask_warnings(keep: Floats) -> list[str]:
+    """What is to be said of a mask, by what it keeps of the latents: 1 keeps, 0 repaints."""
+    if keep.all():
+        return [
+            "mask: it repaints nothing, so the picture comes back; white (128 and above) is repainted. Is it in the "
+            "mask's alpha channel, or smaller than a latent of 8x8 pixels?"
+        ]
+    if not keep.any():
+        return ["mask: it repaints everything, so nothing of the picture is kept; black (below 128) is kept"]
+    return []
 
 
 async def _hint(session: Session, request: ImageRequest, image: Bytes) -> Floats:
@@ -84,9 +98,14 @@ async def _hint(session: Session, request: ImageRequest, image: Bytes) -> Floats
 
 
 async def post_image(
-    session: Session, request: ImageRequest, material: Material, pair: Embeddings, index: int
+    session: Session,
+    request: ImageRequest,
+    material: Material,
+    pair: Embeddings,
+    index: int,
+    **made_from: Any,
 ) -> None:
-    """Makes and posts image ``index``."""
+    """Makes and posts image ``index``; ``made_from`` is what its receipt says of the pair."""
     stage, sampling = material.stage, seeded(request.sampling, index)
     conditions = replace(
         material.conditions,
@@ -100,7 +119,7 @@ async def post_image(
     made = await session.decode(stage, latents)
     if request.paste_original and request.image is not None and material.repaint is not None:
         made = await session.work(pixels.paste_kept, made, request.image, material.repaint)
-    receipt = _receipt(session, request, stage, sampling.seed, session.timings(run))
+    receipt = _receipt(session, request, stage, sampling.seed, session.timings(run), **made_from)
     # Encoded now and not when it is read: pixels are larger.
     picture = await session.encode(made, receipt, index)
     room.resize(len(picture.data))
@@ -108,7 +127,12 @@ async def post_image(
 
 
 def _receipt(
-    session: Session, request: ImageRequest, stage: DecoderStage, seed: int, timings: Timings
+    session: Session,
+    request: ImageRequest,
+    stage: DecoderStage,
+    seed: int,
+    timings: Timings,
+    **made_from: Any,
 ) -> Receipt:
     sampling = request.sampling
     return Receipt(
@@ -126,4 +150,5 @@ def _receipt(
         dtype=session.runtime.dtype_name,
         timings=timings,
         paste_original=request.paste_original,
+        **made_from,
     )

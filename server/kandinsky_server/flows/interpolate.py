@@ -41,11 +41,21 @@ async def serve_interpolate(session: Session, request: InterpolateRequest) -> No
     """
     columns = await gather(_column(session, request, count) for count in range(request.image_count))
     removed = await _removed(session, request)
+    texts = {place: text for place, text in enumerate(request.conditions) if isinstance(text, str)}
     for frame, weights in enumerate(request.weights):
         for count, (conditions, negative) in enumerate(columns):
             mixed = _mixed(conditions, weights, f"weights[{frame}]")
             sampling = seeded(request.sampling, count)
-            receipt = prior_receipt(session, "Interpolate", sampling, session.timings(), weights=weights)
+            receipt = prior_receipt(
+                session,
+                "Interpolate",
+                sampling,
+                session.timings(),
+                weights=weights,
+                negative_prompt=request.negative_prompt,
+                negative_prior_prompt=request.negative_prior_prompt,
+                condition_texts=texts,
+            )
             pair = Embeddings(mixed, negative)
             index = frame * request.image_count + count
             room = await session.unread.room(embedding_bytes(pair))

@@ -97,7 +97,7 @@ async def post_prior_result(session: Session, request: PriorRequest, index: int,
     prompt, sampling = prompts_of(request)[index]
     result = await prior_result(session, prompt, sampling, index)
     receipt = prior_receipt(
-        session, rpc, sampling, result.timings, prompt=prompt.text, negative_prompt=prompt.negative or ""
+        session, rpc, sampling, result.timings, prompt=prompt.text, negative_prompt=prompt.negative
     )
     truncated = await removed_texts(
         session, {f"prompts[{source}]": prompt.text, "negative_prompt": prompt.negative or ""}

@@ -106,6 +106,9 @@ class GenerateRequest:
     image: ImageRequest
 
 
+Request = PriorRequest | InterpolateRequest | ImageRequest | GenerateRequest
+
+
 def seeded(sampling: Sampling, index: int) -> Sampling:
     """The sampling of result ``index``."""
     return replace(sampling, seed=sampling.seed + index)

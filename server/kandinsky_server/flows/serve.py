@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 
 from kandinsky_server.engine.forecast import Forecast
 from kandinsky_server.engine.load import Load
@@ -11,17 +12,17 @@ from kandinsky_server.flows.events import Completed, EmbeddingReady, Event, Imag
 from kandinsky_server.flows.generate import generate_loads, serve_generate
 from kandinsky_server.flows.image import image_loads, serve_image
 from kandinsky_server.flows.interpolate import interpolate_loads, serve_interpolate
+from kandinsky_server.flows.places import ask_less
 from kandinsky_server.flows.prior import prior_loads, prompts_of, serve_prior
 from kandinsky_server.flows.requests import (
     GenerateRequest,
     ImageRequest,
     InterpolateRequest,
     PriorRequest,
+    Request,
     Watch,
 )
 from kandinsky_server.flows.session import Encoder, Runtime, Session
-
-Request = PriorRequest | InterpolateRequest | ImageRequest | GenerateRequest
 
 
 def loads_of(runtime: Runtime, request: Request) -> list[Load]:
@@ -53,7 +54,7 @@ async def serve(
     Raises:
         ServingError: what ended it other than success.
     """
-    prediction = runtime.admission.admit(ticket, loads_of(runtime, request), _count_field(request))
+    prediction = runtime.admission.admit(ticket, loads_of(runtime, request), partial(ask_less, request))
     session = Session(runtime, ticket, watch_of(request), encoder)
     embeddings = images = 0
     try:
@@ -62,7 +63,9 @@ async def serve(
             embeddings += isinstance(event, EmbeddingReady)
             images += isinstance(event, ImageReady)
             yield event
-        yield Completed(embeddings, images, session.steps, _seed(request), session.timings())
+        yield Completed(
+            embeddings, images, session.steps, _seed(request), session.timings(), tuple(session.warnings)
+        )
     finally:
         ticket.cancel()
         session.unread.close()
@@ -83,11 +86,6 @@ def _work(session: Session, request: Request) -> Callable[[], Awaitable[None]]:
 def watch_of(request: Request) -> Watch:
     """What the client wants to see on the way."""
     return request.prior.watch if isinstance(request, GenerateRequest) else request.watch
-
-
-def _count_field(request: Request) -> str:
-    prior = isinstance(request, PriorRequest | InterpolateRequest)
-    return "image_count" if prior else "sampling.image_count"
 
 
 def _seed(request: Request) -> int:

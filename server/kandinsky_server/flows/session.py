@@ -76,6 +76,7 @@ class Session:
         self.unread = Unread(runtime.unread, ticket)
         self.started: float | None = None
         self.steps = 0
+        self.warnings: list[str] = []
 
     @property
     def prior(self) -> PriorStage:

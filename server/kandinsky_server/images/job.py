@@ -19,6 +19,9 @@ MAX_ASPECT = 100
 
 RAW = "RAW_RGB8"
 
+WHITE = 128
+"""Where a mask's white begins, which is repainted."""
+
 Use = Literal["start", "mask", "hint"]
 
 FITTERS: dict[Use, Callable[[Image.Image, int, int], Bytes]] = {
@@ -68,6 +71,8 @@ class Job:
             )
         if self.fit is None:
             return np.asarray(image)
+        if self.fit.use == "mask" and self.expected != RAW:
+            _check_mask(image, data)
         return FITTERS[self.fit.use](image, self.fit.width, self.fit.height)
 
     def _open(self, data: bytes) -> Image.Image:
@@ -91,3 +96,13 @@ class Job:
         if self.fit is not None:
             return shape == self.fit.shape
         return len(shape) == 3 and shape[2] == 3 and 0 < shape[0] * shape[1] <= self.max_pixels
+
+
+def _check_mask(mask: Image.Image, data: bytes) -> None:
+    """Refuses a mask that is in the alpha channel: programs differ in whether transparent means to keep or to repaint."""
+    white = np.asarray(mask.convert("L")) >= WHITE
+    if (white.all() or not white.any()) and codecs.is_transparent(data):
+        raise ImageError(
+            "the mask's colours are all on one side of grey and it has an alpha channel, which does not count: "
+            "draw the mask in black (kept) and white (repainted), without alpha"
+        )

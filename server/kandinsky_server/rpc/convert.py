@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.message import Message
 from kandinsky_api.v1 import image_pb2, prior_pb2
@@ -58,8 +58,9 @@ class Converter:
         found = Violations()
         fields.read_prompts(found, message.prompts, self.limits)
         fields.read_prompt(found, "negative_prompt", message.negative_prompt, self.limits)
-        count = fields.read_count(found, "", message, len(message.prompts), self.limits)
-        seed = fields.read_seed(found, "", message, len(message.prompts) * count)
+        prompts = len(message.prompts)
+        count = fields.read_count(found, "", message, prompts, self.limits, prompts)
+        seed = fields.read_seed(found, "", message, len(message.prompts) * count, self.limits)
         sampling = self._prior_sampling(found, message, seed)
         watch = read_watch(found, message.options, shows_images=False)
         found.check()
@@ -74,8 +75,9 @@ class Converter:
         self._check_conditions(found, message)
         for name in ("negative_prior_prompt", "negative_prompt"):
             fields.read_prompt(found, name, getattr(message, name), self.limits)
-        count = fields.read_count(found, "", message, len(message.weights), self.limits)
-        sampling = self._prior_sampling(found, message, fields.read_seed(found, "", message, count))
+        count = fields.read_count(found, "", message, len(message.weights), self.limits, text_runs(message))
+        seed = fields.read_seed(found, "", message, count, self.limits)
+        sampling = self._prior_sampling(found, message, seed)
         watch = read_watch(found, message.options, shows_images=False)
         found.check()
         has_negative = message.HasField("negative_prior_prompt")
@@ -126,15 +128,21 @@ class Converter:
         self.prior_stage()
         stage = self.decoder_stage("inpaint" if message.HasField("mask") else "decoder")
         found = Violations()
-        fields.read_prompts(found, message.prompts, self.limits)
+        fields.read_prompts(found, message.prompts, self.limits, places=2)
         fields.read_prompt(found, "negative_prompt", message.negative_prompt, self.limits)
-        count = fields.read_count(found, "sampling.", message.sampling, len(message.prompts), self.limits)
+        prompts = len(message.prompts)
+        count = fields.read_count(found, "sampling.", message.sampling, prompts, self.limits, 2 * prompts)
         results = len(message.prompts) * count
         strong = self._generate_strength(found, message)
-        sampling = fields.read_sampling(found, message.sampling, stage, results, strong, self.limits)
+        counters = self.model.step_counters
+        sampling = fields.read_sampling(
+            found, message.sampling, stage, counters[stage.name], results, strong, self.limits
+        )
         prior_sampling = PriorSampling(
             sampling.seed,
-            fields.read_steps(found, "prior_step_count", message, Defaults.prior_step_count, self.limits),
+            fields.read_steps(
+                found, "prior_step_count", message, Defaults.prior_step_count, counters["prior"], self.limits
+            ),
             fields.read_guidance(found, "prior_guidance_scale", message, Defaults.prior_guidance_scale),
         )
         watch = read_watch(found, message.options, shows_images=True)
@@ -157,6 +165,10 @@ class Converter:
             ),
         )
 
+    def within(self, places: int) -> Converter:
+        """One that tells a client of so many ``places`` in the queue nothing that its share would then refuse."""
+        return replace(self, limits=replace(self.limits, places=places))
+
     def prior_stage(self) -> PriorStage:
         """The loaded prior."""
         if self.model.prior is None:
@@ -173,18 +185,21 @@ class Converter:
     # ------------------------------------------------------------------------------------------ parts
 
     def _check_steps(self, found: Violations, field: str, stage: str, step_count: int) -> None:
-        """Asks the stage's scheduler whether it can take so many steps: UnCLIP, for one, needs two."""
-        if found.found:
+        """Asks the stage's scheduler whether it can take so many steps: between its least and most may be gaps."""
+        counter = self.model.step_counters[stage]
+        if found.found or counter.takes(step_count):
             return
-        try:
-            self.model.step_counters[stage](step_count)
-        except (ArithmeticError, ValueError, IndexError) as error:
-            found.add(field, f"the {stage} stage's scheduler cannot take {step_count} steps ({error})")
+        nearest = counter.nearest(step_count)
+        advice = f"take {nearest}" if nearest else "take another number"
+        found.add(field, f"the {stage} stage's scheduler cannot take {step_count} steps; {advice}")
 
     def _prior_sampling(
         self, found: Violations, message: prior_pb2.PriorRequest | prior_pb2.InterpolateRequest, seed: int
     ) -> PriorSampling:
-        steps = fields.read_steps(found, "step_count", message, Defaults.prior_step_count, self.limits)
+        counters = self.model.step_counters
+        steps = fields.read_steps(
+            found, "step_count", message, Defaults.prior_step_count, counters["prior"], self.limits
+        )
         guidance = fields.read_guidance(found, "guidance_scale", message, Defaults.prior_guidance_scale)
         strength = None
         if isinstance(message, prior_pb2.PriorRequest):
@@ -197,19 +212,18 @@ class Converter:
 
     def _check_conditions(self, found: Violations, message: prior_pb2.InterpolateRequest) -> None:
         count = len(message.conditions)
-        if found.integer("conditions", count, 1, self.limits.prompt_count) != count:
-            return
-        for place, condition in enumerate(message.conditions):
+        most = self.limits.prompt_count
+        known = found.integer("conditions", count, 1, most, verb="hold") == count
+        for place, condition in enumerate(message.conditions[:most]):
             if condition.WhichOneof("kind") is None:
                 found.add(f"conditions[{place}]", "must be a text, an image or an embedding")
             fields.read_prompt(found, f"conditions[{place}].text", condition.text, self.limits)
-        if not message.weights:
-            found.add("weights", "must hold at least one weight vector")
-        if len(message.weights) > self.limits.image_count:
-            return  # what asks for too many results is told so by their number
-        for place, weights in enumerate(message.weights):
+        vectors = self.limits.image_count
+        found.integer("weights", len(message.weights), 1, vectors, verb="hold")
+        for place, weights in enumerate(message.weights[:vectors]):
             if len(weights.values) != count:
-                found.add(f"weights[{place}]", f"must hold {count} weights, one a condition")
+                if known:
+                    found.add(f"weights[{place}]", f"must hold {count} weights, one a condition")
                 continue
             for value in weights.values:
                 found.number(f"weights[{place}]", value, -MAX_WEIGHT, MAX_WEIGHT)
@@ -242,9 +256,12 @@ class Converter:
     ) -> ImageRequest:
         stage = self.decoder_stage(stage_name)
         pairs = len(message.embeddings)
-        found.integer("embeddings", pairs, 1, self.limits.prompt_count)
-        count = fields.read_count(found, "sampling.", message.sampling, pairs, self.limits)
-        sampling = fields.read_sampling(found, message.sampling, stage, pairs * count, strong, self.limits)
+        fields.read_sources(found, "embeddings", message.embeddings, self.limits)
+        count = fields.read_count(found, "sampling.", message.sampling, pairs, self.limits, pairs)
+        counter = self.model.step_counters[stage_name]
+        sampling = fields.read_sampling(
+            found, message.sampling, stage, counter, pairs * count, strong, self.limits
+        )
         watch = read_watch(found, message.options, shows_images=True)
         check_output(found, read_output(found, message.output), sampling.width, sampling.height)
         self._check_steps(found, "sampling.step_count", stage_name, sampling.step_count)
@@ -294,6 +311,12 @@ class Converter:
         if message.HasField("strength"):
             found.add("strength", "needs image, and no mask")
         return None
+
+
+def text_runs(message: prior_pb2.InterpolateRequest) -> int:
+    """How many texts the prior turns into embeddings, for one result of each weight vector."""
+    negative = bool(message.negative_prompt) or message.HasField("negative_prior_prompt")
+    return negative + sum(condition.HasField("text") for condition in message.conditions)
 
 
 def _negative(message: prior_pb2.PriorRequest | image_pb2.GenerateRequest) -> str | None:

@@ -10,7 +10,10 @@ from kandinsky_server.settings import Settings
 
 @dataclass(frozen=True)
 class Limits:
-    """The most a request may ask for; see ``Limits`` in server.proto."""
+    """The most a request may ask for; see ``Limits`` in server.proto.
+
+    ``places`` is how many places in the queue the client may hold, of ``queue_size``.
+    """
 
     message_bytes: int
     image_count: int
@@ -20,6 +23,7 @@ class Limits:
     input_pixel_count: int
     prompt_count: int
     queue_size: int
+    places: int
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
@@ -33,6 +37,7 @@ class Limits:
             input_pixel_count=settings.max_input_pixels,
             prompt_count=settings.max_prompts,
             queue_size=settings.queue_size,
+            places=settings.queue_size,
         )
 
     @property

@@ -47,8 +47,10 @@ def read_watch(found: Violations, message: pb.RequestOptions, shows_images: bool
     """What the client wants to see on the way. Also checks the priority, which `read_priority` reads."""
     progress = message.progress_interval_steps if message.HasField("progress_interval_steps") else 1
     found.integer("options.progress_interval_steps", progress, 0, MAX_INTERVAL)
-    most = MAX_INTERVAL if shows_images else 0
-    found.integer("options.preview_interval_steps", message.preview_interval_steps, 0, most)
+    if shows_images:
+        found.integer("options.preview_interval_steps", message.preview_interval_steps, 0, MAX_INTERVAL)
+    elif message.preview_interval_steps:
+        found.add("options.preview_interval_steps", "must be 0: embeddings have no previews")
     side = message.preview_max_px if message.HasField("preview_max_px") else Defaults.preview_max_px
     found.integer("options.preview_max_px", side, 16, 1024)
     if message.preview_format not in PREVIEW_FORMATS:
@@ -80,7 +82,7 @@ def read_output(found: Violations, message: pb.OutputOptions) -> Output:
     found.integer("output.quality", quality, 1, 100)
     kind = OUTPUT_FORMATS.get(message.format)
     if kind is None:
-        found.add("output.format", f"must be one of {', '.join(OUTPUT_FORMATS.values())}")
+        found.add("output.format", f"must be one of {', '.join(dict.fromkeys(OUTPUT_FORMATS.values()))}")
     elif message.embed_receipt and kind != "PNG":
         found.add("output.embed_receipt", f"needs PNG; {kind} carries no text")
     return Output(kind or "PNG", quality, message.embed_receipt)

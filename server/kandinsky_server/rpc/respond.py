@@ -142,6 +142,7 @@ def completed(event: events.Completed) -> pb.Completed:
         step_count=event.step_count,
         seed=event.seed,
         timings=write_timings(event.timings),
+        warnings=event.warnings,
     )
 
 
@@ -166,6 +167,10 @@ def write_receipt(receipt: events.Receipt) -> pb.Receipt:
         timings=write_timings(receipt.timings),
         paste_original=receipt.paste_original,
         weights=receipt.weights,
+        prior_step_count=receipt.prior_step_count,
+        prior_guidance_scale=receipt.prior_guidance_scale,
+        negative_prior_prompt=receipt.negative_prior_prompt,
+        condition_texts=receipt.condition_texts,
     )
 
 

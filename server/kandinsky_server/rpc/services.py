@@ -21,7 +21,8 @@ from kandinsky_api.v1 import types_pb2 as pb
 
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import InvalidField, Starting, Violation
-from kandinsky_server.flows.serve import Request, estimate, serve, watch_of
+from kandinsky_server.flows.requests import Request
+from kandinsky_server.flows.serve import estimate, serve, watch_of
 from kandinsky_server.flows.session import Runtime
 from kandinsky_server.images.turns import Turns
 from kandinsky_server.rpc import call as calls
@@ -70,7 +71,7 @@ class Face:
         ticket = call.ticket
         ticket.priority = read_priority(message.options)
         with runtime.admission.enter(ticket), converter.pictures.budget.account(ticket):
-            request = await convert(converter, message)
+            request = await convert(converter.within(runtime.admission.most(ticket)), message)
             watch = watch_of(request)
             output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
             del message

@@ -24,11 +24,17 @@ class Violations:
         else:
             self.unnamed += 1
 
-    def integer(self, field: str, value: int, low: int, high: int) -> int:
-        """Notes a violation unless ``low`` <= ``value`` <= ``high``; returns a value within the range."""
+    def integer(
+        self, field: str, value: int, low: int, high: int, advised: int | None = None, verb: str = "be"
+    ) -> int:
+        """Notes a violation unless ``low`` <= ``value`` <= ``high``; returns a value within the range.
+
+        What is told ends at ``advised``, where another limit would refuse more than that. ``verb`` is "hold" of a field
+        whose ``value`` is how many it has.
+        """
         if low <= value <= high:
             return value
-        self.add(field, f"must be {low} to {high}, not {value}")
+        self.add(field, f"must {verb} {low} to {high if advised is None else max(low, advised)}, not {value}")
         return low
 
     def number(self, field: str, value: float, low: float, high: float, above: bool = False) -> float:

@@ -319,7 +319,10 @@ class InpaintRequest(_message.Message):
 
     @_builtins.property
     def mask(self) -> _types_pb2.InputImage:
-        """The mask: white (128 and above) is repainted, black is kept. Resized like the image."""
+        """The mask: white (128 and above) is repainted, black is kept. Resized like the image. An alpha channel does not
+        count; where the colours are all white or all black and the alpha is not, the mask is refused with INVALID_IMAGE.
+        Completed.warnings tells of a mask that repaints nothing, or everything.
+        """
 
     @_builtins.property
     def sampling(self) -> Global___Sampling:
@@ -576,7 +579,7 @@ class GenerateRequest(_message.Message):
 
     @_builtins.property
     def mask(self) -> _types_pb2.InputImage:
-        """The mask of Inpaint. Refused without `image`."""
+        """The mask, as in InpaintRequest. Refused without `image`."""
 
     @_builtins.property
     def sampling(self) -> Global___Sampling:

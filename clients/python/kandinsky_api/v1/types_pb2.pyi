@@ -205,7 +205,8 @@ class InputImage(_message.Message):
     data: _builtins.bytes
     """The encoded bytes. Bytes that are no image, are cut short, are animated, decode to more than
     Limits.input_pixel_count pixels, or have a side over 100 times longer than the other are answered with
-    INVALID_ARGUMENT, reason INVALID_IMAGE.
+    INVALID_ARGUMENT, reason INVALID_IMAGE. The image is turned upright by its EXIF orientation; other metadata, such as
+    a colour profile, does not count, however large or broken. Of 16-bit grey the upper 8 bits count.
     """
     format: Global___ImageFormat.ValueType
     """How `data` is encoded. Unspecified: detected."""
@@ -586,7 +587,9 @@ Global___ImageChunk: _TypeAlias = ImageChunk  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):
-    """Says what made a result, so that it can be made again."""
+    """Says what made a result, so that it can be made again: the same RPC with these settings, and with the pictures and
+    embeddings of the request, which the caller has.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -602,6 +605,26 @@ class Receipt(_message.Message):
             self,
             *,
             key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ConditionTextsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
             value: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -628,6 +651,10 @@ class Receipt(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     PASTE_ORIGINAL_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
+    PRIOR_STEP_COUNT_FIELD_NUMBER: _builtins.int
+    PRIOR_GUIDANCE_SCALE_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PRIOR_PROMPT_FIELD_NUMBER: _builtins.int
+    CONDITION_TEXTS_FIELD_NUMBER: _builtins.int
     rpc: _builtins.str
     """The RPC, such as "Decode"."""
     seed: _builtins.int
@@ -643,9 +670,9 @@ class Receipt(_message.Message):
     height_px: _builtins.int
     """Height in pixels, for images."""
     prompt: _builtins.str
-    """The prompt, for results made from one."""
+    """The prompt, for results made from one: of Prior, and of Generate, whose images have it too."""
     negative_prompt: _builtins.str
-    """The negative prompt, for results made from one."""
+    """The negative prompt. Unset where there was none, which is another than ""."""
     scheduler: _builtins.str
     """The diffusers scheduler class, such as "DDPMScheduler"."""
     stage: _builtins.str
@@ -658,6 +685,12 @@ class Receipt(_message.Message):
     """The dtype the network ran in: "fp32", "fp16" or "bf16"."""
     paste_original: _builtins.bool
     """Whether the kept pixels were pasted back, for Inpaint."""
+    prior_step_count: _builtins.int
+    """The denoising steps of the prior, for the images of Generate."""
+    prior_guidance_scale: _builtins.float
+    """The guidance scale of the prior, for the images of Generate."""
+    negative_prior_prompt: _builtins.str
+    """The negative prompt of each text's prior run, for Interpolate. Unset: none."""
     @_builtins.property
     def versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Versions of the server, torch and diffusers, by name."""
@@ -670,6 +703,10 @@ class Receipt(_message.Message):
     def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """The weights of the conditions, for Interpolate."""
 
+    @_builtins.property
+    def condition_texts(self) -> _containers.ScalarMap[_builtins.int, _builtins.str]:
+        """The texts among the conditions of Interpolate, by their place, from 0. Pictures and embeddings are the caller's."""
+
     def __init__(
         self,
         *,
@@ -680,8 +717,8 @@ class Receipt(_message.Message):
         strength: _builtins.float | None = ...,
         width_px: _builtins.int = ...,
         height_px: _builtins.int = ...,
-        prompt: _builtins.str = ...,
-        negative_prompt: _builtins.str = ...,
+        prompt: _builtins.str | None = ...,
+        negative_prompt: _builtins.str | None = ...,
         scheduler: _builtins.str = ...,
         stage: _builtins.str = ...,
         fingerprint: _builtins.str = ...,
@@ -691,13 +728,38 @@ class Receipt(_message.Message):
         timings: Global___Timings | None = ...,
         paste_original: _builtins.bool = ...,
         weights: _abc.Iterable[_builtins.float] | None = ...,
+        prior_step_count: _builtins.int | None = ...,
+        prior_guidance_scale: _builtins.float | None = ...,
+        negative_prior_prompt: _builtins.str | None = ...,
+        condition_texts: _abc.Mapping[_builtins.int, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_strength", b"_strength", "strength", b"strength", "timings", b"timings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_prior_prompt", b"_negative_prior_prompt", "_negative_prompt", b"_negative_prompt", "_prior_guidance_scale", b"_prior_guidance_scale", "_prior_step_count", b"_prior_step_count", "_prompt", b"_prompt", "_strength", b"_strength", "negative_prior_prompt", b"negative_prior_prompt", "negative_prompt", b"negative_prompt", "prior_guidance_scale", b"prior_guidance_scale", "prior_step_count", b"prior_step_count", "prompt", b"prompt", "strength", b"strength", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_strength", b"_strength", "backend", b"backend", "dtype", b"dtype", "fingerprint", b"fingerprint", "guidance_scale", b"guidance_scale", "height_px", b"height_px", "negative_prompt", b"negative_prompt", "paste_original", b"paste_original", "prompt", b"prompt", "rpc", b"rpc", "scheduler", b"scheduler", "seed", b"seed", "stage", b"stage", "step_count", b"step_count", "strength", b"strength", "timings", b"timings", "versions", b"versions", "weights", b"weights", "width_px", b"width_px"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_prior_prompt", b"_negative_prior_prompt", "_negative_prompt", b"_negative_prompt", "_prior_guidance_scale", b"_prior_guidance_scale", "_prior_step_count", b"_prior_step_count", "_prompt", b"_prompt", "_strength", b"_strength", "backend", b"backend", "condition_texts", b"condition_texts", "dtype", b"dtype", "fingerprint", b"fingerprint", "guidance_scale", b"guidance_scale", "height_px", b"height_px", "negative_prior_prompt", b"negative_prior_prompt", "negative_prompt", b"negative_prompt", "paste_original", b"paste_original", "prior_guidance_scale", b"prior_guidance_scale", "prior_step_count", b"prior_step_count", "prompt", b"prompt", "rpc", b"rpc", "scheduler", b"scheduler", "seed", b"seed", "stage", b"stage", "step_count", b"step_count", "strength", b"strength", "timings", b"timings", "versions", b"versions", "weights", b"weights", "width_px", b"width_px"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__negative_prior_prompt: _TypeAlias = _typing.Literal["negative_prior_prompt"]  # noqa: Y015
+    _WhichOneofArgType__negative_prior_prompt: _TypeAlias = _typing.Literal["_negative_prior_prompt", b"_negative_prior_prompt"]  # noqa: Y015
+    _WhichOneofReturnType__negative_prompt: _TypeAlias = _typing.Literal["negative_prompt"]  # noqa: Y015
+    _WhichOneofArgType__negative_prompt: _TypeAlias = _typing.Literal["_negative_prompt", b"_negative_prompt"]  # noqa: Y015
+    _WhichOneofReturnType__prior_guidance_scale: _TypeAlias = _typing.Literal["prior_guidance_scale"]  # noqa: Y015
+    _WhichOneofArgType__prior_guidance_scale: _TypeAlias = _typing.Literal["_prior_guidance_scale", b"_prior_guidance_scale"]  # noqa: Y015
+    _WhichOneofReturnType__prior_step_count: _TypeAlias = _typing.Literal["prior_step_count"]  # noqa: Y015
+    _WhichOneofArgType__prior_step_count: _TypeAlias = _typing.Literal["_prior_step_count", b"_prior_step_count"]  # noqa: Y015
+    _WhichOneofReturnType__prompt: _TypeAlias = _typing.Literal["prompt"]  # noqa: Y015
+    _WhichOneofArgType__prompt: _TypeAlias = _typing.Literal["_prompt", b"_prompt"]  # noqa: Y015
     _WhichOneofReturnType__strength: _TypeAlias = _typing.Literal["strength"]  # noqa: Y015
     _WhichOneofArgType__strength: _TypeAlias = _typing.Literal["_strength", b"_strength"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__negative_prior_prompt) -> _WhichOneofReturnType__negative_prior_prompt | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__negative_prompt) -> _WhichOneofReturnType__negative_prompt | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prior_guidance_scale) -> _WhichOneofReturnType__prior_guidance_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prior_step_count) -> _WhichOneofReturnType__prior_step_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prompt) -> _WhichOneofReturnType__prompt | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__strength) -> _WhichOneofReturnType__strength | None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
@@ -749,6 +811,7 @@ class Completed(_message.Message):
     STEP_COUNT_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     embedding_count: _builtins.int
     """How many embeddings the stream carried."""
     image_count: _builtins.int
@@ -761,6 +824,10 @@ class Completed(_message.Message):
     def timings(self) -> Global___Timings:
         """Where the time went."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the caller may not have meant, a sentence each, such as of a mask that repaints nothing."""
+
     def __init__(
         self,
         *,
@@ -769,10 +836,11 @@ class Completed(_message.Message):
         step_count: _builtins.int = ...,
         seed: _builtins.int = ...,
         timings: Global___Timings | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_count", b"embedding_count", "image_count", b"image_count", "seed", b"seed", "step_count", b"step_count", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_count", b"embedding_count", "image_count", b"image_count", "seed", b"seed", "step_count", b"step_count", "timings", b"timings", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,17 +7,25 @@ from typing import Annotated, Any
 
 import typer
 
+from kandinsky_client.cli.files import named_file, named_texts
 from kandinsky_client.cli.flags import EmbeddingFlags, ImageFlags, Json, Strength
 from kandinsky_client.cli.spread import spread
 
-Prompts = Annotated[list[str], typer.Argument(help="One prompt or several.")]
-Files = Annotated[list[Path], typer.Argument(help="Files of embeddings, as `kandinsky prior` writes them.")]
+Prompts = Annotated[list[str], typer.Argument(callback=named_texts, help="One prompt or several.")]
+Files = Annotated[
+    list[Path],
+    typer.Argument(callback=named_file, help="Files of embeddings, as `kandinsky prior` writes them."),
+]
 NegativePrompt = Annotated[str | None, typer.Option(help="What the pictures are guided away from.")]
-StartImage = Annotated[Path | None, typer.Option(help="An image to start from, in place of noise.")]
+StartImage = Annotated[
+    Path | None, typer.Option(callback=named_file, help="An image to start from, in place of noise.")
+]
 PasteOriginal = Annotated[bool, typer.Option("--paste-original", help="Keep the kept pixels exactly.")]
 
-PriorSteps = Annotated[int | None, typer.Option("--prior-step-count", "--prior-steps", help="Of the prior.")]
-PriorGuidance = Annotated[float | None, typer.Option("--prior-guidance-scale", help="Of the prior.")]
+PriorSteps = Annotated[
+    int | None, typer.Option("--prior-step-count", "--prior-steps", help="Denoising steps of the prior.")
+]
+PriorGuidance = Annotated[float | None, typer.Option("--prior-guidance-scale", help="Guidance of the prior.")]
 
 
 @spread
@@ -42,7 +50,10 @@ def interpolate(
     context: typer.Context,
     conditions: Annotated[
         list[str],
-        typer.Argument(help="Texts, image files and .safetensors files; a file that exists is one."),
+        typer.Argument(
+            callback=named_texts,
+            help="Texts, image files and .safetensors files: what exists, or ends like one, is a file.",
+        ),
     ],
     *,
     weights: Annotated[
@@ -80,7 +91,7 @@ def img2img(
     context: typer.Context,
     embeddings: Files,
     *,
-    image: Annotated[Path, typer.Option(help="The image to start from.")],
+    image: Annotated[Path, typer.Option(callback=named_file, help="The image to start from.")],
     strength: Strength = None,
     flags: ImageFlags,
 ) -> None:
@@ -93,8 +104,10 @@ def inpaint(
     context: typer.Context,
     embeddings: Files,
     *,
-    image: Annotated[Path, typer.Option(help="The image.")],
-    mask: Annotated[Path, typer.Option(help="Its mask: white is repainted, black is kept.")],
+    image: Annotated[Path, typer.Option(callback=named_file, help="The image.")],
+    mask: Annotated[
+        Path, typer.Option(callback=named_file, help="Its mask: white is repainted, black is kept.")
+    ],
     paste_original: PasteOriginal = False,
     flags: ImageFlags,
 ) -> None:
@@ -108,9 +121,14 @@ def controlnet(
     context: typer.Context,
     embeddings: Files,
     *,
-    hint: Annotated[Path | None, typer.Option(help="The hint itself, such as a depth map.")] = None,
+    hint: Annotated[
+        Path | None, typer.Option(callback=named_file, help="The hint itself, such as a depth map.")
+    ] = None,
     depth_from: Annotated[
-        Path | None, typer.Option(help="An image whose depth the server estimates, in place of a hint.")
+        Path | None,
+        typer.Option(
+            callback=named_file, help="An image whose depth the server estimates, in place of a hint."
+        ),
     ] = None,
     image: StartImage = None,
     strength: Strength = None,
@@ -132,7 +150,9 @@ def generate(
     prior_step_count: PriorSteps = None,
     prior_guidance_scale: PriorGuidance = None,
     image: StartImage = None,
-    mask: Annotated[Path | None, typer.Option(help="The white part of the image is repainted.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(callback=named_file, help="The white part of the image is repainted.")
+    ] = None,
     strength: Strength = None,
     paste_original: PasteOriginal = False,
     flags: ImageFlags,
@@ -172,4 +192,5 @@ def _from_embeddings(
         lambda call, options: getattr(call, method)(pairs, **own, **options),
         flags,
         files[0].stem,
+        [pair.receipt.prompt if pair.receipt else None for pair in pairs],
     )

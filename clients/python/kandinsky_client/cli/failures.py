@@ -13,11 +13,13 @@ def sentence(error: Exception) -> str | None:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     from kandinsky_client import errors  # imports grpc, which `--help` need not wait for
 
-    if isinstance(error, errors.UnavailableError) and not error.reason:
+    if isinstance(error, errors.UnreachableError):
         return (
-            f"no server answers ({error.message}). "
+            f"{error.message}. "
             "Start one with `kandinsky serve`, or say where it is with --target or KANDINSKY_TARGET."
         )
     if isinstance(error, errors.AuthenticationError):
-        return f"{error.message}. Give the token with --token-file."
+        return f"{error.message}. Give the token with --token-file or KANDINSKY_CLIENT_TOKEN."
+    if isinstance(error, errors.TlsError):
+        return error.message
     return str(error) if isinstance(error, errors.KandinskyError | ValueError) else None

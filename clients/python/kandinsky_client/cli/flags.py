@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from kandinsky_client.cli.files import named_file
+
 
 class Encoding(StrEnum):
     """The encodings that a file can have."""
@@ -45,7 +47,10 @@ class EmbeddingFlags:
     guidance_scale: Guidance = None
     priority: Priority = None
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A folder, or a .safetensors file, which takes all.")
+        Path,
+        typer.Option(
+            "--output", "-o", callback=named_file, help="A folder, or a .safetensors file, which takes all."
+        ),
     ] = Path(".")
     json: Json = False
 
@@ -66,7 +71,10 @@ class ImageFlags:
     height_px: Annotated[int | None, typer.Option(help="Height in pixels.")] = None
     priority: Priority = None
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A folder, or a file; several are numbered.")
+        Path,
+        typer.Option(
+            "--output", "-o", callback=named_file, help="A folder, or a file; several are numbered."
+        ),
     ] = Path(".")
     format: Annotated[
         Encoding | None,

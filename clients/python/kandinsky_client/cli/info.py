@@ -22,7 +22,8 @@ def show_info(session: Session, *, as_json: bool) -> None:
     typer.echo(f"model {info.model} on {info.device}; depth model: {info.depth_model or 'none'}")
     typer.echo(f"limits: {_line(info.limits)}")
     typer.echo(f"defaults: {_line(info.defaults)}")
-    Console().print(_stages(info), _backends(info))
+    # Markup would take `[server]` in a hint for a style, and leave it out.
+    Console(markup=False).print(_stages(info), _backends(info))
 
 
 def _stages(info: ServerInfo) -> Table:
@@ -45,7 +46,7 @@ def _backends(info: ServerInfo) -> Table:
 
 
 def _table(*titles: str) -> Table:
-    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for title in titles:
         table.add_column(title, overflow="fold")  # the default, an ellipsis, would lose what it hides
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import typer
 
 from kandinsky_client.cli.flags import Encoding
 from kandinsky_client.formats import SUFFIX_FORMATS
-from kandinsky_client.result_sets import EmbeddingSet, ImageSet
+from kandinsky_client.result_sets import Completed, EmbeddingSet, ImageSet
 from kandinsky_client.results import EmbeddingResult, ImageResult
 
 SUFFIXES = {Encoding.png: ".png", Encoding.jpeg: ".jpg", Encoding.webp: ".webp"}
@@ -34,25 +34,45 @@ def image_format(output: Path, asked: Encoding | None) -> Encoding:
     return named
 
 
-def save_images(images: ImageSet, output: Path, stem: str, encoding: Encoding, *, as_json: bool) -> None:
-    """Writes images, numbered when there are several; tells where, and what was replaced."""
-    one_file = output / f"{stem}{SUFFIXES[encoding]}" if _is_folder(output) else output
+def image_file(output: Path, stem: str, encoding: Encoding) -> Path:
+    """The file of one image; several are numbered after it."""
+    return output / f"{stem}{SUFFIXES[encoding]}" if _is_folder(output) else output
+
+
+def embedding_file(output: Path, stem: str) -> Path:
+    """The file of all embeddings.
+
+    Raises:
+        typer.BadParameter: It has the suffix of something else.
+    """
+    if _is_folder(output):
+        return output / f"{stem}.safetensors"
+    if output.suffix.lower() != ".safetensors":
+        raise typer.BadParameter(f"--output {output}: embeddings end in .safetensors")
+    return output
+
+
+def save_images(images: ImageSet, file: Path, prompts: Sequence[str | None], *, as_json: bool) -> None:
+    """Writes images, numbered when there are several; tells where, and what was replaced.
+
+    `prompts` are those of the embeddings they were made from, where the call made none itself.
+    """
     said = []
     for result in images:
-        numbered = one_file.with_stem(f"{one_file.stem}-{result.index}")
-        path = numbered if len(images) > 1 else one_file
-        said.append(_saved(result.save, path) | _facts(result))
+        numbered = file.with_stem(f"{file.stem}-{result.index}")
+        path = numbered if len(images) > 1 else file
+        prompt = prompts[result.source_index] if prompts else result.receipt.prompt
+        said.append(_saved(result.save, path) | _facts(result, prompt))
     _warn_of_cuts(images.embeddings)
-    _tell(said, images.seed, as_json=as_json)
+    _tell(said, images.completed, as_json=as_json)
 
 
-def save_embeddings(embeddings: EmbeddingSet, output: Path, stem: str, *, as_json: bool) -> None:
+def save_embeddings(embeddings: EmbeddingSet, file: Path, *, as_json: bool) -> None:
     """Writes all embeddings to one file; tells where, and what was replaced."""
-    file = output / f"{stem}.safetensors" if _is_folder(output) else output
     saved = _saved(embeddings.save, file)
-    said = [saved | _facts(result) for result in embeddings]
+    said = [saved | _facts(result, result.receipt.prompt) for result in embeddings]
     _warn_of_cuts(embeddings)
-    _tell(said, embeddings.seed, as_json=as_json)
+    _tell(said, embeddings.completed, as_json=as_json)
 
 
 def show(value: dict[str, Any], *, as_json: bool) -> None:
@@ -74,17 +94,27 @@ def _saved(save: Callable[[Path], None], path: Path) -> dict[str, Any]:
     return {"path": str(path), "replaced": replaced}
 
 
-def _facts(result: EmbeddingResult | ImageResult) -> dict[str, Any]:
-    return {"index": result.index, "seed": result.seed, "receipt": result.receipt.to_dict()}
+def _facts(result: EmbeddingResult | ImageResult, prompt: str | None) -> dict[str, Any]:
+    """What a result is, and what it was made for: its prompt, null where that is not known, and its place there."""
+    return {
+        "index": result.index,
+        "source_index": result.source_index,
+        "prompt": prompt,
+        "seed": result.seed,
+        "receipt": result.receipt.to_dict(),
+    }
 
 
-def _tell(said: list[dict[str, Any]], seed: int, *, as_json: bool) -> None:
+def _tell(said: list[dict[str, Any]], completed: Completed, *, as_json: bool) -> None:
+    for warning in completed.warnings:
+        print(f"kandinsky: {warning}", file=sys.stderr)
     if as_json:
-        typer.echo(json.dumps({"seed": seed, "results": said}, indent=2))
+        whole = {"seed": completed.seed, "warnings": list(completed.warnings), "results": said}
+        typer.echo(json.dumps(whole, indent=2))
         return
     for path, replaced in dict.fromkeys((result["path"], result["replaced"]) for result in said):
         typer.echo(f"wrote {path}{' (replaced the file that was there)' if replaced else ''}")
-    typer.echo(f"seed {seed}")
+    typer.echo(f"seed {completed.seed}")
 
 
 def _warn_of_cuts(embeddings: Iterable[EmbeddingResult]) -> None:

@@ -65,6 +65,6 @@ def _runnable(loaded: Any) -> Any:
     """Makes one callable, `(args, prog_name)`, of the three kinds."""
     if isinstance(loaded, typer.Typer) or hasattr(loaded, "make_context"):
         return loaded
-    app = typer.Typer(add_completion=False)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command()(loaded)
     return app

@@ -52,7 +52,7 @@ def watched(events: Iterable[Event]) -> list[Event]:
 @contextmanager
 def _bars() -> Iterator[Bars]:
     columns = (
-        rich.progress.TextColumn("{task.description}"),
+        rich.progress.TextColumn("{task.description}", markup=False),
         rich.progress.BarColumn(),
         rich.progress.MofNCompleteColumn(),
         rich.progress.TimeRemainingColumn(),
