@@ -43,7 +43,7 @@ def test_what_a_backend_says_of_its_failure_keeps_the_last_names_only() -> None:
     assert (
         without_paths("No space left: '~/.cache/a/b.blob' in /var/tmp/") == "No space left: 'b.blob' in tmp"
     )
-    for plain in ("1/2 and/or 3 / 4", "see https://a.example/b/c", 'pip install "kandinsky-grpc[server]"'):
+    for plain in ("1/2 and/or 3 / 4", "see https://a.example/b/c", 'pip install "kandinsky-server[otel]"'):
         assert without_paths(plain) == plain
 
 

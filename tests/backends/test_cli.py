@@ -134,7 +134,7 @@ def test_check_says_which_model_cannot_be_loaded() -> None:
 
 
 def test_advice_keeps_its_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
-    advice = 'Run pip install "kandinsky-grpc[server,openvino]".'
+    advice = 'Run pip install "kandinsky-server[openvino]".'
     status = BackendStatus("fake", False, "[red]none[/red]", advice)
     monkeypatch.setattr(cli, "available_backends", lambda options, device: [status])
     shown = "".join(run("list").stdout.replace("│", " ").split())

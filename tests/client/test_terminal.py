@@ -117,7 +117,7 @@ def test_tokens_that_are_none_are_refused(run: Run) -> None:
 
 
 def test_the_version_is_shown(run: Run) -> None:
-    assert run("--version") == f"kandinsky {version('kandinsky-grpc')}\n"
+    assert run("--version") == f"kandinsky {version('kandinsky-client')}\n"
 
 
 def test_embeddings_go_to_their_own_kind_of_file(run: Run, server: FakeServer) -> None:
@@ -201,11 +201,11 @@ def test_json_says_which_result_is_of_which_prompt(run: Run) -> None:
 
 
 def test_hints_keep_their_brackets(run: Run, server: FakeServer) -> None:
-    hint = "pip install 'kandinsky-grpc[server,openvino]'"
+    hint = "pip install 'kandinsky-server[openvino]'"
     server.backends.append(server_pb2.BackendInfo(name="openvino", reason="[red]none[/red]", hint=hint))
     shown = re.sub(r"\s+", "", run("info"))
     assert "[red]none[/red]" in shown
-    assert "'kandinsky-grpc[server,openvino]'" in shown
+    assert "'kandinsky-server[openvino]'" in shown
 
 
 @pytest.mark.parametrize(
