@@ -15,7 +15,8 @@ from kandinsky_api.v1 import image_pb2, prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_server.app import sources_of
-from kandinsky_server.diffusion.checkpoint import Checkpoints, PriorStage
+from kandinsky_server.diffusion.checkpoint import PriorStage
+from kandinsky_server.diffusion.checkpoints import Checkpoints
 from kandinsky_server.diffusion.parts import movq_parts, prior_parts, unet_parts
 from kandinsky_server.engine.network import DeviceNetwork, Returns
 from kandinsky_server.settings import Settings

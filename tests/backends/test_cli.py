@@ -139,13 +139,13 @@ def test_advice_keeps_its_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "available_backends", lambda options, device: [status])
     shown = "".join(run("list").stdout.replace("│", " ").split())
     assert "[red]none[/red]" in shown
-    assert "[server,openvino]" in shown
+    assert "[openvino]" in shown
 
     def refuse(*_: object) -> NoReturn:
         raise BackendUnavailable("No openvino here.", advice)
 
     monkeypatch.setattr(cli, "get_backend", refuse)
-    assert "[server,openvino]" in run("check", "fake").stderr
+    assert "[openvino]" in run("check", "fake").stderr
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ ODD = {
     "max_prompt_length": 50,
     "max_input_pixels": 100 * 100,
     "queue_size": 3,
+    "default_share": 1,
 }
 
 
