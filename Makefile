@@ -17,6 +17,8 @@ AUDIT := $(VENV)/audit/bin/pip-audit
 STUBS := clients/python
 TINY := from pathlib import Path; from tests import tiny; print(tiny.ensure(Path('.cache')))
 PROTOS := $(wildcard proto/kandinsky_api/v1/*.proto)
+# Tests at once, of the fast half; the slow half starts processes of its own.
+JOBS ?= 2
 # One thread a process, and no long spinning: two torch processes on a small machine starve each other otherwise.
 export OMP_NUM_THREADS ?= 1
 export GOMP_SPINCOUNT ?= 10000
@@ -41,7 +43,7 @@ serve: $(READY)
 	$(BIN)/kandinsky serve
 
 test: $(READY)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n $(JOBS) -m "not slow"
 	$(BIN)/pytest -m slow
 
 check: $(READY) proto-check

@@ -50,7 +50,7 @@ class RunningServer:
         self.settings = Settings(**{**defaults, **settings})
         self.recorder = Recorder()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="server")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="server", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
