@@ -123,21 +123,14 @@ def test_every_network_is_watched(tiny_model: Path, tmp_path: Path, network: str
         assert server.wait() == 1
 
 
-@pytest.mark.parametrize("part", ["DepthEstimator", "load_depth"])
-def test_the_depth_model_is_watched_when_it_loads_and_when_it_runs(
-    tiny_model: Path, tmp_path: Path, part: str
-) -> None:
+def test_the_depth_model_is_watched_too(tiny_model: Path, tmp_path: Path) -> None:
     model = only(tmp_path / "model", tiny_model, "controlnet")
-    flags = (
-        "--step-timeout-seconds=1",
-        f"--load-timeout-seconds={LOAD_SECONDS}",
-        f"--depth-model={tiny_model / 'depth'}",
-    )
+    flags = ("--step-timeout-seconds=1", f"--depth-model={tiny_model / 'depth'}")
     request = image_pb2.ControlNetRequest(
         embeddings=[pair()], depth_from=pb.InputImage(data=picture()), sampling=sampling()
     )
     with (
-        HangingProcess(model, tmp_path / "now", part, "waiting", *flags) as server,
+        HangingProcess(model, tmp_path / "now", "DepthEstimator", "waiting", *flags) as server,
         connected(server.target("serving")) as raw,
     ):
         server.hang()
@@ -145,6 +138,16 @@ def test_the_depth_model_is_watched_when_it_loads_and_when_it_runs(
             for answer in threads.map(lambda _: raw.call("ControlNet", request, None), range(6)):
                 assert_told(answer)
         assert server.wait() == 1
+
+
+def test_a_depth_model_that_cannot_be_loaded_in_time_ends_the_start(
+    decoder: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "now").touch()
+    flags = (f"--load-timeout-seconds={LOAD_SECONDS}", f"--depth-model={tiny_model / 'depth'}")
+    with HangingProcess(decoder, tmp_path / "now", "load_depth", "waiting", *flags) as server:
+        assert server.wait() == 1
+    assert any("loading depth" in line for line in server.errors)
 
 
 def test_a_network_that_cannot_be_prepared_in_time_ends_the_start(decoder: Path, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_the_client_works_without_the_server(
         assert "pip install kandinsky-server" in run(commands / "kandinsky", command, "--help", code=1)
     with RunningServer(tiny_model) as server:
         kandinsky = [commands / "kandinsky", "--target", server.target]
-        assert f"model {tiny_model} on cpu" in run(*kandinsky, "info")
+        assert f"model {tiny_model.name} on cpu" in run(*kandinsky, "info")
         said = run(*kandinsky, "generate", "a red circle", "--step-count", "2", folder=tmp_path)
     assert "wrote generate.png" in said
     assert (tmp_path / "generate.png").read_bytes().startswith(b"\x89PNG")

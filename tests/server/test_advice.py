@@ -135,6 +135,7 @@ ADVICE: list[tuple[str, Callable[..., None]]] = [
     ),
     (r"must be a text, an image or an embedding", lambda place: setattr(place.value, "text", "a")),
     (r"(hint or depth_from )?must be set$", lambda place, _: good_picture(place)),
+    (r"none needs so many", lambda place: place.clear()),
     (r"request must be set", lambda place: place.value),
 ]
 UNSEEN = (r"makes a sum too large", r"the request is not what the contract says")

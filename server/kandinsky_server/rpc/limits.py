@@ -44,7 +44,7 @@ class Limits:
     def bounds(self) -> Bounds:
         """What no request within these limits exceeds: a pair of embeddings is some 20 fields, a character 4 bytes."""
         results = self.image_count * self.prompt_count
-        return Bounds(values=1000 + 100 * self.prompt_count + results, text_bytes=4 * self.prompt_length)
+        return Bounds(values=1000 + 100 * self.prompt_count + results, text_length=self.prompt_length)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ further than to the first thing that no request needs.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,15 +28,23 @@ WIDTHS = {
 }
 """Bytes of one value in a packed field. Every other number has one at least."""
 
+NAMED = (FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_STRING)
+"""Of these each is named when there are several; of numbers only the field."""
+
 OPAQUE = (FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_GROUP)
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What no honest request exceeds: fields and packed values in all, and bytes of one text."""
+    """What no honest request exceeds: fields and packed values in all, and characters of one text."""
 
     values: int
-    text_bytes: int
+    text_length: int
+
+    @property
+    def text_bytes(self) -> int:
+        """Of the longest text: a character has four at most."""
+        return 4 * self.text_length
 
 
 def check(data: bytes, kind: Descriptor, bounds: Bounds) -> None:
@@ -59,11 +68,14 @@ class _Walk:
 
     def message(self, at: int, end: int, kind: Descriptor, path: str) -> None:
         """The fields from ``at`` to ``end``; ``path`` ends with a dot unless it is empty."""
-        fields = _fields(kind)
+        fields, places = _fields(kind), Counter[int]()
         while at < end:
             tag, at = self._varint(at, end)
             field = fields.get(tag >> 3)
             name = f"{path}{field.name}" if field else path.removesuffix(".")
+            if field and field.is_repeated and field.type in NAMED:
+                name += f"[{places[field.number]}]"
+                places[field.number] += 1
             self._count(1, name)
             match tag & 7:
                 case 0:
@@ -90,7 +102,7 @@ class _Walk:
             self.message(at, end, field.message_type, f"{name}.")
         elif field.type == FieldDescriptor.TYPE_STRING:
             if end - at > self.bounds.text_bytes:
-                text = f"is a text of {end - at} bytes; none may have more than {self.bounds.text_bytes}"
+                text = f"must have at most {self.bounds.text_length} characters, not {end - at} bytes of text"
                 raise InvalidField([Violation(name, text)])
         elif field.type not in OPAQUE:
             self._count((end - at) // WIDTHS.get(field.type, 1), name)
