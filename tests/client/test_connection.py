@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -40,6 +45,37 @@ async def test_mutual_tls(server: FakeServer) -> None:
         assert not unencrypted.ready()
     async with AsyncKandinsky(target, tls=Tls(certificate, certificate, key)) as async_client:
         assert (await async_client.info()).device == "cpu"
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+
+
+@contextmanager
+def far_away(target: str, seconds: float) -> Iterator[str]:
+    """An address from which the server takes so long to begin to answer."""
+    host, _, port = target.rpartition(":")
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
+
+        def relay() -> None:
+            with suppress(OSError):
+                while True:
+                    near = stack.enter_context(listener.accept()[0])
+                    time.sleep(seconds)
+                    far = stack.enter_context(socket.create_connection((host, int(port))))
+                    for pair in ((near, far), (far, near)):
+                        threading.Thread(target=pump, args=pair, daemon=True).start()
+
+        threading.Thread(target=relay, daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_server_that_is_far_away_is_reached_at_the_first_try(target: str) -> None:
+    with far_away(target, 0.5) as far, Kandinsky(far, retries=0, timeout=20) as client:
+        assert client.info().device == "cpu"
 
 
 def test_every_public_name_is_there() -> None:
