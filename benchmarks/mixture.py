@@ -1,4 +1,4 @@
-"""Small requests of every RPC: most of them sound, some malformed, given up, or short of time."""
+"""Small requests of every RPC: most of them sound, some malformed, given up, short of time, or of a client that dies."""
 
 from __future__ import annotations
 
@@ -28,9 +28,17 @@ class Kind(Enum):
     CANCELLED = "cancelled"
     MALFORMED = "malformed"
     TIGHT = "tight"
+    CRASHED = "crashed"
 
 
-SHARES = {Kind.SOUND: 68, Kind.REPEATED: 20, Kind.CANCELLED: 5, Kind.MALFORMED: 5, Kind.TIGHT: 2}
+SHARES = {
+    Kind.SOUND: 67,
+    Kind.REPEATED: 20,
+    Kind.CANCELLED: 5,
+    Kind.MALFORMED: 5,
+    Kind.TIGHT: 2,
+    Kind.CRASHED: 1,
+}
 """Of a hundred requests."""
 
 CODES = {
@@ -39,6 +47,7 @@ CODES = {
     Kind.CANCELLED: frozenset({"CANCELLED"}),
     Kind.MALFORMED: frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION"}),
     Kind.TIGHT: frozenset({"OK", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}),
+    Kind.CRASHED: frozenset({"CANCELLED"}),
 }
 """What each may be answered."""
 
@@ -104,7 +113,7 @@ class Mixture:
         match kind:
             case Kind.REPEATED:
                 return self.repeated(draw.choice(repeated))
-            case Kind.CANCELLED:
+            case Kind.CANCELLED | Kind.CRASHED:
                 return Small(kind, make(LONG_STEPS, seed=seed), seed, patience=draw.randint(1, 3))
             case Kind.MALFORMED:
                 return Small(kind, draw.choice(self._malformed)(), seed)

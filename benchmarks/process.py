@@ -88,6 +88,12 @@ class ServerProcess:
         """A client on a channel of its own."""
         return Kandinsky(self.target, **options)
 
+    def channel(self) -> grpc.Channel:
+        """A channel of its own."""
+        if self._credentials is None:
+            return grpc.insecure_channel(self.target)
+        return grpc.secure_channel(self.target, self._credentials)
+
     @property
     def pid(self) -> int:
         """Of the server's process."""
@@ -144,14 +150,9 @@ class ServerProcess:
                 return match
         raise ServerFailed(self._last_words())
 
-    def _channel(self) -> grpc.Channel:
-        if self._credentials is None:
-            return grpc.insecure_channel(self.target)
-        return grpc.secure_channel(self.target, self._credentials)
-
     def _wait_until_serving(self) -> None:
         serving = health_pb2.HealthCheckResponse.SERVING
-        with self._channel() as channel:
+        with self.channel() as channel:
             check = health_pb2_grpc.HealthStub(channel).Check
             while True:
                 try:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import grpc
+
 from benchmarks.process import ServerProcess
 
 T = TypeVar("T")
@@ -26,8 +28,13 @@ class Setting:
         """One of two sizes."""
         return quick if self.quick else full
 
-    def ours(self, *flags: str, backend: str | None = None) -> ServerProcess:
-        """`kandinsky serve`, with ``flags`` added."""
+    def ours(
+        self,
+        *flags: str,
+        backend: str | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> ServerProcess:
+        """`kandinsky serve`, with ``flags`` added; ``credentials`` are those of a TLS client."""
         command = [
             str(Path(sys.executable).with_name("kandinsky")),
             "serve",
@@ -38,7 +45,7 @@ class Setting:
         ]
         command += ["--model", str(self.model), "--threads", str(self.threads)]
         command += ["--backend", backend or self.backend, *flags]
-        return ServerProcess(command, self._environment)
+        return ServerProcess(command, self._environment, credentials)
 
     def naive(self) -> ServerProcess:
         """The yardstick, on the same checkpoint."""

@@ -1,4 +1,4 @@
-"""Thousands of small requests: each gets one answer, both sides count the same, nothing grows, nothing changes."""
+"""Thousands of small requests over TLS: each gets one answer, both sides count the same, nothing grows or changes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import grpc
+from kandinsky_client import Tls
 
 from benchmarks.accounts import Accounts, Book
+from benchmarks.attacks import pki
+from benchmarks.crash import crash
 from benchmarks.exchange import ANSWER_SECONDS, Answer, ask
 from benchmarks.figure import Figure, at_most
 from benchmarks.load import Material
-from benchmarks.mixture import CODES, Mixture, Small
+from benchmarks.mixture import CODES, Kind, Mixture, Small
 from benchmarks.process import ServerProcess
 from benchmarks.repeats import SEEDS, TOLERANCE, Repeats
 from benchmarks.setting import Setting
 
 CLIENTS = 16
+RECONNECTING = 4
+"""Of the clients, those that connect anew for each request: TCP, TLS and all."""
+
 PARTS = 10
 """Of the run, each of a hundred requests at least: after each all clients pause, for memory and checksums."""
 
@@ -34,8 +41,9 @@ SETTLE_SECONDS = 30.0
 class Soak:
     """Asks everything and keeps the books. ``memory`` is the server's resident bytes after each part."""
 
-    def __init__(self, server: ServerProcess, number: int) -> None:
+    def __init__(self, server: ServerProcess, authority: Path, number: int) -> None:
         self.server = server
+        self.authority = authority
         self.number = number
         self.done = 0
         self.accounts = Accounts()
@@ -44,7 +52,7 @@ class Soak:
         self.ends: Counter[tuple[str, str]] = Counter()
         self.broken: list[str] = []
         self._booking = threading.Lock()
-        with server.client() as client:
+        with server.client(tls=Tls(authority)) as client:
             self._mixture = Mixture(Material.of(client))
         self._before = server.requests()
 
@@ -88,18 +96,28 @@ class Soak:
             with self._booking:
                 return next(waiting, None)
 
-        def drain(_: int) -> None:
-            with self._client() as channel:
+        def answer(channel: grpc.Channel, request: Small) -> None:
+            got = self._ask(channel, request)
+            if request.seed in range(SEEDS, 2 * SEEDS):
+                self.repeats.compare(request.seed, got)
+
+        def drain(number: int) -> None:
+            with self._client() as kept:
                 for request in iter(take, None):
-                    answer = self._ask(channel, request)
-                    if request.seed in range(SEEDS, 2 * SEEDS):
-                        self.repeats.compare(request.seed, answer)
+                    if number >= RECONNECTING:
+                        answer(kept, request)
+                        continue
+                    with self._client() as new:
+                        answer(new, request)
 
         with ThreadPoolExecutor(CLIENTS) as clients:
             list(clients.map(drain, range(CLIENTS)))
 
     def _ask(self, channel: grpc.Channel, request: Small) -> Answer:
-        answer = ask(channel, request.message, request.timeout or ANSWER_SECONDS, request.patience)
+        if request.kind is Kind.CRASHED:
+            answer = crash(self.server.target, self.authority, request.message, request.patience or 1)
+        else:
+            answer = ask(channel, request.message, request.timeout or ANSWER_SECONDS, request.patience)
         with self._booking:
             self.accounts.enter(answer)
             self.ends[request.kind.value, answer.code] += 1
@@ -108,19 +126,22 @@ class Soak:
                 print(f"soak: broken: {self.broken[-1]}", flush=True)
         return answer
 
-    @contextmanager
-    def _client(self) -> Iterator[grpc.Channel]:
-        with grpc.insecure_channel(self.server.target) as channel:
-            yield channel
+    def _client(self) -> grpc.Channel:
+        return self.server.channel()
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
     """Growth is from the end of the first part on, to the highest point."""
-    with setting.ours("--prior-cache-size", str(CACHE_SIZE)) as server:
-        soak = Soak(server, setting.scaled(setting.soak_requests, 400))
-        soak.run()
-        differences = list(soak.accounts.discrepancies(soak.counted()))
-        miscounted = sum(by for by, _ in differences) + soak.running
+    with TemporaryDirectory() as folder:
+        ca = pki.authority(Path(folder))
+        keys = pki.issue(ca, Path(folder), "server")
+        credentials = grpc.ssl_channel_credentials(ca.certificate.read_bytes())
+        tls = ("--tls-certificate", str(keys.certificate), "--tls-key", str(keys.key))
+        with setting.ours("--prior-cache-size", str(CACHE_SIZE), *tls, credentials=credentials) as server:
+            soak = Soak(server, ca.certificate, setting.scaled(setting.soak_requests, 400))
+            soak.run()
+            differences = list(soak.accounts.discrepancies(soak.counted()))
+            miscounted = sum(by for by, _ in differences) + soak.running
     repeats = soak.repeats
 
     def figure(name: str, limit: float, value: float, note: str, unit: str = "") -> Figure:
