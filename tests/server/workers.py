@@ -29,7 +29,7 @@ def still(server: RunningServer) -> Iterator[Decoders]:
     for worker in decoders.workers:
         # One that an earlier test ended is replaced when it is needed, which would be too late.
         if worker.process is None or worker.process.poll() is not None:
-            worker.start()
+            worker._replace()
         # One that has just taken another's place says so when it is ready.
         if not worker._ready:
             select.select([worker._socket], [], [], 60)
