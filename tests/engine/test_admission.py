@@ -142,6 +142,13 @@ def test_a_guess_refuses_no_one() -> None:
     let_in(unmeasured, 1, deadline=time.monotonic() + 0.01)
 
 
+def test_who_does_not_read_holds_nobody_up(admission: Admission) -> None:
+    slow = let_in(admission, 4)
+    assert admission.predict([TEN_STEPS], Ticket()).start > 0
+    slow.unread = 1
+    assert admission.predict([TEN_STEPS], Ticket()).start == 0
+
+
 def test_a_draining_server_takes_nothing(admission: Admission) -> None:
     admission.draining = True
     with pytest.raises(Draining):

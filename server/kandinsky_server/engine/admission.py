@@ -87,7 +87,7 @@ class Admission:
         self._check_room(ticket, places)
         prediction = self.predict(loads, ticket)
         self._check_deadline(ticket, loads, prediction)
-        self.company.observe(load for _, load in self._outstanding())
+        self.company.observe(load for *_, load in self._outstanding())
         self._hold(ticket, places)
         ticket.planned.add(loads)
         return prediction
@@ -108,7 +108,9 @@ class Admission:
         """
         ahead: list[Load] = []
         behind: list[Load] = []
-        for precedence, load in self._outstanding():
+        for other, precedence, load in self._outstanding():
+            if other.unread:
+                continue
             (ahead if precedence <= ticket.precedence else behind).append(load)
         pace = Pace(self.engine.cost, self._rows_for, self.company.rows, hopeful)
         return forecast(ahead, loads, behind, pace)
@@ -179,17 +181,17 @@ class Admission:
     def _is_probe(self, loads: Sequence[Load]) -> bool:
         """Whether nobody else works in the request's lanes: unless it is let in, nothing corrects their step times."""
         own = {load.lane for first in loads for load in first.all()}
-        busy = {load.lane for _, first in self._outstanding() for load in first.all()}
+        busy = {load.lane for *_, first in self._outstanding() for load in first.all()}
         return not own & busy
 
     def retry_after(self) -> float:
         """Seconds until the queue is about half empty."""
-        loads = [load for _, load in self._outstanding()]
+        loads = [load for *_, load in self._outstanding()]
         everything = forecast([], loads, [], Pace(self.engine.cost, self._rows_for, {}))
         return max(MIN_RETRY_SECONDS, everything.finish / 2)
 
-    def _outstanding(self) -> list[tuple[Precedence, Load]]:
-        """What runs and what admitted requests will still submit, with how urgent it is, the most urgent first.
+    def _outstanding(self) -> list[tuple[Ticket, Precedence, Load]]:
+        """What runs and what admitted requests will still submit, with whose it is and how urgent, the most urgent first.
 
         Of a request that has ended it is only the step that is being taken.
         """
@@ -199,11 +201,11 @@ class Admission:
             left = 1 if ended else max(1, trajectory.step_count - trajectory.step)
             if run.seated or not ended:
                 then = () if ended else run.then
-                loads.append((run.precedence, Load(trajectory.lane, trajectory.rows, left, then)))
+                loads.append((run.ticket, run.precedence, Load(trajectory.lane, trajectory.rows, left, then)))
         for ticket in self.tickets:
             if ticket.verdict(now) is None:
-                loads.extend((ticket.precedence, load) for load in ticket.planned)
-        return sorted(loads, key=lambda item: item[0])
+                loads.extend((ticket, ticket.precedence, load) for load in ticket.planned)
+        return sorted(loads, key=lambda item: item[1])
 
     def _rows_for(self, lane: LaneKey) -> int:
         if self.engine.exclusive:
