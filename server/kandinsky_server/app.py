@@ -24,6 +24,7 @@ from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 
 from kandinsky_server import addresses
+from kandinsky_server.diffusion.constants import complete
 from kandinsky_server.diffusion.depth import DepthEstimator
 from kandinsky_server.diffusion.loading import LoadOptions, ModelLoader
 from kandinsky_server.diffusion.model import Model
@@ -244,6 +245,7 @@ class App:
             residency=self.residency,
         )
         ModelLoader(options, self.model, self.engine.observers, self.engine.watchdog.loading).load()
+        complete(self.model, self.residency)
 
     def _publish(self) -> None:
         """What is known once the model is loaded."""

@@ -15,7 +15,7 @@ def test_strength_leaves_the_steps_that_the_pipeline_takes(steps: int, strength:
     pipeline = KandinskyV22Img2ImgPipeline(unet=None, scheduler=DDPMScheduler(), movq=_no_movq())
     pipeline.scheduler.set_timesteps(steps)
     expected, count = pipeline.get_timesteps(steps, strength, CPU)
-    _, timesteps = copy_scheduler(template, steps, strength, CPU)
+    _, timesteps = copy_scheduler(template, steps, strength)
     assert torch.equal(timesteps, expected)
     assert StepCounter(template)(steps, strength) == count == len(timesteps)
 
@@ -34,6 +34,6 @@ def test_a_scheduler_of_second_order_calls_the_network_twice_a_step() -> None:
 def test_the_template_stays_as_it_was() -> None:
     template = DDPMScheduler()
     before = template.timesteps.clone()
-    scheduler, _ = copy_scheduler(template, 7, None, CPU)
+    scheduler, _ = copy_scheduler(template, 7, None)
     assert scheduler is not template
     assert torch.equal(template.timesteps, before)

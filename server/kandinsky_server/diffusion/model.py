@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 from kandinsky_backends.parity import PreparedNetwork
+from numpy.typing import NDArray
 
+from kandinsky_server.diffusion.batched_step import BatchedStep
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.depth import DepthEstimator
 from kandinsky_server.diffusion.schedule import StepCounter
 from kandinsky_server.diffusion.source import Sources
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.network import DeviceNetwork
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,11 @@ class StageReport:
 
 @dataclass
 class Model:
-    """Loaded stages and networks. ``status`` says what is being loaded, and is empty when all is."""
+    """Loaded stages and networks. ``status`` says what is being loaded, and is empty when all is.
+
+    ``noise_steps`` are those that stages take for whole batches. ``zero_embedding`` is the CLIP embedding [D] of a black
+    image: diffusers' negative embedding when there is no negative prompt.
+    """
 
     sources: Sources
     depth: DepthEstimator
@@ -37,6 +46,8 @@ class Model:
     movq_suffixes: dict[str, str] = field(default_factory=dict)
     reports: dict[str, StageReport] = field(default_factory=dict)
     step_counters: dict[str, StepCounter] = field(default_factory=dict)
+    noise_steps: dict[str, BatchedStep] = field(default_factory=dict)
+    zero_embedding: Floats | None = None
     status: str = ""
 
     def movq(self, stage: DecoderStage, part: str) -> str:

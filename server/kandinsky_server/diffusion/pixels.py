@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from kandinsky_server.errors import NonFinite
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -63,6 +67,21 @@ def keep_mask(repaint: NDArray[np.bool_], factor: int) -> Floats:
 def hint_pixels(rgb: Bytes) -> Floats:
     """RGB [H, W, 3] to [0, 1], [3, H, W]."""
     return np.ascontiguousarray(rgb.astype(np.float32).transpose(2, 0, 1) / np.float32(255))
+
+
+def unit_pixels(decoded: NDArray[Any]) -> Floats:
+    """What MoVQ makes, in about [-1, 1], [3, H, W], to [0, 1], [H, W, 3]; same arithmetic as diffusers' pipelines.
+
+    Raises:
+        NonFinite: when it holds NaN.
+    """
+    made = decoded.astype(np.float32)
+    made *= np.float32(0.5)
+    made += np.float32(0.5)
+    np.clip(made, 0, 1, out=made)
+    if not np.isfinite(made).all():
+        raise NonFinite("MoVQ made NaN or infinity; run the server in fp32")
+    return np.ascontiguousarray(made.transpose(1, 2, 0))
 
 
 def paste_kept(pixels: Floats, rgb: Bytes, repaint: NDArray[np.bool_]) -> Floats:

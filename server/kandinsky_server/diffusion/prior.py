@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from diffusers.utils.torch_utils import randn_tensor
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kandinsky_server.diffusion.batched_step import BatchedStep, Prediction
 from kandinsky_server.diffusion.checkpoint import PriorStage
-from kandinsky_server.diffusion.schedule import copy_scheduler
+from kandinsky_server.diffusion.denoising import Denoising
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import NonFinite
 
@@ -47,7 +47,7 @@ def prior_rows(sampling: PriorSampling, negative: bool) -> int:
     return (2 if sampling.guided else 1) * (2 if negative else 1)
 
 
-class PriorTrajectory:
+class PriorTrajectory(Denoising):
     """Equals diffusers' KandinskyV22PriorPipeline, and with ``start`` KandinskyV22PriorEmb2EmbPipeline, for one image.
 
     With a negative prompt two embeddings are denoised from one generator, as there: its noise has two rows.
@@ -59,7 +59,8 @@ class PriorTrajectory:
         unconditional: the encoded empty prompt; used when guided and ``negative`` is None.
         sampling: seed, steps, guidance, strength.
         step_count: network calls, as `StepCounter` counts them.
-        start: the embedding to start from [1, D], or None to start from noise.
+        start: the embedding to start from [D], or None to start from noise.
+        together: steps it beside others; None where it takes the library's own step.
     """
 
     def __init__(
@@ -70,58 +71,75 @@ class PriorTrajectory:
         unconditional: TextCondition,
         sampling: PriorSampling,
         step_count: int,
-        start: Tensor | None = None,
+        start: Floats | None = None,
+        together: BatchedStep | None = None,
     ) -> None:
+        super().__init__(stage, step_count, together)
         self.stage = stage
         self.sampling = sampling
-        self.step_count = step_count
-        self.step = 0
         self.lane = LaneKey("prior", (stage.embedding_width,))
         self.rows = prior_rows(sampling, negative is not None)
         self._start_embedding = start
-        self._conditions = _condition_rows(prompt, negative, unconditional, sampling.guided)
+        self._rows_of_text = _text_rows(prompt, negative, unconditional, sampling.guided)
 
     def start(self) -> None:
-        """Copies the scheduler and draws the first latents."""
+        """Copies the scheduler, draws the first latents and lays out the text."""
         stage, sampling = self.stage, self.sampling
-        self._generator = torch.Generator().manual_seed(sampling.seed)
-        self._scheduler, self._timesteps = copy_scheduler(
-            stage.scheduler, sampling.step_count, sampling.strength, stage.device
-        )
+        self._begin(sampling.seed, sampling.step_count, sampling.strength)
         count = self.rows // 2 if sampling.guided else self.rows
         noise = self._draw((count, stage.embedding_width))
         if self._start_embedding is None:
-            self._latents = noise * self._scheduler.init_noise_sigma
+            self.latents = noise * self._schedule.scheduler.init_noise_sigma
         else:
-            begin = self._start_embedding.to(stage.device, stage.dtype).repeat(count, 1)
-            self._latents = self._scheduler.add_noise(begin, noise, self._timesteps[:1].repeat(count))
-
-    def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        noise: Tensor = randn_tensor(
-            shape, generator=self._generator, device=self.stage.device, dtype=self.stage.dtype
+            begin = self._here(torch.from_numpy(self._start_embedding)).repeat(count, 1)
+            self.latents = self._schedule.noised(begin, noise, 0)
+        self.guidance = self._scale(sampling.guidance_scale)
+        rows = self._rows_of_text
+        self._conditions = (
+            torch.cat([row.embed for row in rows]),
+            torch.cat([row.states for row in rows]),
+            torch.cat([row.mask for row in rows]),
         )
-        return noise
 
     def inputs(self) -> tuple[Tensor, ...]:
         """Latents, timestep, and the text conditions, unconditional rows first."""
-        latents = self._latents.repeat(2, 1) if self.sampling.guided else self._latents
-        timestep = self._timesteps[self.step].to(torch.float32).expand(self.rows)
+        latents = self.latents.repeat(2, 1) if self.sampling.guided else self.latents
+        timestep = self._schedule.times[self.step].expand(self.rows)
         return (latents, timestep, *self._conditions)
+
+    def predict(self, outputs: tuple[Tensor, ...]) -> Prediction:
+        """The clean embedding, which is guided."""
+        if not self.sampling.guided:
+            return Prediction(outputs[0])
+        unconditional, conditional = outputs[0].chunk(2)
+        return Prediction(conditional, unconditional)
 
     def advance(self, outputs: tuple[Tensor, ...]) -> None:
         """Guides the prediction (Ho & Salimans, arXiv:2207.12598) and takes the scheduler's step."""
-        predicted = outputs[0]
-        if self.sampling.guided:
-            unconditional, conditional = predicted.chunk(2)
-            predicted = unconditional + self.sampling.guidance_scale * (conditional - unconditional)
-        last = self.step + 1 == len(self._timesteps)
-        self._latents = self._scheduler.step(
+        prediction = self.predict(outputs)
+        predicted = prediction.values
+        if prediction.against is not None:
+            unconditional = prediction.against
+            predicted = unconditional + self.sampling.guidance_scale * (predicted - unconditional)
+        timesteps = self._schedule.timesteps
+        last = self.step + 1 == len(timesteps)
+        output = self._schedule.scheduler.step(
             predicted,
-            timestep=self._timesteps[self.step],
-            sample=self._latents,
-            generator=self._generator,
-            prev_timestep=None if last else self._timesteps[self.step + 1],
-        ).prev_sample
+            timestep=timesteps[self.step],
+            sample=self.latents,
+            generator=self.generator,
+            prev_timestep=None if last else timesteps[self.step + 1],
+        )
+        self.move(output.prev_sample)
+
+    @property
+    def kept(self) -> None:
+        """An embedding has no parts that are kept."""
+        return None
+
+    def move(self, latents: Tensor, clean: Tensor | None = None) -> None:
+        """Ends the step with these latents; what they are predicted to become is not shown."""
+        self.latents = latents
         self.step += 1
 
     def snapshot(self) -> Tensor | None:
@@ -134,22 +152,17 @@ class PriorTrajectory:
         Raises:
             NonFinite: when it holds NaN or infinity.
         """
-        latents = self.stage.prior.post_process_latents(self._latents).float().cpu()
+        latents = self.stage.prior.post_process_latents(self.latents).float().cpu()
         if not torch.isfinite(latents).all():
             raise NonFinite("the prior made NaN or infinity; lower guidance_scale, or run the server in fp32")
         values = latents.numpy()
         return values[0], values[1] if len(values) > 1 else None
 
 
-def _condition_rows(
+def _text_rows(
     prompt: TextCondition, negative: TextCondition | None, unconditional: TextCondition, guided: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The text rows in diffusers' order: the unconditional ones, then the prompt and its negative."""
+) -> list[TextCondition]:
+    """The text of each row in diffusers' order: the unconditional ones, then the prompt and its negative."""
     positive = [prompt] if negative is None else [prompt, negative]
     against = [unconditional if negative is None else negative] * len(positive)
-    rows = against + positive if guided else positive
-    return (
-        torch.cat([row.embed for row in rows]),
-        torch.cat([row.states for row in rows]),
-        torch.cat([row.mask for row in rows]),
-    )
+    return against + positive if guided else positive

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,7 +57,7 @@ def _prior(stage: PriorStage, count: StepCounter) -> Rehearsed:
         for negative in (None, text):
             for strength in (None, STRENGTH):
                 sampling = PriorSampling(0, STEPS, guidance_scale, strength)
-                start = None if strength is None else torch.zeros(1, width)
+                start = None if strength is None else np.zeros(width, dtype=np.float32)
                 yield (
                     "Prior" if strength is None else "Prior from an image",
                     PriorTrajectory(

@@ -14,17 +14,46 @@ SEARCHED = 10
 """How many numbers of steps are tried for one that a scheduler takes."""
 
 
-def copy_scheduler(
-    template: Any, step_count: int, strength: float | None, device: torch.device
-) -> tuple[Any, Tensor]:
+def copy_scheduler(template: Any, step_count: int, strength: float | None) -> tuple[Any, Tensor]:
     """A scheduler of one's own, set to ``step_count`` steps, and the timesteps that ``strength`` leaves of them.
 
     ``strength`` None takes them all. Same arithmetic as ``get_timesteps`` in diffusers'
-    pipeline_kandinsky2_2_img2img.py.
+    pipeline_kandinsky2_2_img2img.py. All is on the CPU: a step reads its timestep and its tables, and would wait for
+    any other device.
     """
     scheduler = copy.deepcopy(template)
-    scheduler.set_timesteps(step_count, device=device)
+    scheduler.set_timesteps(step_count, device="cpu")
     return scheduler, scheduler.timesteps[_skipped(step_count, strength) :]
+
+
+class Schedule:
+    """A trajectory's own scheduler and the timesteps it goes through.
+
+    Attributes:
+        scheduler: takes the steps; its tables stay on the CPU.
+        timesteps: [S] on the CPU, int64 or float32 as the scheduler has them.
+        times: the same as float32 on the device, for the network.
+    """
+
+    def __init__(self, template: Any, step_count: int, strength: float | None, device: torch.device) -> None:
+        self.scheduler, self.timesteps = copy_scheduler(template, step_count, strength)
+        self.times = self.timesteps.to(torch.float32).to(device)
+        # Adding noise moves some schedulers' tables to the device, for good; this copy's are not those of the steps.
+        self._noiser = copy.copy(self.scheduler)
+        self._levels = self.timesteps.to(device)
+
+    def noised(self, clean: Tensor, noise: Tensor, step: int) -> Tensor:
+        """``clean`` [n, ...] with as much of ``noise`` as there is before step ``step``, by the scheduler's add_noise."""
+        levels = self._levels[step : step + 1].repeat(len(clean))
+        noisy: Tensor = self._noiser.add_noise(clean, noise, levels)
+        return noisy
+
+    def mixture(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """What `noised` multiplies the clean latents and the noise by before each step: [S, 1, 1, 1] each."""
+        ones = torch.ones((len(self._levels), 1, 1, 1), device=self._levels.device, dtype=dtype)
+        nothing = torch.zeros_like(ones)
+        add = self._noiser.add_noise
+        return add(ones, nothing, self._levels), add(nothing, ones, self._levels)
 
 
 def _skipped(step_count: int, strength: float | None) -> int:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kandinsky_server.diffusion.host_copy import HostCopy
 from kandinsky_server.diffusion.prior import TextCondition
 from kandinsky_server.engine.trajectory import LaneKey
-from kandinsky_server.errors import NonFinite
 
 T = TypeVar("T")
 
@@ -23,7 +23,8 @@ HINT_ENCODER = "hint_encoder"
 class SingleStep(Generic[T]):
     """One network call for one row.
 
-    ``inputs`` makes the row, ``finish`` turns the row of outputs into the result; both run on the engine's thread.
+    ``inputs`` makes the row, ``keep`` begins to make the result of the row of outputs, which are views of a batch, and
+    what it returns ends that; all run on the engine's thread.
     """
 
     rows = 1
@@ -33,12 +34,12 @@ class SingleStep(Generic[T]):
         self,
         lane: LaneKey,
         inputs: Callable[[], tuple[Tensor, ...]],
-        finish: Callable[[tuple[Tensor, ...]], T],
+        keep: Callable[[tuple[Tensor, ...]], Callable[[], T]],
     ) -> None:
         self.lane = lane
         self.step = 0
         self._make_inputs = inputs
-        self._finish = finish
+        self._keep = keep
 
     def start(self) -> None:
         """Has nothing to draw."""
@@ -49,8 +50,7 @@ class SingleStep(Generic[T]):
 
     def advance(self, outputs: tuple[Tensor, ...]) -> None:
         """Keeps the outputs."""
-        # A row of a batch is a view that would keep the whole batch alive.
-        self._outputs = tuple(output.clone() for output in outputs)
+        self._finish = self._keep(outputs)
         self.step = 1
 
     def snapshot(self) -> Tensor | None:
@@ -58,39 +58,70 @@ class SingleStep(Generic[T]):
         return None
 
     def result(self) -> T:
-        """What ``finish`` makes of the outputs."""
-        return self._finish(self._outputs)
+        """What was made of the outputs."""
+        return self._finish()
+
+
+def _on_device(outputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
+    """The first output stays where it is."""
+    output = outputs[0].clone()  # the view would keep the whole batch alive
+    return lambda: output
+
+
+def _on_host(outputs: tuple[Tensor, ...]) -> Callable[[], NDArray[Any]]:
+    """The first output's row, as it is."""
+    return HostCopy(outputs[0][0]).values
 
 
 def text_encode(
     token_ids: NDArray[np.int64], mask: NDArray[np.bool_], device: torch.device
 ) -> SingleStep[TextCondition]:
     """Token ids [T] to a prompt's condition."""
+
+    def keep(outputs: tuple[Tensor, ...]) -> Callable[[], TextCondition]:
+        embed, states = (output.clone() for output in outputs)
+        condition = TextCondition(embed, states, torch.from_numpy(mask)[None].to(device))
+        return lambda: condition
+
     return SingleStep(
         LaneKey("text_encoder", token_ids.shape),
         lambda: (torch.from_numpy(token_ids)[None].to(device),),
-        lambda outputs: TextCondition(outputs[0], outputs[1], torch.from_numpy(mask)[None].to(device)),
+        keep,
     )
 
 
 def encode(
     network: str, pixels: NDArray[np.float32], device: torch.device, dtype: torch.dtype
 ) -> SingleStep[Tensor]:
-    """Pixels [3, H, W] to what an encoder makes of them, one row.
+    """Pixels [3, H, W] to what an encoder makes of them, one row, on the device.
 
-    Those of CLIP's ``image_encoder`` are processed, and it makes an embedding [1, D]; those of MoVQ's are in [-1, 1], and
-    it makes latents [1, 4, h, w]; a hint's are in [0, 1], and ControlNet's UNet takes [1, 4, h, w].
+    Those of MoVQ's are in [-1, 1], and it makes latents [1, 4, h, w]; a hint's are in [0, 1], and ControlNet's UNet takes
+    [1, 4, h, w].
     """
-    return SingleStep(
-        LaneKey(network, pixels.shape),
-        lambda: (torch.from_numpy(pixels)[None].to(device, dtype),),
-        lambda outputs: outputs[0],
-    )
+    return SingleStep(LaneKey(network, pixels.shape), _row(pixels, device, dtype), _on_device)
 
 
-def movq_decode(network: str, latents: Tensor) -> SingleStep[NDArray[np.float32]]:
-    """Latents [1, 4, h, w] to pixels in [0, 1], [H, W, 3]."""
-    return SingleStep(LaneKey(network, tuple(latents.shape[2:])), lambda: (latents,), _to_pixels)
+def clip_encode(
+    pixels: NDArray[np.float32], device: torch.device, dtype: torch.dtype
+) -> SingleStep[NDArray[np.float32]]:
+    """CLIP's processed pixels [3, S, S] to an embedding [D]."""
+
+    def keep(outputs: tuple[Tensor, ...]) -> Callable[[], NDArray[np.float32]]:
+        values = _on_host(outputs)
+        return lambda: values().astype(np.float32)
+
+    return SingleStep(LaneKey("image_encoder", pixels.shape), _row(pixels, device, dtype), keep)
+
+
+def _row(
+    pixels: NDArray[np.float32], device: torch.device, dtype: torch.dtype
+) -> Callable[[], tuple[Tensor, ...]]:
+    return lambda: (torch.from_numpy(pixels)[None].to(device, dtype),)
+
+
+def movq_decode(network: str, latents: Tensor) -> SingleStep[NDArray[Any]]:
+    """Latents [1, 4, h, w] to pixels in about [-1, 1], [3, H, W], as `pixels.unit_pixels` takes them."""
+    return SingleStep(LaneKey(network, tuple(latents.shape[2:])), lambda: (latents,), _on_host)
 
 
 def depth_hint(image: NDArray[np.uint8]) -> SingleStep[NDArray[np.float32]]:
@@ -98,12 +129,5 @@ def depth_hint(image: NDArray[np.uint8]) -> SingleStep[NDArray[np.float32]]:
     return SingleStep(
         LaneKey("depth", image.shape),
         lambda: (torch.from_numpy(image)[None],),
-        lambda outputs: outputs[0][0].numpy(),
+        _on_host,
     )
-
-
-def _to_pixels(outputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
-    pixels = (outputs[0][0].float() * 0.5 + 0.5).clamp(0, 1)
-    if not torch.isfinite(pixels).all():
-        raise NonFinite("MoVQ made NaN or infinity; run the server in fp32")
-    return pixels.permute(1, 2, 0).contiguous().cpu().numpy()

@@ -22,6 +22,7 @@ from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.report import Observer, StepReport
 from kandinsky_server.engine.run import Run, Update
 from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.engine.together import advance_together
 from kandinsky_server.engine.trajectory import LaneKey, Trajectory
 from kandinsky_server.engine.watchdog import Activity, Watchdog
 from kandinsky_server.errors import DeviceHung, InternalFailure, ServingError
@@ -295,8 +296,9 @@ class Engine:
         for batch in Batch(network, runs, self.observers).execute():
             network_seconds += batch.seconds
             rows += batch.rows
+            moved = advance_together(batch.shares)
             for run, outputs in batch.shares:
-                self._advance(run, outputs)
+                self._advance(run, outputs, run in moved)
         riders = tuple((run.ticket, run.trajectory.step) for run in runs)
         ended = time.monotonic()
         for run in runs:
@@ -315,12 +317,12 @@ class Engine:
             return self._guard(run, run.trajectory.start)
         return True
 
-    def _advance(self, run: Run[Any], outputs: tuple[torch.Tensor, ...] | ServingError) -> None:
+    def _advance(self, run: Run[Any], outputs: tuple[torch.Tensor, ...] | ServingError, moved: bool) -> None:
         if isinstance(outputs, ServingError):
             self._fail(run, outputs)
             return
         trajectory = run.trajectory
-        if not self._guard(run, lambda: trajectory.advance(outputs)):
+        if not moved and not self._guard(run, lambda: trajectory.advance(outputs)):
             return
         if trajectory.step >= trajectory.step_count:
             self._guard(run, lambda: self._finish(run, trajectory.result()))

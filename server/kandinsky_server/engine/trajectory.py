@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -60,4 +61,12 @@ class Trajectory(Protocol[T_co]):
         Raises:
             NonFinite: when it made NaN or infinity.
         """
+        ...
+
+
+class Together(Protocol):
+    """Moves trajectories that were in one network call on at once. Those that may be have it as ``together``."""
+
+    def advance(self, trajectories: Sequence[Any], outputs: Sequence[tuple[Tensor, ...]]) -> None:
+        """Does what ``advance`` of each would do, or raises and has changed none of them."""
         ...

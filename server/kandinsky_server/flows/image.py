@@ -18,7 +18,9 @@ from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import ImageReady, Receipt, Timings
 from kandinsky_server.flows.requests import Bytes, Embeddings, Floats, ImageRequest, seeded
-from kandinsky_server.flows.session import Runtime, Session, pixel_bytes, to_device
+from kandinsky_server.flows.session import Runtime, Session, one_row, pixel_bytes
+
+WITHOUT_EMBEDDINGS = Conditions(torch.empty(0))
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,7 @@ async def serve_image(session: Session, request: ImageRequest) -> None:
 async def prepare(session: Session, request: ImageRequest) -> Material:
     """Encodes the request's images; every image of the request uses the same latents, mask and hint."""
     stage = session.runtime.model.decoders[request.stage]
-    nothing = torch.empty(0)
-    conditions, repaint = Conditions(nothing), None
+    conditions, repaint = WITHOUT_EMBEDDINGS, None
     if request.image is not None:
         latents = await session.latents(stage, request.image)
         if request.mask is None:
@@ -72,7 +73,7 @@ async def prepare(session: Session, request: ImageRequest) -> Material:
             repaint = await session.work(pixels.repaint_mask, request.mask)
             keep = pixels.keep_mask(repaint, stage.factor)
             session.warnings += _mask_warnings(keep)
-            conditions = replace(conditions, kept=latents, keep_mask=to_device(keep, stage))
+            conditions = replace(conditions, kept=latents, keep_mask=one_row(keep))
     if request.hint is not None:
         hint = await _hint(session, request, request.hint)
         conditions = replace(conditions, hint=await session.encode_hint(stage, hint))
@@ -109,11 +110,13 @@ async def post_image(
     stage, sampling = material.stage, seeded(request.sampling, index)
     conditions = replace(
         material.conditions,
-        positive=to_device(pair.positive, stage),
-        negative=None if pair.negative is None else to_device(pair.negative, stage),
+        positive=one_row(pair.positive),
+        negative=None if pair.negative is None else one_row(pair.negative),
     )
-    steps = session.runtime.model.step_counters[stage.name](sampling.step_count, sampling.strength)
-    trajectory = DecoderTrajectory(stage, conditions, sampling, steps)
+    model = session.runtime.model
+    steps = model.step_counters[stage.name](sampling.step_count, sampling.strength)
+    together = model.noise_steps.get(stage.name)
+    trajectory = DecoderTrajectory(stage, conditions, sampling, steps, together)
     latents, run = await session.denoise(trajectory, stage, index)
     room = await session.unread.room(pixel_bytes(stage, latents))
     made = await session.decode(stage, latents)

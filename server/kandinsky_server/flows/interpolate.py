@@ -19,7 +19,7 @@ from kandinsky_server.flows.requests import (
     InterpolateRequest,
     seeded,
 )
-from kandinsky_server.flows.session import Runtime, Session, embedding_bytes, to_floats
+from kandinsky_server.flows.session import Runtime, Session, embedding_bytes
 
 
 def interpolate_loads(runtime: Runtime, request: InterpolateRequest) -> list[Load]:
@@ -92,13 +92,13 @@ async def _condition(
     if isinstance(condition, str):
         return (await _run(session, request, condition, place, count)).positive
     if isinstance(condition, ClipImage):
-        return to_floats(await session.encode_image(condition))
+        return await session.encode_image(condition)
     return condition
 
 
 async def _negative(session: Session, request: InterpolateRequest, count: int) -> Floats:
     if not _needs_negative_run(request):
-        return await session.zero_embedding()
+        return session.zero_embedding
     pair = await _run(session, request, request.negative_prompt, len(request.conditions), count)
     chosen = pair.positive if request.negative_prompt else pair.negative
     assert chosen is not None

@@ -54,19 +54,10 @@ def prior_loads(
             done = runtime.priors[key].step if key in runtime.priors else 0
             loads.append(Load(_lane(stage), 0, max(1, steps - done), then, denoising=False))
         else:
-            loads.append(_prior_load(stage, prompt, sampling, steps, then))
+            rows = prior_rows(sampling, prompt.negative is not None)
+            denoising = Load(_lane(stage), rows, steps, then)
+            loads.append(single_call(LaneKey("text_encoder", (stage.token_count,)), (denoising,)))
     return loads
-
-
-def _prior_load(
-    stage: PriorStage, prompt: Prompt, sampling: PriorSampling, steps: int, then: tuple[Load, ...]
-) -> Load:
-    """One result's work: text encoder, steps, and the image encoder for the negative embedding."""
-    if prompt.negative is None:
-        side = int(stage.image_encoder.config.image_size)
-        then = (single_call(LaneKey("image_encoder", (3, side, side)), then),)
-    denoising = Load(_lane(stage), prior_rows(sampling, prompt.negative is not None), steps, then)
-    return single_call(LaneKey("text_encoder", (stage.token_count,)), (denoising,))
 
 
 def _lane(stage: PriorStage) -> LaneKey:
@@ -132,7 +123,7 @@ async def prior_result(session: Session, prompt: Prompt, sampling: PriorSampling
 async def _compute(
     session: Session, prompt: Prompt, sampling: PriorSampling, index: int, runs: list[Run[Any]], key: Hashable
 ) -> Embeddings:
-    stage, priors = session.prior, session.runtime.priors
+    stage, priors, model = session.prior, session.runtime.priors, session.runtime.model
     followers = session.runtime.prior_cache.followers(key)
     tokens = [await session.tokens(text) for text in (prompt.text, prompt.negative or "")]
     text, negative = await gather(session.encode_text(each, followers) for each in tokens)
@@ -142,8 +133,9 @@ async def _compute(
         None if prompt.negative is None else negative,
         negative,
         sampling,
-        session.runtime.model.step_counters["prior"](sampling.step_count, sampling.strength),
+        model.step_counters["prior"](sampling.step_count, sampling.strength),
         None if prompt.image is None else await session.encode_image(prompt.image, followers),
+        model.noise_steps.get("prior"),
     )
     priors[key] = trajectory
     try:
@@ -151,7 +143,7 @@ async def _compute(
     finally:
         del priors[key]
     runs.append(run)
-    return Embeddings(positive, await session.zero_embedding(followers) if against is None else against)
+    return Embeddings(positive, session.zero_embedding if against is None else against)
 
 
 def _key(stage: PriorStage, prompt: Prompt, sampling: PriorSampling) -> Hashable:

@@ -10,7 +10,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -144,19 +143,17 @@ class Session:
         """What the text encoder makes of a prompt."""
         return await self.run(single.text_encode(tokens.ids, tokens.mask, self.prior.device), followers)
 
-    async def encode_image(self, image: ClipImage, followers: Followers | None = None) -> Tensor:
-        """The CLIP image embedding [1, D]."""
-        return await self._clip(image.values, followers)
-
-    async def _clip(self, values: Floats, followers: Followers | None) -> Tensor:
-        trajectory = single.encode("image_encoder", values, self.prior.device, self.prior.dtype)
+    async def encode_image(self, image: ClipImage, followers: Followers | None = None) -> Floats:
+        """The CLIP image embedding [D]."""
+        trajectory = single.clip_encode(image.values, self.prior.device, self.prior.dtype)
         return await self.run(trajectory, followers)
 
-    async def zero_embedding(self, followers: Followers | None = None) -> Floats:
-        """The CLIP embedding [D] of a black image: diffusers' negative embedding when there is no negative prompt."""
-        side = int(self.prior.image_encoder.config.image_size)
-        black = np.zeros((3, side, side), dtype=np.float32)
-        return to_floats(await self._clip(black, followers))
+    @property
+    def zero_embedding(self) -> Floats:
+        """The negative embedding [D] where there is no negative prompt."""
+        zero = self.runtime.model.zero_embedding
+        assert zero is not None, "it was made when the prior had been loaded"
+        return zero
 
     async def latents(self, stage: DecoderStage, image: Bytes) -> Tensor:
         """MoVQ latents [1, 4, h, w] of an image [H, W, 3]."""
@@ -169,9 +166,10 @@ class Session:
         trajectory = single.movq_decode(self.runtime.model.movq(stage, "decoder"), latents)
         run = self.runtime.engine.submit(trajectory, self.ticket)
         try:
-            return await run.result()
+            decoded = await run.result()
         finally:
             self._trace("decode", run, stage=stage.name)
+        return await self.work(pixels.unit_pixels, decoded)
 
     async def encode(self, made: Floats, receipt: Receipt, index: int) -> Picture:
         """Image ``index`` as its client wants it."""
@@ -219,11 +217,6 @@ def embedding_bytes(pair: Embeddings) -> int:
     return pair.positive.nbytes + (0 if pair.negative is None else pair.negative.nbytes)
 
 
-def to_floats(tensor: Tensor) -> Floats:
-    """The first row as float32."""
-    return np.ascontiguousarray(tensor[0].float().cpu().numpy())
-
-
-def to_device(values: Floats, stage: PriorStage | DecoderStage) -> Tensor:
-    """One row [1, ...] on the stage's device, in its dtype."""
-    return torch.from_numpy(values)[None].to(stage.device, stage.dtype)
+def one_row(values: Floats) -> Tensor:
+    """The same values as a row [1, ...], still on the host: only the engine's thread touches the device."""
+    return torch.from_numpy(values)[None]

@@ -1,0 +1,55 @@
+"""What the trajectories of many steps have in common."""
+
+from __future__ import annotations
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from kandinsky_server.diffusion.batched_step import BatchedStep
+from kandinsky_server.diffusion.checkpoint import Stage
+from kandinsky_server.diffusion.schedule import Schedule
+
+
+class Denoising:
+    """Latents on their way. ``together`` steps them beside others; None where each takes the library's own step."""
+
+    latents: Tensor
+    guidance: Tensor
+
+    def __init__(self, stage: Stage, step_count: int, together: BatchedStep | None) -> None:
+        self._device, self._dtype = stage.device, stage.dtype
+        self._template = stage.scheduler
+        self.step_count = step_count
+        self.together = together
+        self.step = 0
+
+    def _begin(self, seed: int, step_count: int, strength: float | None) -> None:
+        """Copies the scheduler, set to ``step_count`` steps, of which ``strength`` leaves some."""
+        self.generator = torch.Generator().manual_seed(seed)
+        self._schedule = Schedule(self._template, step_count, strength, self._device)
+        if self.together:
+            self._table = self.together.table(step_count)[-len(self._schedule.timesteps) :]
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        noise: Tensor = randn_tensor(shape, self.generator, self._device, self._dtype)
+        return noise
+
+    def _here(self, tensor: Tensor) -> Tensor:
+        """On the stage's device, in its dtype."""
+        return tensor.to(self._device, self._dtype)
+
+    def _scale(self, scale: float) -> Tensor:
+        """A number for every row of the latents, float32 [n, 1, ...]."""
+        shape = (len(self.latents), *[1] * (self.latents.ndim - 1))
+        return torch.full(shape, scale, dtype=torch.float32, device=self._device)
+
+    @property
+    def draws(self) -> bool:
+        """Whether the present step adds noise: the schedulers that step together do so but at timestep 0."""
+        return int(self._schedule.timesteps[self.step]) > 0
+
+    @property
+    def coefficients(self) -> Tensor:
+        """Of the present step [n, 6], by `BatchedStep.table`."""
+        return self._table[self.step : self.step + 1].expand(len(self.latents), -1)
