@@ -56,7 +56,7 @@ def run_both_ways(stage: Any, step: BatchedStep, options: list[dict[str, Any]]) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_alone_it_equals_the_librarys(tiny_model: Path, kind: str) -> None:
+def test_alone_it_equals_diffusers_own(tiny_model: Path, kind: str) -> None:
     name, options = KINDS[kind]
     stage = load(tiny_model, name)
     step = proven_step(stage)
@@ -65,7 +65,7 @@ def test_alone_it_equals_the_librarys(tiny_model: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["decoder", "inpaint", "controlnet", "prior"])
-def test_in_company_it_equals_the_librarys(tiny_model: Path, name: str) -> None:
+def test_in_company_it_equals_diffusers_own(tiny_model: Path, name: str) -> None:
     stage = load(tiny_model, name)
     step = proven_step(stage)
     assert step is not None
@@ -104,7 +104,7 @@ def test_it_follows_the_schedulers_config(tiny_model: Path, config: dict[str, An
     ],
     ids=lambda scheduler: type(scheduler).__name__,
 )
-def test_other_schedulers_take_the_librarys_step(
+def test_other_schedulers_take_diffusers_own_step(
     tiny_model: Path, scheduler: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage = replace(load(tiny_model, "decoder"), scheduler=scheduler)

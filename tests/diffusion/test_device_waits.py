@@ -37,7 +37,7 @@ def _advance(trajectories: list[Any], outputs: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_librarys_step_makes_the_host_wait_for_its_noise_alone(
+def test_diffusers_own_step_makes_the_host_wait_for_its_noise_alone(
     tiny_model: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waited 14 times while the timesteps were on the device."""

@@ -28,7 +28,7 @@ def proven_step(stage: PriorStage | DecoderStage) -> BatchedStep | None:
     name = type(stage.scheduler).__name__
     try:
         step = BatchedStep(stage.scheduler, stage.device) if has_coefficients(stage.scheduler) else None
-        if step and _equals_the_librarys(stage, step):
+        if step and _equals_diffusers_own(stage, step):
             log.info("stage %s: %s takes one noise step for a whole batch", stage.name, name)
             return step
         why = "it differs in bits" if step else "there is none for this scheduler"
@@ -40,7 +40,7 @@ def proven_step(stage: PriorStage | DecoderStage) -> BatchedStep | None:
     return None
 
 
-def _equals_the_librarys(stage: PriorStage | DecoderStage, step: BatchedStep) -> bool:
+def _equals_diffusers_own(stage: PriorStage | DecoderStage, step: BatchedStep) -> bool:
     """Takes the same trajectories by either step to their ends, on noise for what a network would say."""
     generator = torch.Generator().manual_seed(0)
     pairs = list(zip(_trajectories(stage, None), _trajectories(stage, step), strict=True))

@@ -39,20 +39,20 @@ class Schedule:
         self.scheduler, self.timesteps = copy_scheduler(template, step_count, strength)
         self.times = self.timesteps.to(torch.float32).to(device)
         # Adding noise moves some schedulers' tables to the device, for good; this copy's are not those of the steps.
-        self._noiser = copy.copy(self.scheduler)
+        self._adder = copy.copy(self.scheduler)
         self._levels = self.timesteps.to(device)
 
     def noised(self, clean: Tensor, noise: Tensor, step: int) -> Tensor:
         """``clean`` [n, ...] with as much of ``noise`` as there is before step ``step``, by the scheduler's add_noise."""
         levels = self._levels[step : step + 1].repeat(len(clean))
-        noisy: Tensor = self._noiser.add_noise(clean, noise, levels)
+        noisy: Tensor = self._adder.add_noise(clean, noise, levels)
         return noisy
 
     def mixture(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """What `noised` multiplies the clean latents and the noise by before each step: [S, 1, 1, 1] each."""
         ones = torch.ones((len(self._levels), 1, 1, 1), device=self._levels.device, dtype=dtype)
         nothing = torch.zeros_like(ones)
-        add = self._noiser.add_noise
+        add = self._adder.add_noise
         return add(ones, nothing, self._levels), add(nothing, ones, self._levels)
 
 

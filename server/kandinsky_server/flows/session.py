@@ -26,7 +26,7 @@ from kandinsky_server.engine.phase import Phase
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import Trajectory
-from kandinsky_server.errors import StageNotLoaded
+from kandinsky_server.errors import NonFinite, StageNotLoaded
 from kandinsky_server.flows.events import Picture, Progress, Receipt, Timings
 from kandinsky_server.flows.mailbox import Mailbox
 from kandinsky_server.flows.previews import Previews
@@ -162,14 +162,23 @@ class Session:
         return await self.run(single.encode(name, values, stage.device, stage.dtype))
 
     async def decode(self, stage: DecoderStage, latents: Tensor) -> Floats:
-        """Pixels in [0, 1], [H, W, 3]."""
+        """Pixels in [0, 1], [H, W, 3].
+
+        Raises:
+            NonFinite: when MoVQ made NaN; the request's other runs end with it.
+        """
         trajectory = single.movq_decode(self.runtime.model.movq(stage, "decoder"), latents)
         run = self.runtime.engine.submit(trajectory, self.ticket)
         try:
             decoded = await run.result()
         finally:
             self._trace("decode", run, stage=stage.name)
-        return await self.work(pixels.unit_pixels, decoded)
+        try:
+            return await self.work(pixels.unit_pixels, decoded)
+        except NonFinite as failure:
+            # As the engine does: what shows in a preview ends the image as well.
+            self.ticket.cancel(failure)
+            raise
 
     async def encode(self, made: Floats, receipt: Receipt, index: int) -> Picture:
         """Image ``index`` as its client wants it."""
