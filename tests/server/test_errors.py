@@ -9,6 +9,7 @@ from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 from structlog.testing import capture_logs
+from torch import Tensor
 
 from tests.harness import RunningServer
 from tests.server.raw import Answer, Raw, connected, good_requests, only, pair, picture, sampling
@@ -292,6 +293,26 @@ def test_a_network_that_overflows_fails_its_request_alone(
         patch.setattr(network, "call", lambda *inputs: tuple(each * 1e38 * 1e38 for each in inner(*inputs)))
         check(raw.call("Decode", good_requests()["Decode"]), StatusCode.INTERNAL, "NON_FINITE")
     assert raw.call("Decode", good_requests()["Decode"]).code == StatusCode.OK
+
+
+def test_an_overflow_that_shows_in_a_preview_ends_the_request_there(
+    server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not after all its steps."""
+    network, steps = server.app.model.networks["decoder"], 400
+    inner, calls = network.call, []
+
+    def overflows(*inputs: Tensor) -> tuple[Tensor, ...]:
+        calls.append(inputs[0].shape)
+        return tuple(each * float("nan") for each in inner(*inputs))
+
+    request = good_requests()["Decode"]
+    request.sampling.step_count = steps
+    request.options.preview_interval_steps = 1
+    with monkeypatch.context() as patch:
+        patch.setattr(network, "call", overflows)
+        check(raw.call("Decode", request), StatusCode.INTERNAL, "NON_FINITE")
+    assert len(calls) < steps
 
 
 def test_a_backend_that_raises_is_an_internal_error_without_its_words(
