@@ -71,7 +71,10 @@ class NamedNetwork:
 
 
 class Network(Protocol):
-    """A prepared network: called with tensors that share their leading dimension, the rows."""
+    """A prepared network: called with tensors that share their leading dimension, the rows.
+
+    If it serves some shapes eagerly, its attribute ``unprepared`` (`unprepared.UnpreparedCalls`) says how often.
+    """
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Runs one step for all rows; every output has the rows as its leading dimension.

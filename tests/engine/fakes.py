@@ -74,6 +74,8 @@ class Watcher:
     def on_out_of_memory(self, network: str, stage: str, rows: int) -> None:
         self.out_of_memory.append(rows)
 
+    def on_unprepared(self, network: str) -> None: ...
+
 
 @asynccontextmanager
 async def running(

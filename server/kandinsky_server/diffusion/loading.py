@@ -13,6 +13,7 @@ from kandinsky_backends.base import Backend
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import DEFAULT_BUCKETS
 from kandinsky_backends.parity import PreparedNetwork, prepare_with_parity
+from kandinsky_backends.unprepared import unprepared_calls
 from torch import nn
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
@@ -144,9 +145,16 @@ class ModelLoader:
         self.model.networks[part.name] = network
         if part.steps:
             self._measure(part, network)
+        if unprepared := unprepared_calls(prepared.network):
+            # From here on calls are requests'.
+            unprepared.listener = lambda: self._on_unprepared(part.name)
         # What was measured at the native size holds for other sizes by area.
         network.max_pixels = options.max_batch_pixels or network.max_rows * part.lane.area
         return prepared
+
+    def _on_unprepared(self, network: str) -> None:
+        for observer in self.observers:
+            observer.on_unprepared(network)
 
     def _held_to_eager(self, part: Part, most: int) -> PreparedNetwork:
         """Prepares for up to ``most`` rows, or as many as the device has memory for."""
