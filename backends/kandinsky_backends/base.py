@@ -91,6 +91,9 @@ class Backend(Protocol):
     What is registered is called with one argument, a ``BackendOptions``, and returns the backend: a class
     will do. Its module should import without the libraries that may be missing, so that ``probe`` can say
     what to install.
+
+    A backend whose networks give eager's bits may say so by an attribute ``exact = True``: the parity gate then
+    allows no difference at all.
     """
 
     name: str
