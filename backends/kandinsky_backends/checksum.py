@@ -27,4 +27,4 @@ def _sum(tensor: Tensor) -> Tensor:
     """The bits of each row of a tensor, added up and weighted by the row's place; int64, which may wrap."""
     bits = torch.atleast_1d(tensor.detach()).view(INTEGERS[tensor.element_size()])
     rows = bits.sum(dim=tuple(range(1, bits.ndim)), dtype=torch.int64) if bits.ndim > 1 else bits.long()
-    return (rows * torch.arange(1, len(rows) + 1, device=rows.device)).sum()
+    return torch.sum(rows * torch.arange(1, len(rows) + 1, device=rows.device))

@@ -8,10 +8,9 @@ from importlib.metadata import EntryPoint, entry_points
 import torch
 
 from kandinsky_backends.base import Backend, BackendUnavailable
-from kandinsky_backends.options import BackendOptions
+from kandinsky_backends.options import AUTO, BackendOptions
 
 GROUP = "kandinsky.backends"
-AUTO = "auto"
 INSTALL_COMMANDS = {
     "openvino": "pip install 'kandinsky-server[openvino]'",
     "xformers": "pip install 'kandinsky-server[xformers]'",
