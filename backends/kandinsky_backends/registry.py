@@ -65,7 +65,7 @@ def resolve_auto(options: BackendOptions, device: torch.device) -> str:
     """What ``auto`` means: the fastest backend that is usable on ``device``, eager when there is none."""
     if options.deterministic:
         return "eager"
-    preferred = "compiled" if device.type == "cuda" else "openvino"
+    preferred = "graphs" if device.type == "cuda" else "openvino"
     return preferred if backend_status(preferred, options, device).available else "eager"
 
 

@@ -12,9 +12,13 @@ import pytest
 import torch
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
 from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.graphs import GraphsBackend
+from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.unprepared import UnpreparedCalls
 from torch import Tensor, nn
 
+from tests.backends.pretended import PretendedRecorder
+from tests.device import DEVICE
 from tests.harness import RunningServer
 from tests.server.test_metrics import Scrape
 
@@ -156,6 +160,26 @@ def test_calls_of_unprepared_sizes_are_counted_and_each_is_told_once(
     told = [record.getMessage() for record in caplog.records if "runs eagerly" in record.getMessage()]
     assert len(told) == 2
     assert "The unet network runs eagerly on (2, 4, 8, 16)" in told[0]
+
+
+def test_graphs_make_eagers_picture_to_the_bit(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the native size, which is recorded before it is served, and at one that is recorded under way."""
+    pictures = []
+    recorder = PretendedRecorder()
+    for name in ("eager", "graphs"):
+        if name == "graphs" and DEVICE.type != "cuda":
+            backend = GraphsBackend(BackendOptions(), recorder)
+            monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_, backend=backend: backend)
+        with RunningServer(tiny_model, backend=name, dtype="fp32") as server, server.client() as client:
+            assert {stage.backend for stage in client.info().stages if stage.loaded} == {name}
+            pair = client.prior("a red circle", step_count=3, seed=1)
+            for width in (64, 128):
+                made = client.decode(pair, step_count=16, seed=1, width_px=width, format="raw_rgb_f32")
+                pictures.append(made[0].array)
+    np.testing.assert_array_equal(pictures[0], pictures[2])
+    np.testing.assert_array_equal(pictures[1], pictures[3])
+    if DEVICE.type != "cuda":
+        assert (2, 4, 8, 16) in recorder.recorded
 
 
 def test_rows_that_go_missing_are_the_backends_fault(
