@@ -31,6 +31,7 @@ def main() -> None:
     for attack in chosen:
         console.print(f"attacking: {attack.name} ...", style="dim")
         verdicts.append(attack.run())
+        console.print(f"  {verdicts[-1].measured}", style="dim")
     console.print(_table(chosen, verdicts))
     sys.exit(not all(verdict.held for verdict in verdicts))
 

@@ -149,6 +149,10 @@ class Engine:
         self._inbox.put(run)
         return run
 
+    def resting(self) -> bool:
+        """Whether nothing takes a step: there is no run, or all wait for their readers."""
+        return all(run.paused for run in self.active)
+
     def abandon(self, failure: ServingError) -> None:
         """Ends every run at once for those who wait for it; the thread finds out after its present step."""
         for run in list(self.active):
