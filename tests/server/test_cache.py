@@ -109,7 +109,8 @@ def test_steps_that_requests_share_are_forecast_once(plain: RunningServer) -> No
             same = client.estimate.prior(PROMPT, **options)
             follower = client.stream.prior(PROMPT, **options)
             wait_for_queued(follower)
-            eventually(lambda: not any(list(ticket.planned) for ticket in plain.app.admission.tickets))
+            tickets = plain.app.admission.tickets
+            eventually(lambda: not any(work.rows for ticket in tickets for work in ticket.planned))
             assert len(plain.app.engine.active) == 1
         finally:
             network.call = inner
