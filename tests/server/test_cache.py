@@ -110,7 +110,8 @@ def test_steps_that_requests_share_are_forecast_once(plain: RunningServer) -> No
             follower = client.stream.prior(PROMPT, **options)
             wait_for_queued(follower)
             tickets = plain.app.admission.tickets
-            eventually(lambda: not any(work.rows for ticket in tickets for work in ticket.planned))
+            prior = [work for ticket in tickets for work in ticket.planned if work.key.network == "prior"]
+            assert [work.rows for work in prior] == [0]
             assert len(plain.app.engine.active) == 1
         finally:
             network.call = inner
