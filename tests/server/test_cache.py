@@ -11,7 +11,6 @@ from kandinsky_client import EmbeddingReady, EmbeddingSet, Kandinsky, Queued
 from tests.harness import RunningServer
 from tests.oracle import oracle
 from tests.server.company import named, new_id, wait_for_step
-from tests.server.patience import eventually
 from tests.server.pipelines import pixels, vectors
 
 PROMPT = "a photo of a robot"
