@@ -233,7 +233,7 @@ class App:
         self.health.set(PRIOR_SERVICE, serving="prior" in loaded)
         self.health.set(IMAGE_SERVICE, serving=bool(self.model.decoders))
         self.health.set("", serving=True)
-        self.trimming = asyncio.create_task(Trimmer().run(lambda: not self.admission.tickets))
+        self.trimming = asyncio.create_task(Trimmer().run(self.engine.resting))
 
     def _load(self) -> None:
         settings = self.settings
