@@ -43,8 +43,12 @@ class Recorder(Protocol):
         """
         ...
 
+    def wait(self) -> None:
+        """Returns once the device has done all that it was told to."""
+        ...
+
     def release(self) -> None:
-        """Gives the device back what nobody uses any more."""
+        """Gives the device back the memory of all recordings, none of which is held any more."""
         ...
 
 
@@ -56,11 +60,14 @@ class CudaRecorder:
 
     def __init__(self) -> None:
         self._stream: torch.cuda.Stream | None = None
+        self._pool: Any = None
+        self._keeper: torch.cuda.CUDAGraph | None = None
 
     def record(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> Recording:
         """Calls ``module`` eagerly, then records a call, both on a stream of their own."""
         network = EagerNetwork(module)
-        with torch.cuda.device(inputs[0].device):
+        # The second brings the stream back even where the end of a capture that failed fails too.
+        with torch.cuda.device(inputs[0].device), torch.cuda.stream(torch.cuda.current_stream()):
             if self._stream is None:
                 self._start()
             assert self._stream is not None
@@ -74,14 +81,19 @@ class CudaRecorder:
                 outputs = network(*static)
             return Recording(static, outputs, graph.replay)
 
+    def wait(self) -> None:
+        """Waits for every stream."""
+        torch.cuda.synchronize()
+
     def release(self) -> None:
-        """Empties torch's cache of device memory."""
+        """Lets the pool go, which keeps its memory from everybody else until then, and empties torch's cache."""
+        self._stream = self._pool = self._keeper = None
         torch.cuda.empty_cache()
 
     def _start(self) -> None:
         self._stream = torch.cuda.Stream()
-        self._pool: Any = torch.cuda.graph_pool_handle()
-        # A pool goes with its last graph. This one, of nothing, stays (torch/_inductor/cudagraph_trees.py does the same).
+        self._pool = torch.cuda.graph_pool_handle()
+        # A pool ends with its last graph. This one, of nothing, stays (torch/_inductor/cudagraph_trees.py does the same).
         self._keeper = torch.cuda.CUDAGraph()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it is empty

@@ -39,8 +39,11 @@ class PretendedRecorder:
         self.half_made = weakref.ref(activation)
         raise torch.OutOfMemoryError(f"CUDA out of memory beside {activation.shape}")
 
+    def wait(self) -> None: ...
+
     def release(self) -> None:
         assert self.half_made is None or self.half_made() is None, "it was still held"
+        assert not self.live, "they were still held"
         self.released += 1
 
 

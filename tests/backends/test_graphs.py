@@ -200,6 +200,36 @@ def test_without_room_for_a_recording_the_shape_stays_eager_and_nothing_is_held(
     assert recorder.recorded == [(2, 3)]
 
 
+def test_recordings_make_room_for_a_call_that_finds_none(
+    recorder: PretendedRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They come back when their shapes have come often again."""
+
+    class Large(Doubling):
+        def forward(self, rows: Tensor) -> tuple[Tensor]:
+            if len(rows) > 2 and len(recorder.live):
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().forward(rows)
+
+    network = GraphedNetwork(Large(), Role.UNET, recorder, RecentRecordings())
+    for _ in range(2):
+        until_recorded(network, rows(2))
+        assert torch.equal(network(rows(3))[0], rows(3, value=2.0))
+        assert not recorder.live
+    assert recorder.released == 2
+    assert "All CUDA graphs made room for the unet network on (3, 3)" in caplog.text
+
+
+def test_without_recordings_a_call_that_finds_no_room_fails(recorder: PretendedRecorder) -> None:
+    class Larger(Doubling):
+        def forward(self, rows: Tensor) -> tuple[Tensor]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        GraphedNetwork(Larger(), Role.UNET, recorder, RecentRecordings())(rows(2))
+    assert not recorder.released
+
+
 def test_preparing_goes_on_with_fewer_rows_where_many_find_no_room() -> None:
     recorder = PretendedRecorder(room=4)
     shapes = [BatchShape(count, ((3,),), (torch.float32,)) for count in (1, 8)]
