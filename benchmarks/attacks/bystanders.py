@@ -17,8 +17,8 @@ from benchmarks.attacks.victim import toy_prior, victim
 
 HALF_REQUEST = b"GET /metrics HTTP/1.1\r\nHost: "
 SPARE_THREADS, SPARE_FILES = 1, 150
-"""What may come with the connections, however many they are: a thread that the process starts at need; the connections that
-are served at once, and those that one turn of the loop takes from the system's queue and the next one cuts off."""
+"""What may come with the connections, however many they are: a thread that the process starts at need; the connections
+that are served at once, and those that one turn of the loop takes from the system's queue and the next one cuts off."""
 
 METRICS_SECONDS = 3.0
 PATIENCE_SECONDS = 30.0
