@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from kandinsky_client import Kandinsky
 from kandinsky_server.diffusion.prior import PriorSampling
-from kandinsky_server.flows.prior import Prompt, prior_loads
+from kandinsky_server.flows.embedding import EmbeddingWork, Prompt
 
 from tests.harness import RunningServer
 from tests.oracle import oracle
@@ -27,6 +27,5 @@ def test_it_is_the_pipelines_and_no_request_encodes_it(
 def test_forecasts_do_not_count_it(server: RunningServer) -> None:
     sampling = PriorSampling(0, 2, 4.0)
     for negative in (None, "a dog"):
-        loads = prior_loads(server.app.face.runtime, [(Prompt("a new one", negative), sampling)])
-        networks = [load.lane.network for root in loads for load in root.all()]
-        assert networks == ["text_encoder", "prior"]
+        works = EmbeddingWork(server.app.face.runtime, Prompt("a new one", negative), sampling).works
+        assert {work.key.network for work in works} == {"text_encoder", "prior"}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kandinsky_server.diffusion.checkpoint import PriorStage
+from kandinsky_server.diffusion.checkpoint import IMAGE_ENCODER, PriorStage
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.proof import proven_step
 from kandinsky_server.diffusion.residency import Residency
@@ -19,7 +19,7 @@ def complete(model: Model, residency: Residency | None) -> None:
             model.noise_steps[stage.name] = step
     if model.prior:
         if residency:
-            residency.ensure("image_encoder")
+            residency.ensure(IMAGE_ENCODER)
         model.zero_embedding = zero_embedding(model, model.prior)
 
 
@@ -28,5 +28,5 @@ def zero_embedding(model: Model, stage: PriorStage) -> NDArray[np.float32]:
     """The CLIP embedding [D] of a black image, as get_zero_embed of diffusers' KandinskyV22PriorPipeline makes it."""
     side = int(stage.image_encoder.config.image_size)
     black = torch.zeros((1, 3, side, side), device=stage.device, dtype=stage.dtype)
-    (embedding,) = model.networks["image_encoder"].call(black)
+    (embedding,) = model.networks[IMAGE_ENCODER].call(black)
     return embedding[0].float().cpu().numpy().copy()

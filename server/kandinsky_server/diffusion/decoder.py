@@ -11,7 +11,6 @@ from kandinsky_server.diffusion.batched_step import BatchedStep, Kept, Predictio
 from kandinsky_server.diffusion.checkpoint import DecoderStage
 from kandinsky_server.diffusion.denoising import Denoising
 from kandinsky_server.diffusion.schedule import learns_variance, takes_generator
-from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import NonFinite
 
 
@@ -76,7 +75,6 @@ class DecoderTrajectory(Denoising):
         self.conditions = conditions
         self.sampling = sampling
         self.rows = sampling.rows
-        self.lane = decoder_lane(stage, sampling)
         self._shown: Tensor | None = None
 
     def start(self) -> None:
@@ -86,7 +84,9 @@ class DecoderTrajectory(Denoising):
         scheduler = self._schedule.scheduler
         # UniPC and some others draw no noise and take no generator.
         self._random = {"generator": self.generator} if takes_generator(scheduler) else {}
-        self._noise = self._draw((1, stage.latent_channels, *self.lane.shape))
+        self._noise = self._draw(
+            (1, stage.latent_channels, sampling.height // stage.factor, sampling.width // stage.factor)
+        )
         if conditions.start is None:
             self._noise = self._noise * scheduler.init_noise_sigma
             self.latents = self._noise
@@ -190,8 +190,3 @@ class DecoderTrajectory(Denoising):
             )
         # A row of a batch is a view that would keep the whole batch alive.
         return self.latents.clone()
-
-
-def decoder_lane(stage: DecoderStage, sampling: DecoderSampling) -> LaneKey:
-    """The lane of images of this size in this stage; its shape is the latents' height and width."""
-    return LaneKey(stage.name, (sampling.height // stage.factor, sampling.width // stage.factor))

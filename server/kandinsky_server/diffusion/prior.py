@@ -12,7 +12,6 @@ from torch import Tensor
 from kandinsky_server.diffusion.batched_step import BatchedStep, Prediction
 from kandinsky_server.diffusion.checkpoint import PriorStage
 from kandinsky_server.diffusion.denoising import Denoising
-from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import NonFinite
 
 Floats = NDArray[np.float32]
@@ -77,7 +76,6 @@ class PriorTrajectory(Denoising):
         super().__init__(stage, step_count, together)
         self.stage = stage
         self.sampling = sampling
-        self.lane = LaneKey("prior", (stage.embedding_width,))
         self.rows = prior_rows(sampling, negative is not None)
         self._start_embedding = start
         self._rows_of_text = _text_rows(prompt, negative, unconditional, sampling.guided)

@@ -12,12 +12,8 @@ from torch import Tensor
 
 from kandinsky_server.diffusion.host_copy import HostCopy
 from kandinsky_server.diffusion.prior import TextCondition
-from kandinsky_server.engine.trajectory import LaneKey
 
 T = TypeVar("T")
-
-HINT_ENCODER = "hint_encoder"
-"""The network that encodes ControlNet's hints."""
 
 
 class SingleStep(Generic[T]):
@@ -32,11 +28,9 @@ class SingleStep(Generic[T]):
 
     def __init__(
         self,
-        lane: LaneKey,
         inputs: Callable[[], tuple[Tensor, ...]],
         keep: Callable[[tuple[Tensor, ...]], Callable[[], T]],
     ) -> None:
-        self.lane = lane
         self.step = 0
         self._make_inputs = inputs
         self._keep = keep
@@ -84,21 +78,18 @@ def text_encode(
         return lambda: condition
 
     return SingleStep(
-        LaneKey("text_encoder", token_ids.shape),
         lambda: (torch.from_numpy(token_ids)[None].to(device),),
         keep,
     )
 
 
-def encode(
-    network: str, pixels: NDArray[np.float32], device: torch.device, dtype: torch.dtype
-) -> SingleStep[Tensor]:
+def encode(pixels: NDArray[np.float32], device: torch.device, dtype: torch.dtype) -> SingleStep[Tensor]:
     """Pixels [3, H, W] to what an encoder makes of them, one row, on the device.
 
     Those of MoVQ's are in [-1, 1], and it makes latents [1, 4, h, w]; a hint's are in [0, 1], and ControlNet's UNet takes
     [1, 4, h, w].
     """
-    return SingleStep(LaneKey(network, pixels.shape), _row(pixels, device, dtype), _on_device)
+    return SingleStep(_row(pixels, device, dtype), _on_device)
 
 
 def clip_encode(
@@ -110,7 +101,7 @@ def clip_encode(
         values = _on_host(outputs)
         return lambda: values().astype(np.float32)
 
-    return SingleStep(LaneKey("image_encoder", pixels.shape), _row(pixels, device, dtype), keep)
+    return SingleStep(_row(pixels, device, dtype), keep)
 
 
 def _row(
@@ -119,15 +110,14 @@ def _row(
     return lambda: (torch.from_numpy(pixels)[None].to(device, dtype),)
 
 
-def movq_decode(network: str, latents: Tensor) -> SingleStep[NDArray[Any]]:
+def movq_decode(latents: Tensor) -> SingleStep[NDArray[Any]]:
     """Latents [1, 4, h, w] to pixels in about [-1, 1], [3, H, W], as `pixels.unit_pixels` takes them."""
-    return SingleStep(LaneKey(network, tuple(latents.shape[2:])), lambda: (latents,), _on_host)
+    return SingleStep(lambda: (latents,), _on_host)
 
 
 def depth_hint(image: NDArray[np.uint8]) -> SingleStep[NDArray[np.float32]]:
     """An RGB image [H, W, 3] to a depth hint in [0, 1], [3, H, W]."""
     return SingleStep(
-        LaneKey("depth", image.shape),
         lambda: (torch.from_numpy(image)[None],),
         _on_host,
     )
