@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kandinsky_backends.base import Backend, BackendUnavailable, BatchShape, Network, Role
+from kandinsky_backends.device_errors import is_fatal, is_out_of_memory
 from kandinsky_backends.eager import EagerBackend, EagerNetwork
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,8 @@ def prepare_with_parity(
 ) -> PreparedNetwork:
     """Prepares ``network`` with ``backend`` and holds it to eager on fixed inputs of ``shapes``.
 
-    A backend that fails, or differs by more than its dtype's tolerance, is replaced by eager with a warning.
+    A backend that fails, or differs by more than its dtype's tolerance, is replaced by eager with a warning. What it
+    raises is raised here when it ran out of memory and may yet do with fewer rows, and when the device is lost.
 
     Raises:
         BackendUnavailable: in ``strict`` mode, instead of that replacement; in any mode when the backend
@@ -103,6 +105,10 @@ def prepare_with_parity(
         kind = "Parity"
         reason = f"it differs from eager by {difference:.2g}; {parity.tolerance:.2g} is allowed for {dtype}"
     except Exception as error:  # whatever a backend throws, eager can serve
+        if is_fatal(error) or (
+            is_out_of_memory(error) and max((shape.rows for shape in shapes), default=0) > 1
+        ):
+            raise
         kind = type(error).__name__
         cause, reason = error, f"{kind}: {error}"
     message = f"The backend '{backend.name}' cannot run the {role} network: {reason}."

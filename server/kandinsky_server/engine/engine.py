@@ -1,4 +1,4 @@
-"""The one thread that owns the device: pick a lane, form a batch, call the network, advance each trajectory."""
+"""The one thread that owns the device: pick a lane, launch its network and what follows, wait, deliver."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import torch
+from kandinsky_backends.device_errors import is_fatal, is_out_of_memory
 
-from kandinsky_server.engine.batch import Batch
+from kandinsky_server.engine.batch import NO_MEMORY, Batch
 from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.engine.device import Device, Host
 from kandinsky_server.engine.followers import Followers
 from kandinsky_server.engine.lane import Lane
 from kandinsky_server.engine.network import DeviceNetwork
@@ -24,7 +26,7 @@ from kandinsky_server.engine.run import Run, Update
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import LaneKey, Trajectory
 from kandinsky_server.engine.watchdog import Activity, Watchdog
-from kandinsky_server.errors import DeviceHung, InternalFailure, ServingError
+from kandinsky_server.errors import BackendFailed, DeviceHung, DeviceLost, InternalFailure, ServingError
 
 RESIDENT_SECONDS = 5.0
 """With offloading, how long the network on the device may keep others waiting: moving weights costs about a second."""
@@ -32,9 +34,8 @@ RESIDENT_SECONDS = 5.0
 STOP_SECONDS = 5.0
 """How long ``stop`` waits for the present step; whoever waited for its results has been answered by then."""
 
-HUNG_RETRY_SECONDS = 5.0
-"""When to try again after a hang: by then this process is gone, and another may serve."""
-
+GONE_RETRY_SECONDS = 5.0
+"""When to try again after a hang, or without a device: by then this process is gone, and another may serve."""
 
 UNREAD_SECONDS = 0.02
 """How often the thread looks whether a client has read on, while it has nothing else to do."""
@@ -59,6 +60,9 @@ log = logging.getLogger(__name__)
 class Engine:
     """Steps trajectories. ``submit`` and ``stop`` belong to the event loop, everything with an underscore to the thread.
 
+    A step launches the network and, behind it, what its trajectories make of its outputs; only then does the thread wait
+    for the ``device``, which has worked all the while. Nothing in between reads the device.
+
     ``exclusive`` gives every trajectory its own network call, so that no result depends on its neighbours, bit for bit.
     """
 
@@ -70,6 +74,7 @@ class Engine:
         exclusive: bool = False,
         residency: Residency | None = None,
         watchdog: Watchdog | None = None,
+        device: Device[Any] | None = None,
     ) -> None:
         self.networks = networks
         self.cost = cost
@@ -77,6 +82,7 @@ class Engine:
         self.exclusive = exclusive
         self.residency = residency
         self.watchdog = watchdog or Watchdog()
+        self.device = device or Host()
         self._resident_since = 0.0
         self.active: set[Run[Any]] = set()
         self._lanes: dict[LaneKey, Lane] = {}
@@ -85,8 +91,7 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.failed = asyncio.Event()
         """Set when the thread ended by a fault of its own, or something hangs: nothing is served any more."""
-        self.hung = ""
-        """What hangs, in a sentence; empty as long as nothing does."""
+        self._failure: ServingError | None = None
 
     async def start(self, prepare: Callable[[], None] = lambda: None) -> None:
         """Starts the thread, which does ``prepare`` and then steps; raises what ``prepare`` raised, or DeviceHung.
@@ -123,12 +128,14 @@ class Engine:
         return await future
 
     def check(self) -> None:
-        """Returns unless something hangs.
+        """Returns unless this process is about to end.
 
         Raises:
-            DeviceHung: this process is about to end.
+            DeviceHung: something hangs.
+            DeviceLost: the device can do nothing more for this process.
+            InternalFailure: the thread failed otherwise.
         """
-        if self.hung:
+        if self._failure:
             raise self.failure()
 
     def submit(
@@ -172,6 +179,7 @@ class Engine:
 
     def _run(self, prepare: Callable[[], None], prepared: Future[None]) -> None:
         try:
+            self.device.enter()
             prepare()
         except BaseException as error:
             prepared.set_exception(error)
@@ -179,31 +187,31 @@ class Engine:
         prepared.set_result(None)
         try:
             self._work()
-        except BaseException:
-            log.critical("the engine's thread failed; nothing can be served any more", exc_info=True)
-            self._outbox = [(self._collapse, ())]
-            self._deliver()
+        except BaseException as error:
+            lost = is_fatal(error)
+            what = "the device is lost" if lost else "the engine's thread failed"
+            log.critical("%s; nothing can be served any more", what, exc_info=True)
+            self._give_up(_lost() if lost else _failed())
 
     def _on_hang(self, what: str) -> None:
         """On the watchdog's thread."""
-        self.hung = what
+        self._give_up(_hung(what))
+
+    def _give_up(self, failure: ServingError) -> None:
+        """On any thread: the engine's own is gone, or as good as gone."""
+        self._failure = self._failure or failure
         assert self._loop is not None
         with suppress(RuntimeError):  # the event loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._collapse)
 
     def _collapse(self) -> None:
-        """On the event loop: the thread is gone, or as good as gone."""
+        """On the event loop."""
         self.failed.set()
         self.abandon(self.failure())
 
     def failure(self) -> ServingError:
-        """What everybody is told who waits for the thread."""
-        if self.hung:
-            return DeviceHung(
-                f"this server's device hangs ({self.hung}) and it ends; another replica can serve this",
-                HUNG_RETRY_SECONDS,
-            )
-        return InternalFailure("the engine failed; the server's log has the details")
+        """What everybody is told who waits for the thread, once it is gone."""
+        return self._failure or _failed()
 
     @torch.no_grad()
     def _work(self) -> None:
@@ -263,16 +271,20 @@ class Engine:
         """A fault outside every trajectory and network fails the lane's requests; the thread must live."""
         try:
             self._step(lane)
-        except Exception:
+        except Exception as error:
+            if is_fatal(error):
+                raise
             runs = list(lane.members)
             ids = sorted({run.ticket.request_id for run in runs})
             log.exception("the engine failed in lane %s", lane.key, extra={"request_ids": ids})
             for run in runs:
-                self._fail(run, InternalFailure("the engine failed; the server's log has the details"))
+                self._fail(run, _failed())
 
     def _step(self, lane: Lane) -> None:
         started = time.monotonic()
         network = self.networks[lane.key.network]
+        if network.grow(lane.key.area, started):
+            log.info("%s: trying %d rows again", network.name, network.rows_for(lane.key.area))
         max_rows = 1 if self.exclusive else network.rows_for(lane.key.area)
         formed = lane.form(started, max_rows)
         lane.last_served = started
@@ -295,12 +307,15 @@ class Engine:
         if not runs:
             return
         self._place(network.name, started)
-        network_seconds, rows = 0.0, 0
-        for batch in Batch(network, runs, self.observers).execute():
-            network_seconds += batch.seconds
-            rows += batch.rows
-            for run, outputs in batch.shares:
-                self._advance(run, outputs)
+        spans, rows, advanced = [], 0, []
+        for outcome in Batch(network, runs, self.observers, self.device).execute():
+            rows += outcome.rows
+            spans += [outcome.span] if outcome.span else []
+            advanced += [run for run, outputs in outcome.shares if self._advance(run, outputs)]
+        self.device.wait(self.device.mark())
+        for run in advanced:
+            self._conclude(run)
+        network_seconds = sum(self.device.seconds(*span) for span in spans)
         riders = tuple((run.ticket, run.trajectory.step) for run in runs)
         ended = time.monotonic()
         for run in runs:
@@ -319,13 +334,17 @@ class Engine:
             return self._guard(run, run.trajectory.start)
         return True
 
-    def _advance(self, run: Run[Any], outputs: tuple[torch.Tensor, ...] | ServingError) -> None:
+    def _advance(self, run: Run[Any], outputs: tuple[torch.Tensor, ...] | ServingError) -> bool:
+        """Queues what a trajectory makes of its outputs, and reads nothing of it; returns whether it goes on."""
         if isinstance(outputs, ServingError):
             self._fail(run, outputs)
-            return
+            return False
         trajectory = run.trajectory
-        if not self._guard(run, lambda: trajectory.advance(outputs)):
-            return
+        return self._guard(run, lambda: trajectory.advance(outputs))
+
+    def _conclude(self, run: Run[Any]) -> None:
+        """Posts how far a trajectory is, or its result: the device has been waited for."""
+        trajectory = run.trajectory
         if trajectory.step >= trajectory.step_count:
             self._guard(run, lambda: self._finish(run, trajectory.result()))
             return
@@ -334,15 +353,18 @@ class Engine:
         self._outbox.append((run.post_update, (update,)))
 
     def _guard(self, run: Run[Any], action: Callable[[], None]) -> bool:
-        """Runs one trajectory's own code; its fault fails its request and no other."""
+        """Runs one trajectory's own code; its fault fails its request and no other, unless the device is lost by it."""
         try:
             action()
         except ServingError as error:
             self._fail(run, error)
             return False
-        except Exception:
+        except Exception as error:
+            if is_fatal(error):
+                raise
             log.exception("trajectory failed", extra={"request_id": run.ticket.request_id})
-            self._fail(run, InternalFailure("the server failed on this request; its log has the details"))
+            what = "the server failed on this request; its log has the details"
+            self._fail(run, BackendFailed(NO_MEMORY) if is_out_of_memory(error) else InternalFailure(what))
             return False
         return True
 
@@ -386,3 +408,19 @@ class Engine:
 def _run_all(deliveries: list[Delivery]) -> None:
     for function, arguments in deliveries:
         function(*arguments)
+
+
+def _hung(what: str) -> ServingError:
+    return DeviceHung(
+        f"this server's device hangs ({what}) and it ends; another replica can serve this", GONE_RETRY_SECONDS
+    )
+
+
+def _lost() -> ServingError:
+    return DeviceLost(
+        "this server lost its device and ends; another replica can serve this", GONE_RETRY_SECONDS
+    )
+
+
+def _failed() -> ServingError:
+    return InternalFailure("the engine failed; the server's log has the details")
