@@ -22,7 +22,6 @@ from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_parts
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
-from kandinsky_server.engine.device import device_for
 from kandinsky_server.engine.network import DeviceNetwork, Returns
 from kandinsky_server.engine.report import Observer
 
@@ -164,7 +163,8 @@ class ModelLoader:
                 raise
             drop_frames(error)
         # Outside the handler, so that nothing holds what the failed calls had on the device.
-        device_for(options.device).release()
+        if options.device.type == "cuda":
+            torch.cuda.empty_cache()
         log.warning("%s: there is no memory for %d rows; trying half as many", part.name, rows)
         return self._held_to_eager(part, rows // 2)
 
