@@ -16,6 +16,10 @@ from benchmarks.attacks.attack import Attack, Verdict
 from benchmarks.attacks.victim import toy_prior, victim
 
 HALF_REQUEST = b"GET /metrics HTTP/1.1\r\nHost: "
+SPARE_THREADS, SPARE_FILES = 1, 150
+"""What may come with the connections, however many they are: a thread that the process starts at need; the connections
+that are served at once, and those that one turn of the loop takes from the system's queue and the next one cuts off."""
+
 METRICS_SECONDS = 3.0
 PATIENCE_SECONDS = 30.0
 
@@ -56,7 +60,8 @@ def half_requests(prior: Path, connections: int) -> Verdict:
     words = (
         f"threads, files {before} -> {during} -> {after}; {scraped} scrapes in between; {len(left)} held out"
     )
-    return Verdict(not left and scraped > 0 and during[0] <= before[0] and after[1] <= before[1], words)
+    few = during[0] - before[0] <= SPARE_THREADS and during[1] - before[1] <= SPARE_FILES
+    return Verdict(not left and scraped > 0 and few and after[1] <= before[1], words)
 
 
 def scrape(address: tuple[str, int]) -> bool:

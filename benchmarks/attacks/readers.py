@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from importlib.resources import files
 from pathlib import Path
@@ -56,8 +57,8 @@ def hold_memory() -> Verdict:
         channels = [
             stack.enter_context(grpc.insecure_channel(server.target, NARROW)) for _ in range(MEMORY_REQUESTS)
         ]
-        for call in [_generate(channel, MEMORY_SIDE) for channel in channels[:READ_REQUESTS]]:
-            list(call)
+        with ThreadPoolExecutor(READ_REQUESTS) as threads:
+            list(threads.map(lambda channel: list(_generate(channel, MEMORY_SIDE)), channels[:READ_REQUESTS]))
         before = _resting_bytes(server)
         unread = [_generate(channel, MEMORY_SIDE) for channel in channels]
         held = (_resting_bytes(server) - before) / 2**20

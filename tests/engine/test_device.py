@@ -14,7 +14,7 @@ from kandinsky_server.engine.watchdog import Timeouts, Watchdog
 from kandinsky_server.errors import BackendFailed, DeviceHung, DeviceLost, InternalFailure
 from torch import Tensor
 
-from tests.engine.fakes import Count, Watcher, add_one, adder, results, running, submit_all
+from tests.engine.fakes import Count, Watcher, add_one, adder, results, running, submit, submit_all
 from tests.engine.pretended import CALL_SECONDS, Logged, Pretended
 
 LOST = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
@@ -28,7 +28,7 @@ def device() -> Pretended:
 async def test_each_step_launches_advances_all_waits_once_and_reads_nothing_before(device: Pretended) -> None:
     async with running(adder(device.network), device=device) as engine:
         device.go_on.clear()
-        first = engine.submit(Logged(device, steps=1), Ticket())
+        first = submit(engine, Logged(device, steps=1), Ticket())
         assert await asyncio.to_thread(device.reached.wait, 60)
         # They come while the device works, and share what follows.
         others = submit_all(engine, [Logged(device, steps=2), Logged(device, steps=2)])
@@ -44,7 +44,7 @@ async def test_each_step_launches_advances_all_waits_once_and_reads_nothing_befo
 async def test_nothing_is_delivered_before_the_device_is_done(device: Pretended) -> None:
     device.go_on.clear()
     async with running(adder(device.network), device=device) as engine:
-        run = engine.submit(Logged(device, steps=1), Ticket(), preview_interval=1)
+        run = submit(engine, Logged(device, steps=1), Ticket(), preview_interval=1)
         assert await asyncio.to_thread(device.reached.wait, 60)
         assert device.log[-2:] == ["advance", "wait"]
         with pytest.raises(TimeoutError):
@@ -56,7 +56,7 @@ async def test_nothing_is_delivered_before_the_device_is_done(device: Pretended)
 async def test_a_cancel_costs_no_more_than_the_step_that_runs(device: Pretended) -> None:
     device.go_on.clear()
     async with running(adder(device.network), device=device) as engine:
-        run = engine.submit(Logged(device, steps=9), Ticket())
+        run = submit(engine, Logged(device, steps=9), Ticket())
         assert await asyncio.to_thread(device.reached.wait, 60)
         run.ticket.cancel()
         device.go_on.set()
@@ -83,7 +83,7 @@ async def test_halves_are_launched_when_memory_has_been_given_back(device: Prete
     watcher = Watcher()
     async with running(adder(small), watcher=watcher, device=device) as engine:
         device.go_on.clear()
-        first = engine.submit(Logged(device, steps=1), Ticket())
+        first = submit(engine, Logged(device, steps=1), Ticket())
         assert await asyncio.to_thread(device.reached.wait, 60)
         both = submit_all(engine, [Logged(device, steps=1, rows=2), Logged(device, steps=1, rows=2)])
         device.go_on.set()
@@ -142,7 +142,7 @@ async def test_a_trajectory_that_meets_a_lost_device_ends_everyone(method: str) 
 
     setattr(Unlucky, method, fail)
     async with running() as engine:
-        unlucky = engine.submit(Unlucky(), Ticket(), preview_interval=1)
+        unlucky = submit(engine, Unlucky(), Ticket(), preview_interval=1)
         ends = await asyncio.wait_for(results([unlucky, *submit_all(engine, [Count(steps=10_000)])]), 30)
     assert [type(end) for end in ends] == [DeviceLost, DeviceLost]
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from kandinsky_backends.base import Backend
@@ -14,6 +14,7 @@ from kandinsky_backends.device_errors import drop_frames, is_fatal, is_out_of_me
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import DEFAULT_BUCKETS
 from kandinsky_backends.parity import PreparedNetwork, prepare_with_parity
+from kandinsky_backends.unprepared import unprepared_calls
 from torch import nn
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
@@ -73,6 +74,7 @@ class ModelLoader:
         self.watch = watch
         offloaded = torch.device("cpu") if options.residency else None
         self.checkpoints = Checkpoints(options.device, options.dtype, offloaded)
+        self._movq_suffixes: dict[str, str] = {}
 
     def load(self) -> None:
         """Loads and prepares every stage that has a source.
@@ -86,7 +88,7 @@ class ModelLoader:
             started = time.monotonic()
             with self._phase(f"loading {name}"):
                 stage = self.checkpoints.load(name, source)
-            parts = self._parts(stage)
+            stage, parts = self._parts(stage)
             prepared = {}
             for number, part in enumerate(parts, 1):
                 where = f"network {number} of {len(parts)} of {name}"
@@ -111,15 +113,18 @@ class ModelLoader:
         with self.watch(what):
             yield
 
-    def _parts(self, stage: PriorStage | DecoderStage) -> list[Part]:
-        """The stage's own network first, then its encoders, less what another stage already prepared."""
+    def _parts(self, stage: PriorStage | DecoderStage) -> tuple[PriorStage | DecoderStage, list[Part]]:
+        """The stage, which now knows its MoVQ's networks, and its parts, its own network first.
+
+        What another stage already prepared is left out.
+        """
         if isinstance(stage, PriorStage):
-            return prior_parts(stage)
-        suffixes = self.model.movq_suffixes
-        if stage.movq_key in suffixes:
-            return unet_parts(stage)
-        suffix = suffixes[stage.movq_key] = f"_{stage.name}" if suffixes else ""
-        return [*unet_parts(stage), *movq_parts(stage, suffix)]
+            return stage, prior_parts(stage)
+        suffixes = self._movq_suffixes
+        known = stage.movq_key in suffixes
+        suffix = suffixes.setdefault(stage.movq_key, f"_{stage.name}" if suffixes else "")
+        stage = replace(stage, movq_suffix=suffix)
+        return stage, [*unet_parts(stage), *([] if known else movq_parts(stage))]
 
     def _prepare(self, part: Part) -> PreparedNetwork:
         options = self.options
@@ -145,9 +150,16 @@ class ModelLoader:
         self.model.networks[part.name] = network
         if part.steps:
             self._measure(part, network)
+        if unprepared := unprepared_calls(prepared.network):
+            # From here on calls are requests'.
+            unprepared.listener = lambda: self._on_unprepared(part.name)
         # What was measured at the native size holds for other sizes by area.
         network.max_pixels = options.max_batch_pixels or network.max_rows * part.lane.area
         return prepared
+
+    def _on_unprepared(self, network: str) -> None:
+        for observer in self.observers:
+            observer.on_unprepared(network)
 
     def _held_to_eager(self, part: Part, most: int) -> PreparedNetwork:
         """Prepares for up to ``most`` rows, or as many as the device has memory for."""

@@ -10,9 +10,18 @@ from kandinsky_backends.base import BackendUnavailable, BatchShape, NamedNetwork
 from torch import nn
 
 from kandinsky_server.diffusion import networks, shapes
-from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
+from kandinsky_server.diffusion.checkpoint import (
+    HINT_ENCODER,
+    IMAGE_ENCODER,
+    MOVQ_DECODER,
+    MOVQ_ENCODER,
+    PRIOR,
+    TEXT_ENCODER,
+    UNET,
+    DecoderStage,
+    PriorStage,
+)
 from kandinsky_server.diffusion.checkpoints import Checkpoints
-from kandinsky_server.diffusion.single import HINT_ENCODER
 from kandinsky_server.diffusion.source import CheckpointError, Sources, resolve
 from kandinsky_server.engine.network import Sample
 from kandinsky_server.engine.trajectory import LaneKey
@@ -52,27 +61,27 @@ def prior_parts(stage: PriorStage) -> list[Part]:
     """The prior transformer and the two CLIP encoders."""
     return [
         Part(
-            "prior",
+            PRIOR,
             Role.PRIOR,
             networks.PriorNetwork(stage.prior).eval(),
-            LaneKey("prior", (stage.embedding_width,)),
+            stage.key(PRIOR),
             lambda rows: shapes.prior_shape(stage, rows),
             lambda latents: (latents,),
             steps=True,
         ),
         Part(
-            "text_encoder",
+            TEXT_ENCODER,
             Role.TEXT_ENCODER,
             networks.TextEncoderNetwork(stage.text_encoder).eval(),
-            LaneKey("text_encoder", shapes.text_encoder_shape(stage, 1).samples[0]),
+            stage.key(TEXT_ENCODER),
             lambda rows: shapes.text_encoder_shape(stage, rows),
             lambda tokens: ((stage.embedding_width,), (*tokens, int(stage.text_encoder.config.hidden_size))),
         ),
         Part(
-            "image_encoder",
+            IMAGE_ENCODER,
             Role.IMAGE_ENCODER,
             networks.ImageEncoderNetwork(stage.image_encoder).eval(),
-            LaneKey("image_encoder", shapes.image_encoder_shape(stage, 1).samples[0]),
+            stage.key(IMAGE_ENCODER),
             lambda rows: shapes.image_encoder_shape(stage, rows),
             lambda pixels: ((stage.embedding_width,),),
         ),
@@ -81,12 +90,12 @@ def prior_parts(stage: PriorStage) -> list[Part]:
 
 def unet_parts(stage: DecoderStage) -> list[Part]:
     """The UNet of a decoder stage and, for ControlNet, what encodes its hints."""
-    side = stage.native_size // stage.factor
+    side = stage.native_size
     unet = Part(
-        stage.name,
+        stage.network(UNET),
         Role.UNET,
         networks.UnetNetwork(stage.unet).eval(),
-        LaneKey(stage.name, (side, side)),
+        stage.key(UNET, side, side),
         lambda rows: shapes.unet_shape(stage, rows),
         lambda latents: ((int(stage.unet.config.out_channels), *latents[1:]),),
         steps=True,
@@ -94,33 +103,33 @@ def unet_parts(stage: DecoderStage) -> list[Part]:
     if not networks.takes_hint(stage.unet):
         return [unet]
     hint_encoder = Part(
-        HINT_ENCODER,
+        stage.network(HINT_ENCODER),
         Role.HINT_ENCODER,
         networks.HintEncoderNetwork(stage.unet).eval(),
-        LaneKey(HINT_ENCODER, (3, stage.native_size, stage.native_size)),
+        stage.key(HINT_ENCODER, side, side),
         lambda rows: shapes.pixels_shape(stage, rows),
         lambda pixels: ((4, *(side // stage.factor for side in pixels[1:])),),
     )
     return [unet, hint_encoder]
 
 
-def movq_parts(stage: DecoderStage, suffix: str) -> list[Part]:
-    """Both halves of the stage's MoVQ; ``suffix`` tells one MoVQ from another."""
-    side = stage.native_size // stage.factor
+def movq_parts(stage: DecoderStage) -> list[Part]:
+    """Both halves of the stage's MoVQ."""
+    side = stage.native_size
     return [
         Part(
-            f"movq_decoder{suffix}",
+            stage.network(MOVQ_DECODER),
             Role.MOVQ_DECODER,
             networks.MovqDecoderNetwork(stage.movq).eval(),
-            LaneKey(f"movq_decoder{suffix}", (side, side)),
+            stage.key(MOVQ_DECODER, side, side),
             lambda rows: shapes.movq_decoder_shape(stage, rows),
             lambda latents: ((3, *(side * stage.factor for side in latents[1:])),),
         ),
         Part(
-            f"movq_encoder{suffix}",
+            stage.network(MOVQ_ENCODER),
             Role.MOVQ_ENCODER,
             networks.MovqEncoderNetwork(stage.movq).eval(),
-            LaneKey(f"movq_encoder{suffix}", (3, stage.native_size, stage.native_size)),
+            stage.key(MOVQ_ENCODER, side, side),
             lambda rows: shapes.pixels_shape(stage, rows),
             lambda pixels: ((stage.latent_channels, *(side // stage.factor for side in pixels[1:])),),
         ),
@@ -141,7 +150,7 @@ def load_networks(model: str | None, device: torch.device, dtype: torch.dtype) -
             if isinstance(stage, PriorStage):
                 parts = prior_parts(stage)
             else:
-                parts = [*unet_parts(stage), *([] if stage.movq_key in known else movq_parts(stage, ""))]
+                parts = [*unet_parts(stage), *([] if stage.movq_key in known else movq_parts(stage))]
                 known.add(stage.movq_key)
             for part in parts:
                 yield NamedNetwork(part.name, part.role, part.module, tuple(part.warm_shapes(CHECK_ROWS)))

@@ -119,7 +119,7 @@ class Batch:
         yield from self._isolate(fault.error)
 
     def _shrink(self) -> None:
-        network, area = self.network, self.runs[0].trajectory.lane.area
+        network, area = self.network, self.runs[0].work.key.area
         network.shrink(self.rows, area, time.monotonic())
         log.warning(
             "out of memory in %s: rows capped at %d for shapes of area %d",

@@ -23,6 +23,7 @@ from kandinsky_server.engine.step_loop import FAILED, Residency, StepLoop
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import Trajectory
 from kandinsky_server.engine.watchdog import Watchdog
+from kandinsky_server.engine.work import Work
 from kandinsky_server.errors import DeviceHung, DeviceLost, InternalFailure, ServingError
 
 STOP_SECONDS = 5.0
@@ -59,10 +60,17 @@ class Engine:
         self.watchdog = watchdog or Watchdog()
         self.device = device or Host()
         self._observers = list(observers)
-        self._steps = StepLoop(
-            networks, cost, self._observers, exclusive, residency, self.watchdog, self.device, self._leave
-        )
         self.active: set[Run[Any]] = set()
+        self._steps = StepLoop(
+            networks,
+            cost,
+            self._observers,
+            exclusive,
+            residency,
+            self.watchdog,
+            self.device,
+            self.active.discard,
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self.failed = asyncio.Event()
         """Set when the thread ended by a fault of its own, or something hangs: nothing is served any more."""
@@ -121,15 +129,16 @@ class Engine:
 
     def submit(
         self,
+        work: Work[T],
         trajectory: Trajectory[T],
         ticket: Ticket,
         preview_interval: int = 0,
         followers: Followers | None = None,
         needs_reader: bool = False,
     ) -> Run[T]:
-        """Puts a trajectory into its lane; it joins the batch at the next step."""
-        then = ticket.planned.begin(trajectory.lane, trajectory.rows, trajectory.step_count)
-        run = Run(trajectory, ticket, preview_interval, then, followers, needs_reader)
+        """Puts a trajectory into the lane of the ``work`` that it does; it joins the batch at the next step."""
+        ticket.planned.drop(work)
+        run = Run(work, trajectory, ticket, preview_interval, followers, needs_reader)
         if self.failed.is_set():
             run.post_failure(self.failure())
             return run
@@ -193,11 +202,6 @@ class Engine:
     def failure(self) -> ServingError:
         """What everybody is told who waits for the thread, once it is gone."""
         return self._failure or InternalFailure(FAILED)
-
-    def _leave(self, run: Run[Any]) -> None:
-        """On the event loop: what comes after the run is what its request submits next."""
-        self.active.discard(run)
-        run.ticket.planned.add(run.then)
 
 
 def _hung(what: str) -> ServingError:

@@ -112,7 +112,7 @@ class StepLoop:
             if run is None:
                 return False
             block = False
-            key = run.trajectory.lane
+            key = run.work.key
             self._lanes.setdefault(key, Lane(key)).members.append(run)
 
     def _sweep(self, now: float) -> None:
@@ -161,7 +161,7 @@ class StepLoop:
         max_rows = 1 if self.exclusive else network.rows_for(lane.key.area)
         formed = lane.form(started, max_rows)
         lane.last_served = started
-        with self.watchdog.watch(self._activity(lane.key, sum(run.trajectory.rows for run in formed))):
+        with self.watchdog.watch(self._activity(lane.key, sum(run.work.rows for run in formed))):
             self._take_step(lane.key, network, formed, started)
 
     def _activity(self, lane: LaneKey, rows: int) -> Activity:
@@ -253,7 +253,7 @@ class StepLoop:
 
     def _end(self, post: Callable[..., None], run: Run[Any], value: object) -> None:
         run.finished = time.monotonic()
-        lane = self._lanes.get(run.trajectory.lane)
+        lane = self._lanes.get(run.work.key)
         if lane and run in lane.members:
             lane.members.remove(run)
             if not lane.members:
