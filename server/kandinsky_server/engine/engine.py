@@ -60,10 +60,17 @@ class Engine:
         self.watchdog = watchdog or Watchdog()
         self.device = device or Host()
         self._observers = list(observers)
-        self._steps = StepLoop(
-            networks, cost, self._observers, exclusive, residency, self.watchdog, self.device, self.active.discard
-        )
         self.active: set[Run[Any]] = set()
+        self._steps = StepLoop(
+            networks,
+            cost,
+            self._observers,
+            exclusive,
+            residency,
+            self.watchdog,
+            self.device,
+            self.active.discard,
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self.failed = asyncio.Event()
         """Set when the thread ended by a fault of its own, or something hangs: nothing is served any more."""
