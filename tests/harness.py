@@ -65,7 +65,7 @@ class RunningServer:
 
     async def _create(self) -> App:
         app = App(self.settings)
-        app.engine.observers = [*app.engine.observers, self.recorder]
+        app.engine.observers.append(self.recorder)
         return app
 
     def __exit__(self, *_: object) -> None:

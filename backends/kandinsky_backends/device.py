@@ -8,14 +8,14 @@ from kandinsky_backends.options import AUTO
 
 
 def pick_device(name: str) -> torch.device:
-    """The device that ``name`` means; ``auto`` is CUDA where torch has it, else the CPU.
+    """The device that ``name`` means; ``auto`` is CUDA where torch has it, else the CPU. CUDA's always has its number.
 
     Raises:
         RuntimeError: torch knows no device of this name.
     """
     if name == AUTO:
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    return torch.device("cuda:0" if name == "cuda" else name)
 
 
 def pick_dtype(name: str, device: torch.device) -> str:

@@ -35,6 +35,7 @@ from kandinsky_server.engine.admission import DRAINING_RETRY_SECONDS, Admission
 from kandinsky_server.engine.allotment import Allotment
 from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.engine.device import device_for
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.watchdog import Timeouts, Watchdog
 from kandinsky_server.errors import Draining
@@ -110,6 +111,7 @@ class App:
             exclusive=settings.deterministic,
             residency=self.residency,
             watchdog=Watchdog(Timeouts(settings.step_timeout_seconds, settings.load_timeout_seconds), beat),
+            device=device_for(self.device),
         )
         share = settings.default_share
         self.admission = Admission(self.engine, settings.queue_size, share)

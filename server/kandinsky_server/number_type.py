@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from kandinsky_backends.device import pick_dtype
-from kandinsky_backends.options import AUTO, DTYPES
+from kandinsky_backends.options import DTYPES
 from kandinsky_backends.precision import rounds_to_tf32
 
 from kandinsky_server.settings import Settings
@@ -26,7 +26,5 @@ class NumberType:
     def of(cls, settings: Settings, device: torch.device) -> NumberType:
         """What `--dtype` means on ``device``; to be asked once the process's precision is set."""
         name = pick_dtype(settings.dtype, device)
-        if settings.dtype == AUTO and settings.offload == "model":
-            name = "fp32"
         dtype = DTYPES[name]
         return cls(dtype, "tf32" if rounds_to_tf32(dtype, device) else name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,18 +27,21 @@ Around = Callable[[Network, tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 
 class Strange:
-    """Eager, but for UNets: their calls are made by ``around``."""
+    """Eager, but for UNets: their calls are made by ``around``. ``preparing`` is told for how many rows."""
 
     name = "strange"
 
-    def __init__(self, around: Around) -> None:
+    def __init__(self, around: Around, preparing: Callable[[int], None] = lambda rows: None) -> None:
         self.around = around
+        self.preparing = preparing
 
     def probe(self, device: torch.device) -> None:
         pass
 
     def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
         eager = EagerNetwork(network)
+        if role is Role.UNET:
+            self.preparing(max(shape.rows for shape in shapes))
         return (lambda *inputs: self.around(eager, inputs)) if role is Role.UNET else eager
 
 
@@ -83,8 +87,10 @@ def small(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 def serve(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunningServer]:
     """Makes a server, not entered yet, whose decoder stage runs on a strange backend."""
 
-    def serve(around: Around, **settings: object) -> RunningServer:
-        monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_: Strange(around))
+    def serve(
+        around: Around, preparing: Callable[[int], None] = lambda rows: None, **settings: object
+    ) -> RunningServer:
+        monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_: Strange(around, preparing))
         return RunningServer(decoder=str(tiny_model / "decoder"), **settings)
 
     return serve
@@ -129,6 +135,55 @@ def test_rows_that_have_no_memory_are_not_asked_for(serve: Callable[..., Running
     with serve(small, buckets=(1, 4), max_batch_rows=None) as server:
         network = server.app.model.networks["decoder"]
         assert (network.backend, network.max_rows) == ("strange", 4)
+
+
+def plain(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return eager(*inputs)
+
+
+@pytest.mark.parametrize(
+    ("room", "tried", "backend"), [(3, [8, 4, 2], "strange"), (0, [8, 4, 2, 1], "eager")]
+)
+def test_a_backend_without_memory_is_prepared_for_fewer_rows(
+    serve: Callable[..., RunningServer], room: int, tried: list[int], backend: str
+) -> None:
+    asked: list[int] = []
+    alive: list[weakref.ref[Tensor]] = []
+
+    def preparing(rows: int) -> None:
+        assert not [ref for ref in alive if ref() is not None], "what a failed attempt had is still there"
+        asked.append(rows)
+        program = torch.zeros(rows)
+        alive.append(weakref.ref(program))
+        if rows > room:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+    with serve(plain, preparing, buckets=(1, 8)) as server:
+        assert server.app.model.networks["decoder"].backend == backend
+    assert asked == tried
+
+
+@pytest.mark.parametrize("calls", [0, 1, 5])
+def test_a_device_that_is_lost_while_preparing_ends_the_start(
+    serve: Callable[..., RunningServer], calls: int
+) -> None:
+    """In the preparation, held to eager, or measured: eager would be lost as well."""
+    left = calls
+
+    def lose(*_: object) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    def lost(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        lose()
+        return eager(*inputs)
+
+    server = serve(lost, lose)
+    with pytest.raises(torch.AcceleratorError), server:
+        pass
+    server.__exit__()
 
 
 def test_no_more_rows_are_tried_than_batches_may_have(serve: Callable[..., RunningServer]) -> None:

@@ -30,8 +30,8 @@ def _as_before() -> Iterator[None]:
     [
         ({}, CPU, "fp32"),
         ({}, CUDA, "fp16"),
-        ({"offload": "model", "backend": "eager"}, CUDA, "fp32"),
-        ({"offload": "model", "backend": "eager", "dtype": "fp16"}, CUDA, "fp16"),
+        ({"offload": "model", "backend": "eager"}, CUDA, "fp16"),
+        ({"offload": "model", "backend": "eager", "dtype": "fp32"}, CUDA, "fp32"),
         ({"dtype": "fp32"}, CUDA, "fp32"),
         ({"dtype": "bf16"}, CPU, "bf16"),
         ({"dtype": "fp32", "tf32": True}, CUDA, "tf32"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from kandinsky_backends.base import Backend
+from kandinsky_backends.device_errors import drop_frames, is_fatal, is_out_of_memory
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import DEFAULT_BUCKETS
 from kandinsky_backends.parity import PreparedNetwork, prepare_with_parity
@@ -22,7 +23,7 @@ from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_parts
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
-from kandinsky_server.engine.network import DeviceNetwork, Returns, is_out_of_memory
+from kandinsky_server.engine.network import DeviceNetwork, Returns
 from kandinsky_server.engine.report import Observer
 
 log = logging.getLogger(__name__)
@@ -164,15 +165,20 @@ class ModelLoader:
         """Prepares for up to ``most`` rows, or as many as the device has memory for."""
         options = self.options
         shapes = part.warm_shapes(most)
+        rows = shapes[-1].rows
         try:
             return prepare_with_parity(
                 options.backend, part.module, part.role, shapes, options.dtype, options.strict
             )
         except Exception as error:
-            if not is_out_of_memory(error) or most == 1:
+            if not is_out_of_memory(error) or rows == 1:
                 raise
-        log.warning("%s: there is no memory for %d rows; trying half as many", part.name, most)
-        return self._held_to_eager(part, most // 2)
+            drop_frames(error)
+        # Outside the handler, so that nothing holds what the failed calls had on the device.
+        if options.device.type == "cuda":
+            torch.cuda.empty_cache()
+        log.warning("%s: there is no memory for %d rows; trying half as many", part.name, rows)
+        return self._held_to_eager(part, rows // 2)
 
     @torch.no_grad()
     def _measure(self, part: Part, network: DeviceNetwork) -> None:
@@ -182,7 +188,7 @@ class ModelLoader:
             try:
                 seconds = self._time(part, network, rows)
             except Exception as error:
-                if rows == 1:
+                if rows == 1 or is_fatal(error):
                     raise
                 log.warning("%s cannot take %d rows, so it gets %d at most: %s", part.name, rows, most, error)
                 network.max_rows = most

@@ -11,7 +11,8 @@ from kandinsky_server.engine.trajectory import LaneKey
 
 @dataclass(frozen=True)
 class StepReport:
-    """One network call. ``network_seconds`` is the call alone, ``seconds`` the whole step with everything around it.
+    """One network call. ``network_seconds`` is the call alone, by the device's clock where it has one; ``seconds`` the
+    whole step with everything around it, as the thread that waits sees it.
 
     ``riders`` names each trajectory's request and the step it took, in batch order.
     """
