@@ -121,7 +121,7 @@ def test_a_network_that_fits_only_half_leaves_the_device_whole() -> None:
 
 
 class Watched:
-    """Networks with a weight each, on an accelerator; ``log`` tells which came, ``absent`` which was called while away."""
+    """Networks of one weight each; ``log`` tells which came to the device, ``absent`` which was called while away."""
 
     def __init__(self, *names: str) -> None:
         self.accelerator = Accelerator()
