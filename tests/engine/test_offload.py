@@ -8,6 +8,7 @@ from kandinsky_backends.skeleton import share_weights
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.errors import BackendFailed
 from torch import Tensor, nn
 
 from tests.engine.fakes import Count, add_one, results, running, submit_all
@@ -159,6 +160,25 @@ async def test_the_network_on_the_device_is_served_until_its_work_is_done() -> N
         work = [*trajectories("prior", 2, 20), *trajectories("decoder", 3, 30)]
         assert await results(submit_all(engine, work)) == [20.0, 20.0, 30.0, 30.0, 30.0]
     assert watched.log == ["prior", "decoder"]
+    assert watched.absent == []
+
+
+async def test_requests_whose_network_does_not_fit_are_told_so_and_the_others_served() -> None:
+    watched = Watched("small", "large")
+    copy = watched.residency._copy
+
+    def none_left(values: Tensor, device: torch.device) -> Tensor:
+        if values.data_ptr() == watched.modules["large"].weight.data_ptr():
+            raise torch.OutOfMemoryError("out of memory")
+        return copy(values, device)
+
+    watched.residency._copy = none_left
+    async with running(*watched.networks(), residency=watched.residency) as engine:
+        work = [*trajectories("large", 2, 3), *trajectories("small", 1, 3)]
+        *refused, served = await results(submit_all(engine, work))
+        assert served == 3.0
+        assert [type(failure) for failure in refused] == [BackendFailed] * 2
+        assert all("no memory" in str(failure) for failure in refused)
     assert watched.absent == []
 
 

@@ -138,6 +138,24 @@ def test_a_model_that_no_memory_holds_gives_one_sentence_and_exit_code_2(
     assert " are free in main memory (weights: decoder 4398.1 GB; " in told
 
 
+def test_a_model_from_the_hub_that_no_memory_holds_is_refused_before_it_is_loaded(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """From the hub's cache, which is not looked at until the port is open."""
+    repository = tmp_path / "hub" / "models--me--decoder"
+    shutil.copytree(tiny_model / "decoder", repository / "snapshots" / "abc")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    grow_codebook(repository / "snapshots" / "abc" / "movq", 2**38)
+    flags = ("--model=null", "--decoder=me/decoder")
+    with Process(tmp_path, *flags, HF_HUB_CACHE=str(tmp_path / "hub"), HF_HUB_OFFLINE="1") as server:
+        assert server.wait() == 1
+        (_listening,) = server.output
+        told = server.errors[-1]
+    assert told.startswith("kandinsky serve: memory: the model takes 4398.1 GB and ")
+    assert not any("Traceback" in line for line in server.errors)
+
+
 @pytest.mark.parametrize("flag", ["port", "metrics-port"])
 def test_a_port_that_is_taken_gives_a_sentence_and_exit_code_2(decoder: Path, flag: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -16,6 +16,8 @@ from kandinsky_server.engine.report import Observer
 from kandinsky_server.engine.run import Run
 from kandinsky_server.errors import BackendFailed, ServingError
 
+NO_MEMORY = "the device has no memory left for even one image of this size; ask for a smaller one"
+
 log = logging.getLogger(__name__)
 
 
@@ -125,7 +127,5 @@ class Batch:
 
     def _failure(self, error: Exception) -> ServingError:
         if is_out_of_memory(error):
-            return BackendFailed(
-                "the device has no memory left for even one image of this size; ask for a smaller one"
-            )
+            return BackendFailed(NO_MEMORY)
         return BackendFailed(f"the {self.network.stage} network failed; the server's log has the details")

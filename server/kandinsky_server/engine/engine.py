@@ -14,18 +14,18 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from kandinsky_server.engine.batch import Batch
+from kandinsky_server.engine.batch import NO_MEMORY, Batch
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.followers import Followers
 from kandinsky_server.engine.lane import Lane
-from kandinsky_server.engine.network import DeviceNetwork
+from kandinsky_server.engine.network import DeviceNetwork, is_out_of_memory
 from kandinsky_server.engine.report import Observer, StepReport
 from kandinsky_server.engine.run import Run, Update
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import LaneKey, Trajectory
 from kandinsky_server.engine.watchdog import Activity, Watchdog
 from kandinsky_server.engine.work import Work
-from kandinsky_server.errors import DeviceHung, InternalFailure, ServingError
+from kandinsky_server.errors import BackendFailed, DeviceHung, InternalFailure, ServingError
 
 RESIDENT_SECONDS = 5.0
 """With offloading, how long the network on the device may keep others waiting: moving weights costs about a second."""
@@ -265,12 +265,14 @@ class Engine:
         """A fault outside every trajectory and network fails the lane's requests; the thread must live."""
         try:
             self._step(lane)
-        except Exception:
+        except Exception as error:
             runs = list(lane.members)
             ids = sorted({run.ticket.request_id for run in runs})
             log.exception("the engine failed in lane %s", lane.key, extra={"request_ids": ids})
+            what = "the engine failed; the server's log has the details"
+            no_memory = is_out_of_memory(error)  # weights that were to come to the device
             for run in runs:
-                self._fail(run, InternalFailure("the engine failed; the server's log has the details"))
+                self._fail(run, BackendFailed(NO_MEMORY) if no_memory else InternalFailure(what))
 
     def _step(self, lane: Lane) -> None:
         started = time.monotonic()
