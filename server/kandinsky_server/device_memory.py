@@ -72,7 +72,7 @@ def _left(group: Path) -> int | None:
             most, used = ((group / name).read_text().strip() for name in (limit, usage))
         except OSError:
             continue
-        return None if most == "max" else int(most) - int(used) + _file_bytes(group)
+        return None if most == "max" else max(0, int(most) - int(used) + _file_bytes(group))
     return None
 
 

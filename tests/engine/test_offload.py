@@ -11,36 +11,8 @@ from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import BackendFailed
 from torch import Tensor, nn
 
+from tests.engine.accelerator import DEVICE, Accelerator, pointers, tensors
 from tests.engine.fakes import Count, add_one, results, running, submit_all
-
-DEVICE = torch.device("meta")
-"""Only a name: `Accelerator` keeps what is copied to it in main memory."""
-
-
-class Accelerator:
-    """Stands in for a device: ``room`` is how many tensors it holds; copies are told by where their data lies."""
-
-    def __init__(self, room: int = 100) -> None:
-        self.room = room
-        self.copies: dict[int, Tensor] = {}
-        self.copied = 0
-
-    def copy(self, values: Tensor, device: torch.device) -> Tensor:
-        assert device == DEVICE
-        if len(self.copies) == self.room:
-            raise torch.OutOfMemoryError("out of memory")
-        copy = values.clone()
-        self.copies[copy.data_ptr()] = values
-        self.copied += 1
-        return copy
-
-    def holds(self, module: nn.Module) -> list[bool]:
-        """Which of the module's weights are there."""
-        return [tensor.data_ptr() in self.copies for tensor in tensors(module)]
-
-
-def tensors(module: nn.Module) -> list[Tensor]:
-    return [*module.parameters(), *module.buffers()]
 
 
 def network() -> nn.Module:
@@ -60,10 +32,6 @@ def residency_of(accelerator: Accelerator, **modules: nn.Module) -> Residency:
     for name, module in modules.items():
         residency.add(name, module)
     return residency
-
-
-def pointers(module: nn.Module) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors(module)]
 
 
 def test_what_leaves_is_what_was_there_and_is_not_copied_back(accelerator: Accelerator) -> None:
