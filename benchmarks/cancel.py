@@ -42,6 +42,8 @@ class Watch:
 
     def on_out_of_memory(self, network: str, stage: str, rows: int) -> None: ...
 
+    def on_unprepared(self, network: str) -> None: ...
+
 
 def measure(setting: Setting) -> Iterator[Figure]:
     """In this process, where the engine can be watched; a neighbour keeps the batch going all the time."""
@@ -49,7 +51,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     options = {"backend": setting.backend, "threads": setting.threads}
     with RunningServer(setting.model, **options) as server, server.client() as client:
         pair = Material.of(client).pair
-        server.app.engine.observers = [*server.app.engine.observers, watch]
+        server.app.engine.observers.append(watch)
         with client.stream.decode(pair, seed=0, step_count=STEPS) as neighbour:
             _ride(neighbour)
             for seed in range(rounds):

@@ -19,6 +19,7 @@ from kandinsky_backends.compiled_network import AnyRowsNetwork, CompiledNetwork,
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import DEFAULT_BUCKETS, BackendOptions
 from kandinsky_backends.parity import device_of
+from kandinsky_backends.toolchain import require_triton
 
 # What is called once a request, and not once a step, does not earn back its compilation.
 COMPILED_ROLES = {Role.PRIOR, Role.UNET, Role.MOVQ_DECODER}
@@ -64,6 +65,8 @@ class CompiledBackend:
                 f"torch.compile is used here for cpu and cuda, and '{device}' is not usable as either.",
                 "Choose --backend eager.",
             )
+        else:
+            require_triton()
 
     def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
         """Compiles ``network`` for batches of up to the most rows in ``shapes``: minutes, unless cached.

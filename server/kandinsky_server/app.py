@@ -19,7 +19,9 @@ from kandinsky_api.v1 import (
     server_pb2,
     server_pb2_grpc,
 )
-from kandinsky_backends.options import DEFAULT_BUCKETS, DTYPES, Attention, BackendOptions
+from kandinsky_backends.device import pick_device
+from kandinsky_backends.options import DEFAULT_BUCKETS, Attention, BackendOptions
+from kandinsky_backends.precision import set_precision
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 
@@ -37,6 +39,7 @@ from kandinsky_server.engine.admission import DRAINING_RETRY_SECONDS, Admission
 from kandinsky_server.engine.allotment import Allotment
 from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.engine.device import device_for
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.watchdog import Timeouts, Watchdog
 from kandinsky_server.errors import Draining
@@ -48,6 +51,7 @@ from kandinsky_server.images.decoders import Decoders
 from kandinsky_server.memory import Trimmer
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.metrics_server import MetricsServer
+from kandinsky_server.number_type import NumberType
 from kandinsky_server.rpc import transport
 from kandinsky_server.rpc.authentication import Authentication
 from kandinsky_server.rpc.convert import Converter
@@ -93,9 +97,11 @@ class App:
         self.settings = settings
         self.metrics = metrics or Metrics()
         self.threads = set_threads(settings.threads)
+        set_precision(settings.tf32, settings.deterministic)
         self.device = pick_device(settings.device)
         configure_allocator(self.device)
-        self.backend_options = backend_options(settings, self.threads)
+        self.number_type = NumberType.of(settings, self.device)
+        self.backend_options = backend_options(settings, self.threads, self.number_type)
         sources = sources_of(settings)
         self.model = Model(
             sources, DepthEstimator(sources.depth, self.device), CostModel(), status="starting"
@@ -110,6 +116,7 @@ class App:
             exclusive=settings.deterministic,
             residency=self.residency,
             watchdog=Watchdog(Timeouts(settings.step_timeout_seconds, settings.load_timeout_seconds), beat),
+            device=device_for(self.device),
         )
         share = settings.default_share
         self.admission = Admission(self.engine, settings.queue_size, share)
@@ -136,7 +143,7 @@ class App:
             limits=self.limits,
             backends=functools.cache(lambda: available_backends(self.backend_options, self.device)),
             device=str(self.device),
-            dtype=self.settings.dtype,
+            dtype=self.number_type.told,
         )
 
     async def start(self) -> None:
@@ -220,7 +227,7 @@ class App:
             self.unread,
             self.pool,
             cache,
-            self.settings.dtype,
+            self.number_type.told,
         )
         self.face.converter = Converter(
             self.model,
@@ -238,9 +245,10 @@ class App:
 
     def _load(self) -> None:
         settings = self.settings
+        log.info("the networks compute in %s on %s", self.number_type.told, self.device)
         options = LoadOptions(
             device=self.device,
-            dtype=DTYPES[settings.dtype],
+            dtype=self.number_type.dtype,
             backend=get_backend(settings.backend, self.backend_options, self.device),
             strict=settings.strict_backend,
             max_batch_rows=settings.max_batch_rows,
@@ -261,7 +269,7 @@ class App:
         sources = self.model.sources.given()
         if not any(map(is_on_hub, sources.values())):
             return
-        checkpoints = Checkpoints(torch.device("cpu"), DTYPES[self.settings.dtype])
+        checkpoints = Checkpoints(torch.device("cpu"), self.number_type.dtype)
         stages = []
         for name, source in sources.items():
             self.model.status = what = f"fetching {name}"
@@ -291,7 +299,7 @@ class App:
         """What is known once the model is loaded."""
         self.metrics.watch_queue(lambda: self.admission.length)
         self.metrics.watch_device(self.device)
-        self.metrics.build.info({"device": str(self.device), "dtype": self.settings.dtype, **versions()})
+        self.metrics.build.info({"device": str(self.device), "dtype": self.number_type.told, **versions()})
         for name, report in self.model.reports.items():
             self.metrics.load_seconds.labels(name).set(report.load_seconds)
             for network, prepared in report.prepared.items():
@@ -336,13 +344,6 @@ class App:
             self.metrics_server.close()
 
 
-def pick_device(name: str) -> torch.device:
-    """The device that ``name`` means; ``auto`` is CUDA when torch has one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
 def tracing_of(settings: Settings) -> Tracing | None:
     """Where traces go; OpenTelemetry is an extra and imported only for it."""
     if settings.otlp_endpoint is None:
@@ -352,7 +353,7 @@ def tracing_of(settings: Settings) -> Tracing | None:
     return Tracing(settings.otlp_endpoint)
 
 
-def backend_options(settings: Settings, threads: int) -> BackendOptions:
+def backend_options(settings: Settings, threads: int, number_type: NumberType) -> BackendOptions:
     """What backends are told of the settings."""
     return BackendOptions(
         threads=threads,
@@ -360,7 +361,7 @@ def backend_options(settings: Settings, threads: int) -> BackendOptions:
         deterministic=settings.deterministic,
         cache_dir=settings.backend_cache_dir,
         buckets=settings.buckets,
-        dtype=DTYPES[settings.dtype],
+        dtype=number_type.dtype,
     )
 
 

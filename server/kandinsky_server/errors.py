@@ -19,6 +19,7 @@
     ├── Draining                  try another replica; carries when
     ├── Starting                  try again when it has loaded; carries when
     ├── DeviceHung                try another replica; carries when
+    ├── DeviceLost                try another replica; carries when
     ├── DeadlineExceeded
     │   ├── ReceiveTimedOut
     │   └── RequestTooLong        by the server's own limit
@@ -167,6 +168,12 @@ class DeviceHung(RetryLater):
     """A call of the device does not return; the server is about to end."""
 
     reason = "DEVICE_HUNG"
+
+
+class DeviceLost(RetryLater):
+    """The device can do nothing more for this process; the server is about to end."""
+
+    reason = "DEVICE_LOST"
 
 
 class DeadlineExceeded(ServingError):

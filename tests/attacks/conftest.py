@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.process import Process
+from tests.server.raw import only
 
 
 @pytest.fixture(scope="module")
@@ -13,3 +14,8 @@ def victim(tiny_model: Path) -> Iterator[Process]:
     with Process(tiny_model) as process:
         process.target("serving")
         yield process
+
+
+@pytest.fixture(scope="module")
+def decoder(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return only(tmp_path_factory.mktemp("hang") / "model", tiny_model, "decoder")

@@ -2,77 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 from grpc import StatusCode
-from grpc_health.v1 import health_pb2
 from kandinsky_api.v1 import image_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 
+from tests.attacks.broken import NAMES, NOT_SERVING, HangingProcess, watched
 from tests.faults.requests import decode
 from tests.server.patience import eventually
-from tests.server.process import TINY, Process
+from tests.server.process import Process
 from tests.server.raw import Answer, Raw, connected, good_requests, only, pair, picture, sampling
 
 pytestmark = pytest.mark.slow
 
-NAMES = ("", "kandinsky_api.v1.ServerService", "kandinsky_api.v1.ImageService", "decoder")
 LOAD_SECONDS = 30
 """Enough for the tiny checkpoint on a busy machine."""
-
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-class HangingProcess(Process):
-    """`kandinsky serve` whose ``network`` hangs from the moment of `hang` on."""
-
-    def __init__(self, model: Path, trigger: Path, network: str, how: str, *flags: str) -> None:
-        super().__init__(model, *flags)
-        self._trigger = trigger
-        module = [sys.executable, "-m", "benchmarks.attacks.hanging", str(trigger), network, how]
-        self._command = [*module, *TINY, f"--model={model}", *flags]
-
-    def hang(self) -> None:
-        self._trigger.touch()
-
-    def stuck(self) -> list[dict[str, Any]]:
-        """What the log says of hangs."""
-        lines = [json.loads(line) for line in self.errors if line.startswith("{")]
-        return [line for line in lines if "hangs" in line["event"]]
-
-
-@pytest.fixture(scope="module")
-def decoder(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return only(tmp_path_factory.mktemp("hang") / "model", tiny_model, "decoder")
-
-
-@contextmanager
-def watched(raw: Raw) -> Iterator[dict[str, list[int]]]:
-    """By service, the statuses that a watcher sees."""
-    seen: dict[str, list[int]] = {name: [] for name in NAMES}
-
-    def follow(name: str) -> None:
-        try:
-            for response in raw.health.Watch(health_pb2.HealthCheckRequest(service=name)):
-                seen[name].append(response.status)
-        except grpc.RpcError:
-            return
-
-    with ThreadPoolExecutor(len(NAMES)) as threads:
-        for name in NAMES:
-            threads.submit(follow, name)
-        eventually(lambda: all(seen.values()))
-        yield seen
 
 
 def assert_told(answer: Answer) -> None:
@@ -109,6 +59,21 @@ def test_a_hang_is_told_to_everyone_and_ends_the_process(decoder: Path, tmp_path
     assert "(8, 8)" in told["batch_key"]
     assert told["seconds"] > 2
     assert "hanging.py" in told["stack"], "where the engine's thread is"
+
+
+def test_a_queue_that_never_ends_is_a_hang(decoder: Path, tmp_path: Path) -> None:
+    """The network's call has returned, as CUDA's calls do; what it launched never ends."""
+    with (
+        HangingProcess(decoder, tmp_path / "now", "queue", "waiting", "--step-timeout-seconds=1") as server,
+        connected(server.target("serving")) as raw,
+    ):
+        assert raw.call("Decode", decode(1)).code == StatusCode.OK
+        server.hang()
+        assert_told(raw.call("Decode", decode(2), timeout=None))
+        assert server.wait() == 1
+    (told,) = server.stuck()
+    assert told["network"] == "decoder"
+    assert "self.device.wait" in told["stack"]
 
 
 @pytest.mark.parametrize("network", ["TextEncoderNetwork", "PriorNetwork", "MovqDecoderNetwork"])

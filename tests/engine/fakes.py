@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from kandinsky_server.engine.cost import CostModel
-from kandinsky_server.engine.engine import Engine, Residency
+from kandinsky_server.engine.device import Device
+from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.report import StepReport
 from kandinsky_server.engine.run import Run
+from kandinsky_server.engine.step_loop import Residency
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.engine.work import Work
@@ -85,6 +87,8 @@ class Watcher:
     def on_out_of_memory(self, network: str, stage: str, rows: int) -> None:
         self.out_of_memory.append(rows)
 
+    def on_unprepared(self, network: str) -> None: ...
+
 
 @asynccontextmanager
 async def running(
@@ -92,11 +96,12 @@ async def running(
     watcher: Watcher | None = None,
     exclusive: bool = False,
     residency: Residency | None = None,
+    device: Device[Any] | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine whose thread runs."""
     observers = [watcher] if watcher else []
     named = {network.name: network for network in networks or (adder(),)}
-    engine = Engine(named, CostModel(), observers, exclusive, residency)
+    engine = Engine(named, CostModel(), observers, exclusive, residency, device=device)
     await engine.start()
     try:
         yield engine

@@ -1,11 +1,14 @@
 """Faults in a network call: less memory, another backend, fewer neighbours."""
 
 import logging
+import time
+import weakref
 from collections.abc import Iterable
 
 import pytest
 import torch
 from kandinsky_server.engine.batch import Batch, Outcome
+from kandinsky_server.engine.device import Host
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.trajectory import LaneKey
@@ -29,7 +32,7 @@ def started(*rows: int, begin: Iterable[float] = (), lane: LaneKey = LANE) -> li
 
 
 def execute(network: DeviceNetwork, runs: list[Run[float]], watcher: Watcher) -> list[Outcome]:
-    return list(Batch(network, runs, [watcher]).execute())
+    return list(Batch(network, runs, [watcher], Host()).execute())
 
 
 def values(outcomes: list[Outcome]) -> list[list[float]]:
@@ -70,15 +73,14 @@ async def test_out_of_memory_halves_the_batch_and_lowers_the_cap() -> None:
     assert watcher.out_of_memory == [8, 4, 4]
 
 
-async def test_the_cap_is_on_rows_of_that_size_and_never_rises() -> None:
+async def test_the_cap_is_on_rows_of_that_size_and_does_not_rise_by_itself() -> None:
     """Three rows of 16 by 16 did not fit; 64 of 2 by 2 take no more room than the one that did."""
     network = adder(RoomFor(1), max_rows=64)
     large, small = LaneKey(LANE.network, (16, 16)), LaneKey(LANE.network, (2, 2))
     execute(network, started(1, 1, 1, lane=large), Watcher())
     assert (network.rows_for(large.area), network.rows_for(small.area)) == (1, 64)
-    lowered = network.max_pixels
-    network.halve(512, large.area)
-    assert network.max_pixels == lowered
+    network.shrink(512, large.area, time.monotonic())
+    assert (network.rows_for(large.area), network.rows_for(small.area)) == (1, 64)
 
 
 async def test_a_batch_of_one_that_does_not_fit_is_an_error() -> None:
@@ -134,3 +136,23 @@ async def test_a_trajectorys_own_fault_does_not_cost_the_backend() -> None:
     assert failed == [runs[1]]
     assert values(outcomes) == [[1.0]]
     assert network.backend == "openvino"
+
+
+@pytest.mark.parametrize("eager", [True, False])
+async def test_a_failed_call_holds_nothing_when_the_next_one_runs(eager: bool) -> None:
+    """Not what it had computed, and not its inputs: on a device without room, the halves need theirs."""
+    alive: list[weakref.ref[Tensor]] = []
+    seen: list[int] = []
+
+    def greedy(values: Tensor) -> tuple[Tensor]:
+        seen.append(sum(ref() is not None for ref in alive))
+        activation = values * 2
+        alive.extend((weakref.ref(activation), weakref.ref(values)))
+        if len(values) > 2:
+            raise torch.OutOfMemoryError("no room") if eager else RuntimeError("bad graph")
+        return (values + 1,)
+
+    outcomes = execute(adder(greedy, fallback=None if eager else greedy), started(1, 1, 1, 1), Watcher())
+    assert len(values(outcomes)) == 4
+    assert len(seen) >= 3
+    assert set(seen) == {0}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from kandinsky_server.engine.network import Call, DeviceNetwork
+from kandinsky_server.engine.room import Room
 from torch import Tensor
 
 from tests.harness import RunningServer
@@ -25,7 +26,7 @@ def wrap(
     network = server.app.model.networks["decoder"]
     inner = network.call
     patch.setattr(network, "max_rows", network.max_rows)
-    patch.setattr(network, "max_pixels", network.max_pixels)
+    patch.setattr(network, "room", Room())
     patch.setattr(network, "backend", backend)
     patch.setattr(network, "fallback", None if backend == "eager" else inner)
     patch.setattr(network, "call", lambda *inputs: around(inner, inputs))

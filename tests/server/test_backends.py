@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +13,13 @@ import pytest
 import torch
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
 from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.graphs import GraphsBackend
+from kandinsky_backends.options import BackendOptions
+from kandinsky_backends.unprepared import UnpreparedCalls
 from torch import Tensor, nn
 
+from tests.backends.pretended import PretendedRecorder
+from tests.device import DEVICE
 from tests.harness import RunningServer
 from tests.server.test_metrics import Scrape
 
@@ -20,19 +27,46 @@ Around = Callable[[Network, tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 
 class Strange:
-    """Eager, but for UNets: their calls are made by ``around``."""
+    """Eager, but for UNets: their calls are made by ``around``. ``preparing`` is told for how many rows."""
 
     name = "strange"
 
-    def __init__(self, around: Around) -> None:
+    def __init__(self, around: Around, preparing: Callable[[int], None] = lambda rows: None) -> None:
         self.around = around
+        self.preparing = preparing
 
     def probe(self, device: torch.device) -> None:
         pass
 
     def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
         eager = EagerNetwork(network)
+        if role is Role.UNET:
+            self.preparing(max(shape.rows for shape in shapes))
         return (lambda *inputs: self.around(eager, inputs)) if role is Role.UNET else eager
+
+
+class OneSize:
+    """Eager, but it counts calls of other sizes than the one that it was prepared for."""
+
+    name = "one-size"
+
+    def probe(self, device: torch.device) -> None:
+        pass
+
+    def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+        return OneSizeNetwork(network, role, shapes[0].samples[0])
+
+
+class OneSizeNetwork:
+    def __init__(self, module: nn.Module, role: Role, sample: tuple[int, ...]) -> None:
+        self.unprepared = UnpreparedCalls(role)
+        self._eager = EagerNetwork(module)
+        self._sample = sample
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        if inputs[0].shape[1:] != self._sample:
+            self.unprepared.note(inputs)
+        return self._eager(*inputs)
 
 
 def off_by_one(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -53,8 +87,10 @@ def small(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 def serve(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunningServer]:
     """Makes a server, not entered yet, whose decoder stage runs on a strange backend."""
 
-    def serve(around: Around, **settings: object) -> RunningServer:
-        monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_: Strange(around))
+    def serve(
+        around: Around, preparing: Callable[[int], None] = lambda rows: None, **settings: object
+    ) -> RunningServer:
+        monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_: Strange(around, preparing))
         return RunningServer(decoder=str(tiny_model / "decoder"), **settings)
 
     return serve
@@ -101,6 +137,55 @@ def test_rows_that_have_no_memory_are_not_asked_for(serve: Callable[..., Running
         assert (network.backend, network.max_rows) == ("strange", 4)
 
 
+def plain(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return eager(*inputs)
+
+
+@pytest.mark.parametrize(
+    ("room", "tried", "backend"), [(3, [8, 4, 2], "strange"), (0, [8, 4, 2, 1], "eager")]
+)
+def test_a_backend_without_memory_is_prepared_for_fewer_rows(
+    serve: Callable[..., RunningServer], room: int, tried: list[int], backend: str
+) -> None:
+    asked: list[int] = []
+    alive: list[weakref.ref[Tensor]] = []
+
+    def preparing(rows: int) -> None:
+        assert not [ref for ref in alive if ref() is not None], "what a failed attempt had is still there"
+        asked.append(rows)
+        program = torch.zeros(rows)
+        alive.append(weakref.ref(program))
+        if rows > room:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+    with serve(plain, preparing, buckets=(1, 8)) as server:
+        assert server.app.model.networks["decoder"].backend == backend
+    assert asked == tried
+
+
+@pytest.mark.parametrize("calls", [0, 1, 5])
+def test_a_device_that_is_lost_while_preparing_ends_the_start(
+    serve: Callable[..., RunningServer], calls: int
+) -> None:
+    """In the preparation, held to eager, or measured: eager would be lost as well."""
+    left = calls
+
+    def lose(*_: object) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    def lost(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        lose()
+        return eager(*inputs)
+
+    server = serve(lost, lose)
+    with pytest.raises(torch.AcceleratorError), server:
+        pass
+    server.__exit__()
+
+
 def test_no_more_rows_are_tried_than_batches_may_have(serve: Callable[..., RunningServer]) -> None:
     most = 0
 
@@ -111,6 +196,45 @@ def test_no_more_rows_are_tried_than_batches_may_have(serve: Callable[..., Runni
 
     with serve(counted, max_batch_rows=2):
         assert most == 2
+
+
+def test_calls_of_unprepared_sizes_are_counted_and_each_is_told_once(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_: OneSize())
+    with RunningServer(tiny_model) as server, server.client() as client:
+        pair = client.prior("a red circle", step_count=2, seed=1)
+        client.decode(pair, step_count=2, seed=1)
+        assert not Scrape(server).sum("unprepared_calls_total")
+        with caplog.at_level(logging.INFO, "kandinsky_backends"):
+            for seed in (1, 2):
+                client.decode(pair, step_count=3, seed=seed, width_px=128)
+        scrape = Scrape(server)
+    assert scrape("unprepared_calls_total", network="decoder") == 6
+    assert scrape("unprepared_calls_total", network="movq_decoder") == 2
+    told = [record.getMessage() for record in caplog.records if "runs eagerly" in record.getMessage()]
+    assert len(told) == 2
+    assert "The unet network runs eagerly on (2, 4, 8, 16)" in told[0]
+
+
+def test_graphs_make_eagers_picture_to_the_bit(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the native size, which is recorded before it is served, and at one that is recorded under way."""
+    pictures = []
+    recorder = PretendedRecorder()
+    for name in ("eager", "graphs"):
+        if name == "graphs" and DEVICE.type != "cuda":
+            backend = GraphsBackend(BackendOptions(), recorder)
+            monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_, backend=backend: backend)
+        with RunningServer(tiny_model, backend=name, dtype="fp32") as server, server.client() as client:
+            assert {stage.backend for stage in client.info().stages if stage.loaded} == {name}
+            pair = client.prior("a red circle", step_count=3, seed=1)
+            for width in (64, 128):
+                made = client.decode(pair, step_count=16, seed=1, width_px=width, format="raw_rgb_f32")
+                pictures.append(made[0].array)
+    np.testing.assert_array_equal(pictures[0], pictures[2])
+    np.testing.assert_array_equal(pictures[1], pictures[3])
+    if DEVICE.type != "cuda":
+        assert (2, 4, 8, 16) in recorder.recorded
 
 
 def test_rows_that_go_missing_are_the_backends_fault(

@@ -40,10 +40,10 @@ def pair(tiny_model: Path) -> EmbeddingPair:
 
 @pytest.fixture
 def overstays(server: RunningServer) -> Iterator[list[StepReport]]:
-    watcher, observers = Overstays(), server.app.engine.observers
-    server.app.engine.observers = [*observers, watcher]
+    watcher = Overstays()
+    server.app.engine.observers.append(watcher)
     yield watcher.steps
-    server.app.engine.observers = observers
+    server.app.engine.observers.remove(watcher)
 
 
 @pytest.fixture

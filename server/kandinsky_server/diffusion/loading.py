@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 
 import torch
 from kandinsky_backends.base import Backend
+from kandinsky_backends.device_errors import drop_frames, is_fatal, is_out_of_memory
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import DEFAULT_BUCKETS
 from kandinsky_backends.parity import PreparedNetwork, prepare_with_parity
+from kandinsky_backends.unprepared import unprepared_calls
 from torch import nn
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
@@ -21,7 +23,7 @@ from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_parts
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
-from kandinsky_server.engine.network import DeviceNetwork, Returns, is_out_of_memory
+from kandinsky_server.engine.network import DeviceNetwork, Returns
 from kandinsky_server.engine.report import Observer
 
 log = logging.getLogger(__name__)
@@ -148,23 +150,35 @@ class ModelLoader:
         self.model.networks[part.name] = network
         if part.steps:
             self._measure(part, network)
+        if unprepared := unprepared_calls(prepared.network):
+            # From here on calls are requests'.
+            unprepared.listener = lambda: self._on_unprepared(part.name)
         # What was measured at the native size holds for other sizes by area.
         network.max_pixels = options.max_batch_pixels or network.max_rows * part.lane.area
         return prepared
+
+    def _on_unprepared(self, network: str) -> None:
+        for observer in self.observers:
+            observer.on_unprepared(network)
 
     def _held_to_eager(self, part: Part, most: int) -> PreparedNetwork:
         """Prepares for up to ``most`` rows, or as many as the device has memory for."""
         options = self.options
         shapes = part.warm_shapes(most)
+        rows = shapes[-1].rows
         try:
             return prepare_with_parity(
                 options.backend, part.module, part.role, shapes, options.dtype, options.strict
             )
         except Exception as error:
-            if not is_out_of_memory(error) or most == 1:
+            if not is_out_of_memory(error) or rows == 1:
                 raise
-        log.warning("%s: there is no memory for %d rows; trying half as many", part.name, most)
-        return self._held_to_eager(part, most // 2)
+            drop_frames(error)
+        # Outside the handler, so that nothing holds what the failed calls had on the device.
+        if options.device.type == "cuda":
+            torch.cuda.empty_cache()
+        log.warning("%s: there is no memory for %d rows; trying half as many", part.name, rows)
+        return self._held_to_eager(part, rows // 2)
 
     @torch.no_grad()
     def _measure(self, part: Part, network: DeviceNetwork) -> None:
@@ -174,7 +188,7 @@ class ModelLoader:
             try:
                 seconds = self._time(part, network, rows)
             except Exception as error:
-                if rows == 1:
+                if rows == 1 or is_fatal(error):
                     raise
                 log.warning("%s cannot take %d rows, so it gets %d at most: %s", part.name, rows, most, error)
                 network.max_rows = most

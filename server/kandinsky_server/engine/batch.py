@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from kandinsky_backends.device_errors import drop_frames, is_fatal, is_out_of_memory
 from torch import Tensor
 
-from kandinsky_server.engine.network import DeviceNetwork, is_out_of_memory
+from kandinsky_server.engine.device import Device
+from kandinsky_server.engine.network import Call, DeviceNetwork
 from kandinsky_server.engine.report import Observer
 from kandinsky_server.engine.run import Run
 from kandinsky_server.errors import BackendFailed, ServingError
@@ -23,46 +25,72 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """The part of a batch that one call served: its time, its rows, and each run's outputs or failure."""
+    """The part of a batch that one call served: its rows, and each run's outputs or failure.
 
-    seconds: float
+    ``span`` are the device's marks before and after the call, None when it failed. The device may not have come to them.
+    """
+
     rows: int
     shares: list[tuple[Run[Any], tuple[Tensor, ...] | ServingError]]
+    span: tuple[Any, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why there was no call: ``error`` is the network's, or, unless ``called``, a trajectory's that gave no inputs."""
+
+    error: Exception
+    called: bool
 
 
 class Batch:
     """Runs that share a network call. Faults are met in order: less memory, another backend, fewer neighbours."""
 
     def __init__(
-        self, network: DeviceNetwork, runs: Sequence[Run[Any]], observers: Sequence[Observer]
+        self,
+        network: DeviceNetwork,
+        runs: Sequence[Run[Any]],
+        observers: Sequence[Observer],
+        device: Device[Any],
     ) -> None:
         self.network = network
         self.runs = runs
         self.observers = observers
+        self.device = device
+        self.rows = sum(run.trajectory.rows for run in runs)
 
     def execute(self) -> Iterator[Outcome]:
-        """Calls the network once, or several times when it fails; every run is in exactly one outcome."""
-        rows = sum(run.trajectory.rows for run in self.runs)
+        """Calls the network once, or several times when it fails; every run is in exactly one outcome.
+
+        Raises what is fatal to the device, as it is.
+        """
+        found = self._call()
+        if isinstance(found, Outcome):
+            yield found
+        else:
+            yield from self._recover(found)
+
+    def _call(self) -> Outcome | Fault:
+        """Launches the call and waits for nothing."""
+        called = False
         try:
             inputs = self._inputs()
-        except Exception as error:
-            # A trajectory's fault, not the backend's.
-            yield from self._isolate(error)
-            return
-        started = time.monotonic()
-        try:
+            began, called = self.device.mark(), True
             outputs = self.network.call(*inputs)
-            if self.network.fallback is not None and self.network.returns is not None:
-                self.network.returns.check(inputs[0], outputs)
-            if any(len(output) != rows for output in outputs):
-                raise RuntimeError(f"it returned {[len(output) for output in outputs]} rows for {rows}")
-            if outputs[0].is_cuda:
-                torch.cuda.synchronize(outputs[0].device)
+            ended = self.device.mark()
+            self._check(inputs[0], outputs)
+            return Outcome(self.rows, list(self._split(outputs)), (began, ended))
         except Exception as error:
-            yield from self._recover(error, rows)
-            return
-        seconds = time.monotonic() - started
-        yield Outcome(seconds, rows, list(self._split(outputs)))
+            if is_fatal(error):
+                raise
+            return Fault(error, called)
+
+    def _check(self, first: Tensor, outputs: tuple[Tensor, ...]) -> None:
+        network = self.network
+        if network.fallback is not None and network.returns is not None:
+            network.returns.check(first, outputs)
+        if any(len(output) != self.rows for output in outputs):
+            raise RuntimeError(f"it returned {[len(output) for output in outputs]} rows for {self.rows}")
 
     def _inputs(self) -> tuple[Tensor, ...]:
         parts = [run.trajectory.inputs() for run in self.runs]
@@ -77,39 +105,44 @@ class Batch:
             yield run, tuple(output[first:last] for output in outputs)
             first = last
 
-    def _recover(self, error: Exception, rows: int) -> Iterator[Outcome]:
-        network = self.network
-        if is_out_of_memory(error):
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+    def _recover(self, fault: Fault) -> Iterator[Outcome]:
+        """Tries again, once nothing holds the failed call's inputs and activations: not its handler, not its frames."""
+        drop_frames(fault.error)
+        if is_out_of_memory(fault.error):
+            self.device.release()
             if len(self.runs) > 1:
-                area = self.runs[0].work.key.area
-                network.halve(rows, area)
-                log.warning(
-                    "out of memory in %s: rows capped at %d for shapes of area %d",
-                    network.name,
-                    network.rows_for(area),
-                    area,
-                )
-                for observer in self.observers:
-                    observer.on_out_of_memory(network.name, network.stage, rows)
-                yield from self._halves()
-                return
-        elif network.fallback is not None:
-            log.error(
-                "backend %s failed in %s; eager takes over", network.backend, network.name, exc_info=error
-            )
-            for observer in self.observers:
-                observer.on_fallback(network.name, network.stage, network.backend, type(error).__name__)
-            network.call, network.fallback, network.backend = network.fallback, None, "eager"
+                self._shrink()
+        elif fault.called and self.network.fallback is not None:
+            self._fall_back(self.network.fallback, fault.error)
             yield from self.execute()
             return
-        yield from self._isolate(error)
+        yield from self._isolate(fault.error)
+
+    def _shrink(self) -> None:
+        network, area = self.network, self.runs[0].work.key.area
+        network.shrink(self.rows, area, time.monotonic())
+        log.warning(
+            "out of memory in %s: rows capped at %d for shapes of area %d",
+            network.name,
+            network.rows_for(area),
+            area,
+        )
+        for observer in self.observers:
+            observer.on_out_of_memory(network.name, network.stage, self.rows)
+
+    def _fall_back(self, eager: Call, error: Exception) -> None:
+        network = self.network
+        log.error("backend %s failed in %s; eager takes over", network.backend, network.name, exc_info=error)
+        for observer in self.observers:
+            observer.on_fallback(network.name, network.stage, network.backend, type(error).__name__)
+        network.call, network.fallback, network.backend = eager, None, "eager"
 
     def _isolate(self, error: Exception) -> Iterator[Outcome]:
         """Halves the batch until the run that fails is alone."""
         if len(self.runs) > 1:
-            yield from self._halves()
+            middle = len(self.runs) // 2
+            for part in (self.runs[:middle], self.runs[middle:]):
+                yield from Batch(self.network, part, self.observers, self.device).execute()
             return
         (run,) = self.runs
         log.error(
@@ -118,12 +151,7 @@ class Batch:
             exc_info=error,
             extra={"request_id": run.ticket.request_id},
         )
-        yield Outcome(0.0, 0, [(run, self._failure(error))])
-
-    def _halves(self) -> Iterator[Outcome]:
-        middle = len(self.runs) // 2
-        for part in (self.runs[:middle], self.runs[middle:]):
-            yield from Batch(self.network, part, self.observers).execute()
+        yield Outcome(0, [(run, self._failure(error))])
 
     def _failure(self, error: Exception) -> ServingError:
         if is_out_of_memory(error):

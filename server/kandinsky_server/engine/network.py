@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from kandinsky_server.engine.room import Room
 
 Call = Callable[..., tuple[Tensor, ...]]
 """Takes the inputs positionally, all with the same number of rows; returns outputs with as many."""
@@ -44,7 +46,7 @@ def _kind(output: object) -> object:
 
 @dataclass
 class DeviceNetwork:
-    """One network on the device. The engine lowers ``max_pixels`` and takes ``fallback`` when it must.
+    """One network on the device. The engine takes ``fallback``, and less ``room``, when it must.
 
     ``stage`` is the metrics label; ``max_pixels`` bounds rows times the area of the lane's shape, None for no bound.
     What ``call`` gives is held to ``returns`` as long as there is a ``fallback``: eager itself is what all is held to.
@@ -58,18 +60,19 @@ class DeviceNetwork:
     max_pixels: int | None = None
     fallback: Call | None = None
     returns: Returns | None = None
+    room: Room = field(default_factory=Room)
 
     def rows_for(self, area: int) -> int:
         """The most rows of one call at this area; at least 1."""
-        by_pixels = self.max_rows if self.max_pixels is None else self.max_pixels // max(1, area)
-        return max(1, min(self.max_rows, by_pixels))
+        bounds = [
+            pixels // max(1, area) for pixels in (self.max_pixels, self.room.pixels) if pixels is not None
+        ]
+        return max(1, min([self.max_rows, *bounds]))
 
-    def halve(self, rows: int, area: int) -> None:
-        """Lowers ``max_pixels`` to half of what did not fit. Smaller pictures keep their rows."""
-        fits = max(1, rows // 2) * area
-        self.max_pixels = fits if self.max_pixels is None else min(self.max_pixels, fits)
+    def shrink(self, rows: int, area: int, now: float) -> None:
+        """Halves the room: ``rows`` of ``area`` did not fit. Smaller pictures keep their rows."""
+        self.room.shrink(max(1, rows // 2) * area, now)
 
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether the device, or the host's allocator, had no room."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    def grow(self, area: int, now: float) -> bool:
+        """Doubles the room after a quiet time, up to what it was; returns whether it did."""
+        return self.room.grow(self.max_pixels or self.max_rows * area, now)

@@ -11,7 +11,8 @@ from kandinsky_server.engine.trajectory import LaneKey
 
 @dataclass(frozen=True)
 class StepReport:
-    """One network call. ``network_seconds`` is the call alone, ``seconds`` the whole step with everything around it.
+    """One network call. ``network_seconds`` is the call alone, by the device's clock where it has one; ``seconds`` the
+    whole step with everything around it, as the thread that waits sees it.
 
     ``riders`` names each trajectory's request and the step it took, in batch order.
     """
@@ -38,4 +39,8 @@ class Observer(Protocol):
 
     def on_out_of_memory(self, network: str, stage: str, rows: int) -> None:
         """The device had no room for a batch of ``rows``; the cap was lowered."""
+        ...
+
+    def on_unprepared(self, network: str) -> None:
+        """A backend served a call eagerly, since it has not prepared the network for its shapes."""
         ...

@@ -54,7 +54,7 @@ class Face:
 
         Raises:
             Starting: while it loads.
-            DeviceHung: once the device hangs.
+            DeviceHung, DeviceLost, InternalFailure: this server is about to end.
         """
         self.check()
         if self.runtime is None or self.converter is None:
