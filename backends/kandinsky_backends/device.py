@@ -8,7 +8,7 @@ from kandinsky_backends.options import AUTO
 
 
 def pick_device(name: str) -> torch.device:
-    """The device that ``name`` means; ``auto`` is CUDA where torch has it, else the CPU. A CUDA device has its number.
+    """The device that ``name`` means; ``auto`` is CUDA where torch has it, else the CPU. CUDA's always has its number.
 
     Raises:
         RuntimeError: torch knows no device of this name.

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from kandinsky_server.app import pick_device
+from kandinsky_backends.device import pick_device
 
 
 @pytest.mark.parametrize(
