@@ -8,37 +8,34 @@ from pathlib import Path
 
 import torch
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
+from kandinsky_backends import cgroup
 
 
 def usable_cores() -> int:
-    """Cores this process may use: its affinity mask, cut to its cgroup's quota (cgroup v2 ``cpu.max``)."""
+    """Cores this process may use: its affinity mask, cut to its control group's quota."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = cgroup_quota(CGROUP_ROOT, Path("/proc/self/cgroup"))
+    quota = cgroup_quota(cgroup.ROOT, cgroup.MEMBERSHIP)
     return affinity if quota is None else max(1, min(affinity, math.ceil(quota)))
 
 
 def cgroup_quota(root: Path, membership: Path) -> float | None:
-    """CPU quota in cores: the smallest ``cpu.max`` from the cgroup up to the root; ``None``: no limit.
+    """CPU quota in cores: the smallest from the control group up to the root; ``None``: no limit."""
+    quotas = (_quota(group) for group in cgroup.groups("cpu", root, membership))
+    return min((quota for quota in quotas if quota is not None), default=None)
 
-    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html (``cpu.max``: quota and period in us).
-    """
+
+def _quota(group: Path) -> float | None:
+    """Quota and period are in us: ``cpu.max`` in version 2, ``cpu.cfs_*_us`` in version 1."""
     try:
-        unified = next(line for line in membership.read_text().splitlines() if line.startswith("0::"))
-    except (OSError, StopIteration):
+        if (group / "cpu.max").exists():
+            limit, period = (group / "cpu.max").read_text().split()
+        else:
+            limit, period = (
+                (group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period")
+            )
+        return None if limit in ("max", "-1") else int(limit) / int(period)
+    except (OSError, ValueError):
         return None
-    group = root / unified.removeprefix("0::").strip().lstrip("/")
-    quotas = []
-    for folder in (group, *group.parents):
-        if not folder.is_relative_to(root):
-            break
-        try:
-            limit, period = (folder / "cpu.max").read_text().split()
-        except (OSError, ValueError):
-            continue
-        if limit != "max":
-            quotas.append(int(limit) / int(period))
-    return min(quotas, default=None)
 
 
 def set_threads(count: int | None = None) -> int:

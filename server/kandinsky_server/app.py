@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import torch
 from grpc_health.v1 import health, health_pb2_grpc
 from kandinsky_api.v1 import (
     image_pb2,
@@ -25,12 +26,16 @@ from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 
 from kandinsky_server import addresses
+from kandinsky_server.capacity import Demand, by_stage, readable, shortage
+from kandinsky_server.device_memory import configure_allocator, memory_of
+from kandinsky_server.diffusion.checkpoints import Checkpoints
 from kandinsky_server.diffusion.constants import complete
 from kandinsky_server.diffusion.depth import DepthEstimator
+from kandinsky_server.diffusion.footprint import weight_bytes
 from kandinsky_server.diffusion.loading import LoadOptions, ModelLoader
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.residency import Residency
-from kandinsky_server.diffusion.source import STAGES, TOY, Sources, resolve
+from kandinsky_server.diffusion.source import STAGES, TOY, CheckpointError, Sources, is_on_hub, resolve
 from kandinsky_server.engine.admission import DRAINING_RETRY_SECONDS, Admission
 from kandinsky_server.engine.allotment import Allotment
 from kandinsky_server.engine.cache import SingleFlightCache
@@ -95,6 +100,7 @@ class App:
         self.threads = set_threads(settings.threads)
         set_precision(settings.tf32, settings.deterministic)
         self.device = pick_device(settings.device)
+        configure_allocator(self.device)
         self.number_type = NumberType.of(settings, self.device)
         self.backend_options = backend_options(settings, self.threads, self.number_type)
         sources = sources_of(settings)
@@ -251,8 +257,45 @@ class App:
             prepared_rows=(settings.buckets or DEFAULT_BUCKETS)[-1],
             residency=self.residency,
         )
+        self._check_fetched()
         ModelLoader(options, self.model, self.engine.observers, self.engine.watchdog.loading).load()
         complete(self.model, self.residency)
+        self._tell_memory()
+
+    def _check_fetched(self) -> None:
+        """Fetches what comes from the hub, before any of it is loaded; the preflight has looked at directories alone.
+
+        Raises:
+            CheckpointError: a checkpoint cannot be served, or all of them need more memory than there is.
+        """
+        sources = self.model.sources.given()
+        if not any(map(is_on_hub, sources.values())):
+            return
+        checkpoints = Checkpoints(torch.device("cpu"), self.number_type.dtype)
+        stages = []
+        for name, source in sources.items():
+            self.model.status = what = f"fetching {name}"
+            with self.engine.watchdog.loading(what):
+                stages.append(checkpoints.sketch(name, source).stage)
+        demand = Demand.of(stages, None, self.residency is not None)
+        if why := shortage(demand, memory_of(self.device)):
+            raise CheckpointError(why)
+
+    def _tell_memory(self) -> None:
+        """Logs what the model takes, and how much of it works at once."""
+        model = self.model
+        weights = weight_bytes({stage.name: stage.networks for stage in model.stages} | model.depth.networks)
+        areas = {stage.name: stage.native_area for stage in model.stages}
+        rows = ", ".join(f"{name} {model.networks[name].rows_for(area)}" for name, area in areas.items())
+        free = memory_of(self.device).device
+        log.info(
+            "weights: %s; rows of a batch at the native size: %s; %s free on %s; %d threads",
+            by_stage(weights),
+            rows,
+            "unknown" if free is None else readable(free),
+            self.device,
+            self.threads,
+        )
 
     def _publish(self) -> None:
         """What is known once the model is loaded."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,8 +17,12 @@ from kandinsky_backends.threads import usable_cores
 
 from kandinsky_server import addresses
 from kandinsky_server.app import backend_options, sources_of
+from kandinsky_server.capacity import Demand, readable, shortage
+from kandinsky_server.device_memory import Memory, configure_allocator, memory_of
+from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.checkpoints import Checkpoints, NoLender
 from kandinsky_server.diffusion.depth import sketch_depth
+from kandinsky_server.diffusion.outline import Outline
 from kandinsky_server.diffusion.source import CheckpointError, is_on_hub
 from kandinsky_server.diffusion.weight_files import some
 from kandinsky_server.number_type import NumberType
@@ -31,20 +35,29 @@ OWN_FILES = 128
 
 @dataclass
 class Preflight:
-    """What this machine makes of the settings: ``findings`` as (what, found), ``problems`` as sentences, none first."""
+    """What this machine makes of the settings: ``findings`` as (what, found), ``problems`` as sentences, none first.
+
+    ``memory_of`` tells what is free.
+    """
 
     settings: Settings
     findings: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    memory_of: Callable[[torch.device], Memory] = memory_of
+    _stages: list[PriorStage | DecoderStage] = field(default_factory=list)
+    _depth: Outline | None = None
 
     def run(self) -> None:
         """Looks at everything, however much of it is wrong."""
         self._ports()
         self._open_files()
+        self._threads()
         device = self._device()
         self._backend(device)
         self._backend_cache()
         self._checkpoints(device)
+        if device and self._stages:
+            self._memory(device)
 
     def _ports(self) -> None:
         settings = self.settings
@@ -75,12 +88,22 @@ class Preflight:
                 "the limit (ulimit -n)"
             )
 
+    def _threads(self) -> None:
+        asked, cores = self.settings.threads, usable_cores()
+        self.findings.append(("threads", f"{asked or cores}, of {cores} cores that this process may use"))
+        if asked and asked > cores:
+            self.problems.append(
+                f"threads: {asked} are more than the {cores} cores that this process may use, by its affinity and its "
+                "control group's quota; give fewer, or leave it out"
+            )
+
     def _device(self) -> torch.device | None:
         name = self.settings.device
         # Before CUDA starts, which this makes it do.
         set_precision(self.settings.tf32, self.settings.deterministic)
         try:
             device = pick_device(name)
+            configure_allocator(device)
             torch.empty(0, device=device)
         except (
             RuntimeError,
@@ -134,7 +157,7 @@ class Preflight:
             else:
                 self._stage(checkpoints, stage, source, unseen)
         if sources.depth:
-            self._depth(sources.depth)
+            self._depth_model(sources.depth)
 
     def _stage(self, checkpoints: Checkpoints, stage: str, source: str, unseen: Sequence[str]) -> None:
         try:
@@ -148,19 +171,30 @@ class Preflight:
         except CheckpointError as error:
             self.problems.append(str(error).removeprefix("stage "))
         else:
+            self._stages.append(sketch.stage)
             self.findings.append((stage, f"{source}, {sketch.layout.size / 1e6:.1f} MB of weights"))
             for file, names in sketch.surplus.items():
                 self.findings.append((stage, f"{file} holds tensors that are not used: {some(names)}"))
 
-    def _depth(self, source: str) -> None:
+    def _depth_model(self, source: str) -> None:
         if is_on_hub(source):
             self.findings.append(("depth", f"{source}, from the hub or its cache; not looked at"))
             return
         try:
-            surplus = sketch_depth(source).surplus
+            self._depth = sketch_depth(source)
         except CheckpointError as error:
             self.problems.append(f"depth_model: {error}")
             return
         self.findings.append(("depth", source))
-        if surplus:
+        if surplus := self._depth.surplus:
             self.findings.append(("depth", f"holds tensors that are not used: {some(surplus)}"))
+
+    def _memory(self, device: torch.device) -> None:
+        """Of what has been looked at, which is less than the whole where stages come from the hub."""
+        demand = Demand.of(self._stages, self._depth, self.settings.offload == "model")
+        memory = self.memory_of(device)
+        needed = f"{readable(demand.on_device)} at the least"
+        free = "" if memory.device is None else f", and {readable(memory.device)} are free"
+        self.findings.append(("memory", needed + free))
+        if why := shortage(demand, memory):
+            self.problems.append(why)

@@ -28,6 +28,17 @@ def test_no_limit_is_no_quota(tmp_path: Path, membership: Path, content: str) ->
     assert threads.cgroup_quota(tmp_path, membership) is None
 
 
+@pytest.mark.parametrize(("quota", "cores"), [("50000", 0.5), ("-1", None)])
+def test_version_1_of_control_groups_counts_too(
+    tmp_path: Path, membership: Path, quota: str, cores: float | None
+) -> None:
+    """A container sees its own group where the path of its membership would begin."""
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert threads.cgroup_quota(tmp_path, membership) == cores
+
+
 def test_without_cgroups_there_is_no_quota(tmp_path: Path) -> None:
     assert threads.cgroup_quota(tmp_path, tmp_path / "absent") is None
 

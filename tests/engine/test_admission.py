@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from kandinsky_server.engine.admission import Admission
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.ticket import HIGH, LOW, Ticket
-from kandinsky_server.engine.work import Work
+from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.work import Shown, Work
 from kandinsky_server.errors import (
     DeadlineUnreachable,
     Draining,
@@ -208,6 +210,22 @@ async def test_what_looks_like_planned_work_is_not_taken_for_it() -> None:
         await engine.submit(work_of(preview), preview, ticket).result()
         assert list(ticket.planned) == [first]
         assert admission.predict([TEN_STEPS], Ticket(priority=LOW)).position == 1
+
+
+async def test_previews_are_counted_while_planned_and_while_running() -> None:
+    """Five of ten steps, which take as long as steps do; the steps are shared, the previews are not."""
+    cost, movq = CostModel(), LaneKey("movq", (1,))
+    for lane in (LANE, movq):
+        for rows in range(1, 5):
+            cost.observe(lane, rows, 1.0)
+    admission = Admission(Engine({"adder": adder(max_rows=4), "movq": adder()}, cost), queue_size=8)
+    work = replace(planned(LANE, 1, 10), shown=Shown(movq, 1))
+    ticket = let_in(admission, 1, [work])
+    found = [admission.predict([TEN_STEPS], Ticket(priority=LOW)).finish]
+    # The engine does not run, so the trajectory stays at its first step.
+    admission.engine.submit(work, Count(steps=10), ticket, preview_interval=1)
+    found.append(admission.predict([TEN_STEPS], Ticket(priority=LOW)).finish)
+    assert found == [pytest.approx(15.0)] * 2
 
 
 def test_encoders_take_no_place(admission: Admission) -> None:

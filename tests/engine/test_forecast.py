@@ -1,13 +1,14 @@
 """Forecasts play the engine's rules forward."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.forecast import Forecast, Pace, forecast
 from kandinsky_server.engine.trajectory import LaneKey
-from kandinsky_server.engine.work import Work, whole
+from kandinsky_server.engine.work import Remaining, Shown, Work, whole
 
 from tests.engine.clockwork import Clockwork
 from tests.engine.fakes import call, planned
@@ -121,6 +122,39 @@ def test_the_first_step_is_a_denoising_step(cost: CostModel) -> None:
 def test_encoders_that_were_never_measured_make_no_guess(cost: CostModel) -> None:
     encoder = call(LaneKey("encoder", (1,)))
     assert predict(cost, [], [encoder, planned(ONE, 2, 10, encoder)]).measured
+
+
+def previewed(steps: int, interval: int, rows: int = 2) -> list[Work[Any]]:
+    """Steps with previews beside them, which the call that follows makes too."""
+    steps_of_it = replace(planned(ONE, rows, steps), shown=Shown(OTHER, interval) if interval else None)
+    return [steps_of_it, call(OTHER, steps_of_it)]
+
+
+@pytest.mark.parametrize(
+    ("interval", "previews"), [(0, 0), (1, 5), (2, 4), (3, 3), (5, 1), (9, 1), (10, 0), (2**31 - 1, 0)]
+)
+def test_previews_take_their_own_time(cost: CostModel, interval: int, previews: int) -> None:
+    """After every ``interval`` of ten steps, but not after the last; after every second at most."""
+    mine = previewed(10, interval)
+    assert predict(cost, [], mine).finish == pytest.approx(10 + previews + 1)
+    assert predict(cost, mine, [planned(ONE, 2, 10)]).finish == pytest.approx(10 + previews)
+
+
+def test_previews_of_what_has_begun_are_those_still_to_come(cost: CostModel) -> None:
+    (steps, _) = previewed(10, 3)
+    found = forecast([Remaining(steps, 4)], whole([planned(ONE, 2, 4)]), [], Pace(cost, lambda lane: 4, {}))
+    assert found.finish == pytest.approx(4 + 1)
+
+
+def test_previews_of_one_request_share_their_calls(cost: CostModel) -> None:
+    mine = [work for _ in range(4) for work in previewed(10, 2, rows=1)]
+    assert predict(cost, [], mine).finish == pytest.approx(10 + 10 + 1), "at most one a step"
+
+
+def test_previews_count_past_what_is_played_forward(cost: CostModel) -> None:
+    ahead = [planned(ONE, 4, steps) for steps in range(1, 1001)]
+    with_previews, without = (predict(cost, ahead, previewed(101, k)).finish for k in (2, 0))
+    assert with_previews - without == pytest.approx(50)
 
 
 def test_waiting_for_another_requests_steps_takes_no_seat(cost: CostModel) -> None:

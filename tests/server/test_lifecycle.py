@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import prior_pb2, server_pb2
@@ -102,6 +103,57 @@ def test_a_truncated_checkpoint_is_found_before_anything_is_loaded(tiny_model: P
         assert server.output == []
         assert any("decoder" in line for line in server.errors)
         assert all(line.startswith("kandinsky serve: ") for line in server.errors)
+
+
+def grow_codebook(movq: Path, entries: int) -> None:
+    """Gives a MoVQ so many entries of four floats. The file gets a hole for them, which takes no room on the disk."""
+    config = json.loads((movq / "config.json").read_text())
+    (movq / "config.json").write_text(json.dumps({**config, "num_vq_embeddings": entries}))
+    (weights,) = movq.glob("*.safetensors")
+    tensors = load_file(weights)
+    tensors["quantize.embedding.weight"] = np.lib.stride_tricks.as_strided(
+        np.zeros(1, np.float32), (entries, 4), (0, 0)
+    )
+    header, end = {}, 0
+    for name, tensor in tensors.items():
+        begin, end = end, end + tensor.nbytes
+        header[name] = {"dtype": "F32", "shape": tensor.shape, "data_offsets": [begin, end]}
+    encoded = json.dumps(header).encode()
+    with weights.open("wb") as file:
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
+        file.truncate(file.tell() + end)
+
+
+def test_a_model_that_no_memory_holds_gives_one_sentence_and_exit_code_2(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model / "decoder", model / "decoder")
+    grow_codebook(model / "decoder" / "movq", 2**38)
+    with Process(model) as server:
+        assert server.wait() == 2
+        assert server.output == []
+        (told,) = server.errors
+    assert told.startswith("kandinsky serve: memory: the model takes 4398.1 GB and ")
+    assert " are free in main memory (weights: decoder 4398.1 GB; " in told
+
+
+def test_a_model_from_the_hub_that_no_memory_holds_is_refused_before_it_is_loaded(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """From the hub's cache, which is not looked at until the port is open."""
+    repository = tmp_path / "hub" / "models--me--decoder"
+    shutil.copytree(tiny_model / "decoder", repository / "snapshots" / "abc")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    grow_codebook(repository / "snapshots" / "abc" / "movq", 2**38)
+    flags = ("--model=null", "--decoder=me/decoder")
+    with Process(tmp_path, *flags, HF_HUB_CACHE=str(tmp_path / "hub"), HF_HUB_OFFLINE="1") as server:
+        assert server.wait() == 1
+        (_listening,) = server.output
+        told = server.errors[-1]
+    assert told.startswith("kandinsky serve: memory: the model takes 4398.1 GB and ")
+    assert not any("Traceback" in line for line in server.errors)
 
 
 @pytest.mark.parametrize("flag", ["port", "metrics-port"])

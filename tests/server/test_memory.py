@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import platform
+from pathlib import Path
 
 import psutil
 import pytest
 from kandinsky_server.memory import Trimmer
+
+from tests.harness import RunningServer
 
 BLOCK = 50_000
 """Bytes: glibc gives larger ones back at once, and Python keeps much smaller ones itself."""
@@ -41,3 +44,12 @@ async def test_nothing_is_given_back_while_there_is_work() -> None:
         await asyncio.wait_for(trimmer.run(idle), 1)
     assert asked
     assert not trims
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="as Linux tells it")
+def test_the_processes_that_decode_pictures_hold_no_torch(server: RunningServer) -> None:
+    for worker in server.app.decoders.workers:
+        assert worker.process
+        mapped = Path(f"/proc/{worker.process.pid}/maps").read_text()
+        assert "PIL" in mapped
+        assert "libtorch" not in mapped

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import grpc
 import pytest
-from kandinsky_api.v1 import image_pb2, image_pb2_grpc
+from kandinsky_api.v1 import image_pb2, image_pb2_grpc, server_pb2, server_pb2_grpc
 from kandinsky_client import Completed, EmbeddingPair, ImageReady, Kandinsky, Preview, Progress, Queued
+from kandinsky_server.diffusion.checkpoint import MOVQ_DECODER
+from kandinsky_server.engine.work import Shown
 
 from tests.harness import RunningServer
 from tests.oracle import oracle
+from tests.server.patience import eventually
 from tests.server.pipelines import Variant, pair_of, sendable
 
 
@@ -74,6 +77,43 @@ def test_previews_come_in_the_format_asked_for(client: Kandinsky, pair: Embeddin
 def test_no_previews_unless_asked_for(client: Kandinsky, pair: EmbeddingPair) -> None:
     events = client.stream.decode(pair, step_count=20)
     assert not [event for event in events if isinstance(event, Preview)]
+
+
+@pytest.mark.parametrize(("interval", "previews"), [(1, 15), (7, 4), (30, 0)])
+def test_previews_are_priced(
+    server: RunningServer, client: Kandinsky, pair: EmbeddingPair, interval: int, previews: int
+) -> None:
+    """Each as MoVQ's decoding of a picture; of two steps running only one is shown."""
+    client.decode(pair, step_count=2)
+
+    def seconds(interval: int) -> float:
+        options = {"preview_interval_steps": interval}
+        sampling = {"step_count": 30, "guidance_scale": 4.0}
+        asked = image_pb2.DecodeRequest(embeddings=[pair.to_message()], sampling=sampling, options=options)
+        with grpc.insecure_channel(server.target) as channel:
+            stub = server_pb2_grpc.ServerServiceStub(channel)
+            return stub.Estimate(server_pb2.EstimateRequest(decode=asked)).run_time.ToNanoseconds() / 1e9
+
+    stage = server.app.model.decoders["decoder"]
+    decoding = server.app.model.cost.step_seconds(
+        stage.key(MOVQ_DECODER, stage.native_size, stage.native_size), 1
+    )
+    eventually(lambda: server.idle)
+    assert seconds(interval) - seconds(0) == pytest.approx(previews * decoding, rel=0.01, abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interval", [1, 7])
+def test_the_price_is_that_of_the_previews_that_are_made(
+    server: RunningServer, client: Kandinsky, pair: EmbeddingPair, interval: int
+) -> None:
+    """More than are made of quick steps, never fewer."""
+    eventually(lambda: server.idle)
+    before = len(server.recorder.steps)
+    client.decode(pair, step_count=60, preview_interval_steps=interval)
+    taken = [report for report in server.recorder.steps[before:] if report.lane.network == "movq_decoder"]
+    made = len(taken) - 1
+    assert 1 <= made <= Shown(taken[0].lane, interval).count(60)
 
 
 def previews_read_late(server: RunningServer, pair: EmbeddingPair) -> int:

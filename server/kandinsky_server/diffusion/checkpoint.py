@@ -40,6 +40,16 @@ class PriorStage(Stage):
     image_processor: Any
 
     @property
+    def networks(self) -> tuple[Any, ...]:
+        """Its modules."""
+        return self.prior, self.text_encoder, self.image_encoder
+
+    @property
+    def native_area(self) -> int:
+        """As `LaneKey.area`: embeddings have but one size."""
+        return 1
+
+    @property
     def embedding_width(self) -> int:
         """Floats of an embedding: 1280 for Kandinsky 2.2."""
         return int(self.prior.config.embedding_dim)
@@ -74,6 +84,16 @@ class DecoderStage(Stage):
     """Equal for stages that share one MoVQ."""
     movq_suffix: str = ""
     """Tells the networks of one MoVQ from those of another."""
+
+    @property
+    def networks(self) -> tuple[Any, ...]:
+        """Its modules; stages may share a MoVQ."""
+        return self.unet, self.movq
+
+    @property
+    def native_area(self) -> int:
+        """As `LaneKey.area`: latents of the native size."""
+        return (self.native_size // self.factor) ** 2
 
     @cached_property
     def factor(self) -> int:

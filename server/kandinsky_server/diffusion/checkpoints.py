@@ -12,6 +12,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from torch import nn
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.compatibility import check_decoder, check_prior, check_together
@@ -90,7 +91,8 @@ class Checkpoints:
         networks, surplus = {}, {}
         for folder, weights in layout.weights.items():
             drawn = outline(KINDS[folder], layout.directory / folder, weights)
-            networks[folder] = drawn.network
+            # diffusers' own `to` has advice for developers.
+            networks[folder] = nn.Module.to(drawn.network, self.dtype)
             if drawn.surplus:
                 surplus[weights.name] = drawn.surplus
         common = {

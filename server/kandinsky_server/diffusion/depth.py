@@ -43,6 +43,11 @@ class DepthEstimator:
             )
         return self.source
 
+    @property
+    def networks(self) -> dict[str, tuple[Any, ...]]:
+        """Its module, once it is loaded."""
+        return {"depth": (self._pipeline.model,)} if self._pipeline else {}
+
     def load(self) -> None:
         """Loads the model, if there is a source.
 

@@ -47,18 +47,22 @@ class Pace:
         return self.cost.step_seconds(lane, rows, self.hopeful)
 
     def round_seconds(self, seated: Mapping[LaneKey, Sequence[_Member]]) -> float:
-        """A turn of every lane that somebody is seated in, or usually is."""
-        rest = sum(seconds for lane, seconds in self._others_alone.items() if lane not in seated)
-        return rest + sum(self._turn_seconds(lane, members) for lane, members in seated.items())
+        """A turn of every lane that somebody is seated in, or usually is, or has previews made in."""
+        mine: dict[LaneKey, float] = defaultdict(float)
+        others: dict[LaneKey, float] = defaultdict(float)
+        for member in chain.from_iterable(seated.values()):
+            for lane, rows in member.rows:
+                (mine if member.mine else others)[lane] += rows
+        lanes = mine.keys() | others.keys()
+        rest = sum(seconds for lane, seconds in self._others_alone.items() if lane not in lanes)
+        return rest + sum(self._turn_seconds(lane, mine[lane], others[lane]) for lane in lanes)
 
     @cached_property
     def _others_alone(self) -> dict[LaneKey, float]:
-        return {lane: self._turn_seconds(lane, ()) for lane in self.company}
+        return {lane: self._turn_seconds(lane, 0.0, 0.0) for lane in self.company}
 
-    def _turn_seconds(self, lane: LaneKey, seated: Sequence[_Member]) -> float:
+    def _turn_seconds(self, lane: LaneKey, mine: float, others: float) -> float:
         """Where there is less than a row on the average, there is a turn only so often."""
-        mine = sum(member.work.rows for member in seated if member.mine)
-        others = sum(member.work.rows for member in seated if not member.mine)
         usual = min(self.company.get(lane, 0.0), self.rows_for(lane) - mine)
         rows = mine + max(others, usual)
         return min(1.0, rows) * self.step_seconds(lane, max(1.0, rows))
@@ -76,6 +80,12 @@ class _Member:
     place: int
     mine: bool
     missing: int = 0
+
+    @cached_property
+    def rows(self) -> tuple[tuple[LaneKey, float], ...]:
+        """By lane, of a step: its own, and on the average its previews'. Asked first when all its steps are left."""
+        own, shown = (self.work.key, float(self.work.rows)), self.work.shown
+        return (own, (shown.key, shown.count(self.left) / self.left)) if shown else (own,)
 
     @property
     def order(self) -> tuple[bool, int]:
@@ -171,7 +181,9 @@ def forecast(
 
 def _alone(member: _Member, pace: Pace) -> float:
     """Seconds of what a member has left, if it shared nothing."""
-    return pace.step_seconds(member.work.key, member.work.rows) * member.left
+    own, *previews = member.rows
+    shown = sum(rows * pace.step_seconds(lane, 1) for lane, rows in previews)
+    return (pace.step_seconds(*own) + shown) * member.left
 
 
 def _waiting(ahead: Sequence[Remaining], lane: LaneKey) -> int:

@@ -151,8 +151,9 @@ class StepLoop:
             runs = list(lane.members)
             ids = sorted({run.ticket.request_id for run in runs})
             log.exception("the engine failed in lane %s", lane.key, extra={"request_ids": ids})
+            no_memory = is_out_of_memory(error)  # for weights that were to come to the device
             for run in runs:
-                self._fail(run, InternalFailure(FAILED))
+                self._fail(run, BackendFailed(NO_MEMORY) if no_memory else InternalFailure(FAILED))
 
     def _step(self, lane: Lane) -> None:
         started = time.monotonic()

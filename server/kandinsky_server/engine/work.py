@@ -10,6 +10,22 @@ from kandinsky_server.engine.trajectory import LaneKey, Trajectory
 
 T = TypeVar("T")
 
+PREVIEW_STEPS = 2
+"""From one preview of an image to the next, at the least. The step after the one that is shown has begun by the time the
+preview is asked for, and what comes of that step is not shown while the preview is being made."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A preview after every ``interval`` steps, each a call of one row with batch key ``key``, beside the steps."""
+
+    key: LaneKey
+    interval: int
+
+    def count(self, steps: int) -> int:
+        """How many there will be for a client that reads them at once; the last step makes none."""
+        return len(range(self.interval, steps, max(self.interval, PREVIEW_STEPS)))
+
 
 @dataclass(eq=False)
 class Work(Generic[T]):
@@ -17,6 +33,7 @@ class Work(Generic[T]):
 
     ``make`` makes the trajectory that does it, of what its flow knows by then. ``denoising`` is False for what takes no
     place in the queue: the single calls of encoders and MoVQ, and the wait for another request's steps, whose rows are 0.
+    Previews are ``shown`` while it runs, or none.
     Two works that look alike are two: they are told apart by identity.
     """
 
@@ -26,6 +43,7 @@ class Work(Generic[T]):
     make: Callable[..., Trajectory[T]]
     needs: tuple[Work[Any], ...] = ()
     denoising: bool = True
+    shown: Shown | None = None
 
     def begin(self, *materials: Any) -> Trajectory[T]:
         """The trajectory, which does what was forecast."""

@@ -15,7 +15,7 @@ from kandinsky_server.diffusion import codecs, pixels, single
 from kandinsky_server.diffusion.checkpoint import HINT_ENCODER, MOVQ_DECODER, MOVQ_ENCODER, UNET
 from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, DecoderTrajectory
 from kandinsky_server.engine.trajectory import LaneKey
-from kandinsky_server.engine.work import Work, single_call
+from kandinsky_server.engine.work import Shown, Work, single_call
 from kandinsky_server.errors import Violation
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import ImageReady, Picture
@@ -146,7 +146,9 @@ class ImageWork:
         def make(conditions: Conditions) -> DecoderTrajectory:
             return DecoderTrajectory(stage, conditions, sampling, steps, together)
 
-        self._denoise = Work(stage.key(UNET, *size), sampling.rows, steps, make, needs)
+        interval = request.watch.preview_interval
+        shown = Shown(stage.key(MOVQ_DECODER, *size), interval) if interval else None
+        self._denoise = Work(stage.key(UNET, *size), sampling.rows, steps, make, needs, shown=shown)
         self._decode = self._decoding((self._denoise,))
         self.works: tuple[Work[Any], ...] = (self._denoise, self._decode)
 
