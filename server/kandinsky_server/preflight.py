@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,18 +10,24 @@ from dataclasses import dataclass, field
 import torch
 from kandinsky_backends.base import BackendUnavailable
 from kandinsky_backends.cache import obstacle
+from kandinsky_backends.half_precision import advice, instructions
 from kandinsky_backends.options import DTYPES
 from kandinsky_backends.registry import AUTO, backend_names, get_backend
 from kandinsky_backends.threads import usable_cores
 
 from kandinsky_server import addresses
 from kandinsky_server.app import backend_options, pick_device, sources_of
+from kandinsky_server.diffusion.checkpoint import DecoderStage
 from kandinsky_server.diffusion.checkpoints import Checkpoints, NoLender
 from kandinsky_server.diffusion.depth import sketch_depth
+from kandinsky_server.diffusion.parts import sizes_of
+from kandinsky_server.diffusion.sizes import parse_size
 from kandinsky_server.diffusion.source import CheckpointError, is_on_hub
 from kandinsky_server.diffusion.weight_files import some
 from kandinsky_server.security.tokens import read_tokens
 from kandinsky_server.settings import Settings
+
+log = logging.getLogger(__name__)
 
 OWN_FILES = 128
 """Open files that are no calls: ports, weights, caches, the log, connections to /metrics."""
@@ -84,6 +91,10 @@ class Preflight:
             self.problems.append(f"device: {name!r} cannot be used: {str(error).splitlines()[0]}")
             return None
         self.findings.append(("device", f"{device}, {self.settings.dtype}"))
+        if device.type == "cpu":
+            sentence = advice(DTYPES[self.settings.dtype], instructions())
+            self.findings.append(("bf16", sentence))
+            log.info("%s", sentence)
         return device
 
     def _backend(self, device: torch.device | None) -> None:
@@ -130,6 +141,8 @@ class Preflight:
     def _stage(self, checkpoints: Checkpoints, stage: str, source: str, unseen: Sequence[str]) -> None:
         try:
             sketch = checkpoints.sketch(stage, source)
+            if isinstance(sketch.stage, DecoderStage):
+                sizes_of(sketch.stage, tuple(map(parse_size, self.settings.sizes or ())))
         except NoLender as error:
             lenders = [name for name in unseen if name != "prior"]
             if lenders:

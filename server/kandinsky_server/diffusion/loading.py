@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from kandinsky_backends.background import BackgroundBackend, Preparation
 from kandinsky_backends.base import Backend
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import DEFAULT_BUCKETS
-from kandinsky_backends.parity import PreparedNetwork, prepare_with_parity
+from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_parity
 from torch import nn
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
@@ -21,6 +22,8 @@ from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_parts
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
+from kandinsky_server.diffusion.sizes import Size
+from kandinsky_server.diffusion.takeover import Takeover
 from kandinsky_server.engine.network import DeviceNetwork, Returns, is_out_of_memory
 from kandinsky_server.engine.report import Observer
 
@@ -35,12 +38,15 @@ WORTH = 1.25
 MEASUREMENTS = 2
 """Of each number of rows, of which the quicker counts: the first one pays for warm-up."""
 
+PREPARING = "it is being prepared, and eager serves until then"
+
 
 @dataclass(frozen=True)
 class LoadOptions:
     """``max_batch_rows`` None measures where more rows stop paying; ``residency`` is for offloading, else None.
 
-    ``prepared_rows`` are the most rows that networks are prepared for, and compared with eager on.
+    ``prepared_rows`` are the most rows that networks are prepared for, and compared with eager on; ``sizes`` of which
+    pictures, each stage's native one where there are none.
     """
 
     device: torch.device
@@ -50,13 +56,15 @@ class LoadOptions:
     max_batch_rows: int | None = None
     max_batch_pixels: int | None = None
     prepared_rows: int = DEFAULT_BUCKETS[-1]
+    sizes: tuple[Size, ...] = ()
     residency: Residency | None = None
 
 
 class ModelLoader:
     """Fills a `Model`, stage by stage. ``observers`` hear of backends that eager takes over from.
 
-    Each stage is loaded, and each network prepared, within ``watch`` of what is being done.
+    Each stage is loaded, and each network prepared, within ``watch`` of what is being done. What takes minutes to prepare
+    is left in ``takeovers`` unless the backend is strict: eager serves until then.
     """
 
     def __init__(
@@ -70,6 +78,7 @@ class ModelLoader:
         self.model = model
         self.observers = observers
         self.watch = watch
+        self.takeovers: list[Takeover] = []
         offloaded = torch.device("cpu") if options.residency else None
         self.checkpoints = Checkpoints(options.device, options.dtype, offloaded)
 
@@ -90,7 +99,7 @@ class ModelLoader:
             for number, part in enumerate(parts, 1):
                 where = f"network {number} of {len(parts)} of {name}"
                 with self._phase(f"preparing {part.name} for {self.options.backend.name}: {where}"):
-                    prepared[part.name] = self._prepare(part)
+                    prepared[part.name] = self._prepare(name, part)
             model.step_counters[name] = StepCounter(stage.scheduler)
             if isinstance(stage, PriorStage):
                 model.prior, network = stage, stage.prior
@@ -114,19 +123,22 @@ class ModelLoader:
         """The stage's own network first, then its encoders, less what another stage already prepared."""
         if isinstance(stage, PriorStage):
             return prior_parts(stage)
-        suffixes = self.model.movq_suffixes
+        suffixes, sizes = self.model.movq_suffixes, self.options.sizes
         if stage.movq_key in suffixes:
-            return unet_parts(stage)
+            return unet_parts(stage, sizes)
         suffix = suffixes[stage.movq_key] = f"_{stage.name}" if suffixes else ""
-        return [*unet_parts(stage), *movq_parts(stage, suffix)]
+        return [*unet_parts(stage, sizes), *movq_parts(stage, suffix, sizes)]
 
-    def _prepare(self, part: Part) -> PreparedNetwork:
+    def _prepare(self, stage: str, part: Part) -> PreparedNetwork:
         options = self.options
         log.info("preparing %s for %s", part.name, options.backend.name)
         if options.residency:
             options.residency.add(part.name, part.module)
             options.residency.ensure(part.name)
-        prepared = self._held_to_eager(part, min(options.prepared_rows, options.max_batch_rows or MAX_ROWS))
+        most = min(options.prepared_rows, options.max_batch_rows or MAX_ROWS)
+        preparation = self._begin(part, most)
+        eager = PreparedNetwork(EagerNetwork(part.module), "eager")
+        prepared = eager if preparation else self._held_to_eager(part, most)
         if prepared.fallback:
             for observer in self.observers:
                 observer.on_fallback(
@@ -144,9 +156,22 @@ class ModelLoader:
         self.model.networks[part.name] = network
         if part.steps:
             self._measure(part, network)
-        # What was measured at the native size holds for other sizes by area.
+        # What was measured at one size holds for others by area.
         network.max_pixels = options.max_batch_pixels or network.max_rows * part.lane.area
-        return prepared
+        if preparation is None:
+            return prepared
+        takeover = Takeover(
+            stage, part, network, options.backend, preparation, part.warm_shapes(most), options.dtype
+        )
+        self.takeovers.append(takeover)
+        return replace(prepared, fallback=Fallback(options.backend.name, "Preparing", PREPARING))
+
+    def _begin(self, part: Part, most: int) -> Preparation | None:
+        """What is prepared while eager serves; None where it is prepared now."""
+        backend = self.options.backend
+        if self.options.strict or not isinstance(backend, BackgroundBackend):
+            return None
+        return backend.begin(part.module, part.role, part.warm_shapes(most))
 
     def _held_to_eager(self, part: Part, most: int) -> PreparedNetwork:
         """Prepares for up to ``most`` rows, or as many as the device has memory for."""
@@ -185,7 +210,7 @@ class ModelLoader:
             network.max_rows = max(most, MIN_MEASURED_ROWS)
 
     def _time(self, part: Part, network: DeviceNetwork, rows: int) -> float:
-        inputs = part.shape(rows).random_inputs(self.options.device)
+        inputs = part.shapes[0](rows).random_inputs(self.options.device)
         times = []
         for _ in range(MEASUREMENTS):
             started = time.monotonic()

@@ -16,6 +16,7 @@ import torch
 
 from kandinsky_server.engine.batch import Batch
 from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.engine.errand import Errand
 from kandinsky_server.engine.followers import Followers
 from kandinsky_server.engine.lane import Lane
 from kandinsky_server.engine.network import DeviceNetwork
@@ -80,7 +81,7 @@ class Engine:
         self._resident_since = 0.0
         self.active: set[Run[Any]] = set()
         self._lanes: dict[LaneKey, Lane] = {}
-        self._inbox: queue.SimpleQueue[Run[Any] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Run[Any] | Errand | None] = queue.SimpleQueue()
         self._outbox: list[Delivery] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self.failed = asyncio.Event()
@@ -148,6 +149,10 @@ class Engine:
         self.active.add(run)
         self._inbox.put(run)
         return run
+
+    def between_steps(self, errand: Errand) -> None:
+        """Has the thread do something between two steps, such as to put a network in another's place. From any thread."""
+        self._inbox.put(errand)
 
     def abandon(self, failure: ServingError) -> None:
         """Ends every run at once for those who wait for it; the thread finds out after its present step."""
@@ -226,9 +231,19 @@ class Engine:
                 return True
             if run is None:
                 return False
+            if isinstance(run, Errand):
+                self._do(run)
+                return True
             block = False
             key = run.trajectory.lane
             self._lanes.setdefault(key, Lane(key)).members.append(run)
+
+    def _do(self, errand: Errand) -> None:
+        with self.watchdog.loading(errand.name):
+            try:
+                errand.action()
+            except Exception:
+                log.exception("%s failed", errand.name)
 
     def _sweep(self, now: float) -> None:
         """Frees the places of requests that were cancelled or whose deadline has passed."""
