@@ -11,6 +11,7 @@ import pickle
 import signal
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,12 @@ def main() -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = order.tf32
     module = unpack(order.packed, order.device).eval()
     for folder, plan in order.plans.items():
-        compile_program(module, plan, order.device, folder)
+        try:
+            compile_program(module, plan, order.device, folder)
+        except Exception as error:
+            traceback.print_exc()
+            # The last line is what people are told.
+            sys.exit(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
 
 
 def _end_with_server() -> None:

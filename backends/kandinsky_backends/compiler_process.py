@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -15,11 +16,13 @@ from typing import IO
 from kandinsky_backends.base import BackendUnavailable
 from kandinsky_backends.compiler import Order
 
+logger = logging.getLogger(__name__)
+
 _turn = threading.Lock()
 """One at a time: each has as many threads as the machine has cores."""
 
-TOLD_CHARACTERS = 2000
-"""As much as is told of what a failed compiler said last."""
+LOGGED_CHARACTERS = 4000
+"""As much as is logged of what a failed compiler said last."""
 
 
 class CompilerProcess:
@@ -45,8 +48,10 @@ class CompilerProcess:
             code = _code(process, order)
             if code:
                 words.seek(0)
-                said = words.read().decode(errors="replace").strip()[-TOLD_CHARACTERS:]
-                raise BackendUnavailable(f"The compiler ended with exit code {code}; it said last: {said}")
+                said = words.read().decode(errors="replace").strip()[-LOGGED_CHARACTERS:]
+                logger.warning("the compiler ended with exit code %d: %s", code, said)
+                last = said.rpartition("\n")[2]
+                raise BackendUnavailable(f"The compiler ended with exit code {code}; it said last: {last}")
 
     def close(self) -> None:
         """Ends the process, and what it started."""
