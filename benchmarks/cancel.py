@@ -42,6 +42,8 @@ class Watch:
 
     def on_out_of_memory(self, network: str, stage: str, rows: int) -> None: ...
 
+    def on_unprepared(self, network: str) -> None: ...
+
 
 def measure(setting: Setting) -> Iterator[Figure]:
     """In this process, where the engine can be watched; a neighbour keeps the batch going all the time."""

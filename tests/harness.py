@@ -19,6 +19,7 @@ class Recorder:
         self.steps: list[StepReport] = []
         self.fallbacks: list[tuple[str, str, str, str]] = []
         self.out_of_memory: list[tuple[str, str, int]] = []
+        self.unprepared: list[str] = []
 
     def on_step(self, report: StepReport) -> None:
         self.steps.append(report)
@@ -28,6 +29,9 @@ class Recorder:
 
     def on_out_of_memory(self, network: str, stage: str, rows: int) -> None:
         self.out_of_memory.append((network, stage, rows))
+
+    def on_unprepared(self, network: str) -> None:
+        self.unprepared.append(network)
 
 
 class RunningServer:

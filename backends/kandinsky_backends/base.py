@@ -71,7 +71,10 @@ class NamedNetwork:
 
 
 class Network(Protocol):
-    """A prepared network: called with tensors that share their leading dimension, the rows."""
+    """A prepared network: called with tensors that share their leading dimension, the rows.
+
+    If it serves some shapes eagerly, its attribute ``unprepared`` (`unprepared.UnpreparedCalls`) says how often.
+    """
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Runs one step for all rows; every output has the rows as its leading dimension.
@@ -88,6 +91,9 @@ class Backend(Protocol):
     What is registered is called with one argument, a ``BackendOptions``, and returns the backend: a class
     will do. Its module should import without the libraries that may be missing, so that ``probe`` can say
     what to install.
+
+    A backend whose networks give eager's bits may say so by an attribute ``exact = True``: the parity gate then
+    allows no difference at all.
     """
 
     name: str

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kandinsky_backends.base import Backend, BackendUnavailable, BatchShape, NamedNetwork, Network
 from kandinsky_backends.eager import EagerNetwork
-from kandinsky_backends.parity import Parity, compare, device_of, reference_outputs
+from kandinsky_backends.parity import Parity, compare, device_of, reference_outputs, tolerance
 from kandinsky_backends.reference import reference_networks
 
 GROUP = "kandinsky.networks"
@@ -86,7 +86,7 @@ def check(backend: Backend, networks: Iterable[NamedNetwork], rows: Sequence[int
             expected = reference_outputs(named.module, shapes)
             prepared = backend.prepare(named.module, named.role, shapes)
             for shape, references in zip(shapes, expected, strict=True):
-                yield _check_shape(prepared, named, shape, references)
+                yield _check_shape(backend, prepared, named, shape, references)
                 remaining.remove(shape.rows)
         except Exception as error:  # the next network may do better
             message = f"{type(error).__name__}: {error}"
@@ -95,11 +95,15 @@ def check(backend: Backend, networks: Iterable[NamedNetwork], rows: Sequence[int
 
 
 def _check_shape(
-    prepared: Network, named: NamedNetwork, shape: BatchShape, references: tuple[Tensor, ...]
+    backend: Backend,
+    prepared: Network,
+    named: NamedNetwork,
+    shape: BatchShape,
+    references: tuple[Tensor, ...],
 ) -> CheckResult:
     device = device_of(named.module)
     dtype = next(named.module.parameters()).dtype
-    parity = compare(prepared, [references], [shape], dtype, device)
+    parity = compare(prepared, [references], [shape], device, tolerance(backend, dtype, device))
     inputs = shape.random_inputs(device)
     eager = EagerNetwork(named.module)
     seconds: dict[Network, list[float]] = {prepared: [], eager: []}

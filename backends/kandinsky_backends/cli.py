@@ -16,7 +16,9 @@ from rich.table import Column, Table
 
 from kandinsky_backends.base import BackendUnavailable
 from kandinsky_backends.check import CheckResult, check, networks_to_check
-from kandinsky_backends.options import DTYPES, Attention, BackendOptions
+from kandinsky_backends.device import pick_device, pick_dtype
+from kandinsky_backends.options import AUTO, DTYPES, Attention, BackendOptions
+from kandinsky_backends.precision import set_precision
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 
@@ -49,7 +51,12 @@ def check_backend(
     model: Annotated[str | None, typer.Option(help="Directory or hub name of a model.")] = None,
     rows: Annotated[str, typer.Option(help="Row counts, separated by commas.")] = "1,2,4",
     device: Device = "auto",
-    dtype: Annotated[str, typer.Option(help=f"Of the weights: {', '.join(DTYPES)}.")] = "fp32",
+    dtype: Annotated[
+        str, typer.Option(help=f"Of the weights: {', '.join(DTYPES)}, or auto: fp16 on CUDA, else fp32.")
+    ] = AUTO,
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="Let CUDA round factors of float32 products to TF32.")
+    ] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: all usable cores.")] = None,
     attention: Annotated[Attention, typer.Option(help="Eager's attention.")] = Attention.SDPA,
     cache_dir: Annotated[Path | None, typer.Option(help="Where compiled networks are kept.")] = None,
@@ -59,14 +66,16 @@ def check_backend(
 
     Without a model: the server's own, or small random networks where the server is not installed.
     """
+    place = _device(device)
+    set_precision(tf32)
     options = BackendOptions(
-        threads=set_threads(threads), attention=attention, cache_dir=cache_dir, dtype=_dtype(dtype)
+        threads=set_threads(threads), attention=attention, cache_dir=cache_dir, dtype=_dtype(dtype, place)
     )
     counts = _row_counts(rows)
     _quiet_libraries()
     try:
-        backend = get_backend(name, options, _device(device))
-        results = list(check(backend, networks_to_check(model, _device(device), options.dtype), counts))
+        backend = get_backend(name, options, place)
+        results = list(check(backend, networks_to_check(model, place, options.dtype), counts))
     except BackendUnavailable as error:
         _console(stderr=True).print(f"{error}", style="red", soft_wrap=True)
         raise typer.Exit(1) from error
@@ -120,18 +129,16 @@ def _table(name: str, results: list[CheckResult]) -> Table:
 
 
 def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(name)
+        return pick_device(name)
     except RuntimeError as error:
         raise typer.BadParameter(f"'{name}' is no device of PyTorch.", param_hint="--device") from error
 
 
-def _dtype(name: str) -> torch.dtype:
-    if name not in DTYPES:
-        raise typer.BadParameter(f"'{name}' is none of {', '.join(DTYPES)}.", param_hint="--dtype")
-    return DTYPES[name]
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name not in (AUTO, *DTYPES):
+        raise typer.BadParameter(f"'{name}' is none of {', '.join((AUTO, *DTYPES))}.", param_hint="--dtype")
+    return DTYPES[pick_dtype(name, device)]
 
 
 def _row_counts(text: str) -> list[int]:

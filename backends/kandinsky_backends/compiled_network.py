@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from kandinsky_backends.base import BatchShape
+from kandinsky_backends.base import BatchShape, Role
 from kandinsky_backends.buckets import BucketPlan
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.program import Program
+from kandinsky_backends.unprepared import UnpreparedCalls
 
 TIMED_CALLS = 3
 
@@ -21,7 +22,8 @@ Signature = tuple[tuple[tuple[int, ...], torch.dtype], ...]
 class CompiledNetwork:
     """A module with programs for some sample shapes, each for any number of rows; it runs others eagerly."""
 
-    def __init__(self, module: nn.Module, programs: Mapping[Signature, Program]) -> None:
+    def __init__(self, module: nn.Module, role: Role, programs: Mapping[Signature, Program]) -> None:
+        self.unprepared = UnpreparedCalls(role)
         self._eager = EagerNetwork(module)
         self._programs = programs
 
@@ -32,7 +34,21 @@ class CompiledNetwork:
         return self._run_eagerly(inputs) if program is None else program(*inputs)
 
     def _run_eagerly(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        self.unprepared.note(inputs)
         return self._eager(*inputs)
+
+
+class CompiledModule(nn.Module):
+    """A compiled network in a module's place, so that its calls can be recorded as the module's."""
+
+    def __init__(self, module: nn.Module, network: CompiledNetwork) -> None:
+        super().__init__()
+        self.module = module
+        self.network = network
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Runs the network."""
+        return self.network(*inputs)
 
 
 class Buckets:

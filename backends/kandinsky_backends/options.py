@@ -8,6 +8,9 @@ from pathlib import Path
 
 import torch
 
+AUTO = "auto"
+"""What suits the device, of backends, devices and dtypes."""
+
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 

@@ -11,7 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from kandinsky_backends.base import Backend, BackendUnavailable, BatchShape, Network, Role
+from kandinsky_backends.checksum import checksums
+from kandinsky_backends.device_errors import is_fatal, is_out_of_memory
 from kandinsky_backends.eager import EagerBackend, EagerNetwork
+from kandinsky_backends.precision import rounds_to_tf32
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +30,16 @@ TOLERANCES = {
     # 7 mantissa bits: 8 times coarser than float16.
     torch.bfloat16: 1.6e-1,
 }
+
+# Factors have float16's 10 mantissa bits (precision.py).
+TF32_TOLERANCE = TOLERANCES[torch.float16]
+
+
+def tolerance(backend: Backend, dtype: torch.dtype, device: torch.device) -> float:
+    """The largest difference from eager that a network of ``dtype`` may have; none for a backend that is ``exact``."""
+    if getattr(backend, "exact", False):
+        return 0.0
+    return TF32_TOLERANCE if rounds_to_tf32(dtype, device) else TOLERANCES[dtype]
 
 
 @dataclass(frozen=True)
@@ -81,45 +94,63 @@ def prepare_with_parity(
 ) -> PreparedNetwork:
     """Prepares ``network`` with ``backend`` and holds it to eager on fixed inputs of ``shapes``.
 
-    A backend that fails, or differs by more than its dtype's tolerance, is replaced by eager with a warning.
+    A backend that fails, or differs by more than its `tolerance`, is replaced by eager with a warning. What it
+    raises is raised here when it ran out of memory and may yet do with fewer rows, and when the device is lost.
 
     Raises:
         BackendUnavailable: in ``strict`` mode, instead of that replacement; in any mode when the backend
-            changed the weights, so that eager cannot serve either.
+            changed values of the weights, so that eager cannot serve either. Their order in memory may change.
     """
     if type(backend) is EagerBackend:
         return PreparedNetwork(backend.prepare(network, role, shapes), backend.name)
+    device = device_of(network)
+    allowed = tolerance(backend, dtype, device)
     # Before prepare, so that a backend which spoils the module is found out.
-    expected = reference_outputs(network, shapes)
-    difference, cause = None, None
+    expected, weights = reference_outputs(network, shapes), checksums(network)
+    difference, fallback, cause = None, None, None
     try:
         prepared = backend.prepare(network, role, shapes)
-        if isinstance(prepared, EagerNetwork) and prepared.module is network:
-            return PreparedNetwork(prepared, "eager")
-        parity = compare(prepared, expected, shapes, dtype, device_of(network))
-        difference = parity.difference
-        if parity.passed:
-            return PreparedNetwork(prepared, backend.name, difference)
-        kind = "Parity"
-        reason = f"it differs from eager by {difference:.2g}; {parity.tolerance:.2g} is allowed for {dtype}"
+        left_to_eager = isinstance(prepared, EagerNetwork) and prepared.module is network
+        if not left_to_eager:
+            parity = compare(prepared, expected, shapes, device, allowed)
+            difference = parity.difference
+            if not parity.passed:
+                reason = f"it differs from eager by {difference:.2g}; {allowed:.2g} is allowed for {dtype}"
+                fallback = Fallback(backend.name, "Parity", reason)
     except Exception as error:  # whatever a backend throws, eager can serve
+        if is_fatal(error) or (
+            is_out_of_memory(error) and max((shape.rows for shape in shapes), default=0) > 1
+        ):
+            raise
         kind = type(error).__name__
-        cause, reason = error, f"{kind}: {error}"
-    message = f"The backend '{backend.name}' cannot run the {role} network: {reason}."
+        cause, fallback = error, Fallback(backend.name, kind, f"{kind}: {error}")
+    message = _message(backend, role, fallback)
+    if changed := _changed(weights, checksums(network)):
+        raise BackendUnavailable(
+            f"{message} It changed the network's weights ({changed}), so that eager cannot serve either.".strip(),
+            "Choose another backend, and tell its author.",
+        ) from cause
+    if fallback is None:
+        return PreparedNetwork(prepared, "eager" if left_to_eager else backend.name, difference)
     if strict:
         raise BackendUnavailable(
             message, "Choose another backend, or allow the fallback to eager."
         ) from cause
-    eager = EagerNetwork(network)
-    # Where eager itself makes NaN, as large weights do in half precision, there is nothing to tell by.
-    tells = all(bool(torch.isfinite(output).all()) for outputs in expected for output in outputs)
-    if tells and not compare(eager, expected, shapes, dtype, device_of(network)).passed:
-        raise BackendUnavailable(
-            f"{message} It also changed the network's weights, so that eager cannot serve either.",
-            "Choose another backend, and tell its author.",
-        ) from cause
     logger.warning("%s Falling back to eager.", message, exc_info=cause)
-    return PreparedNetwork(eager, "eager", difference, Fallback(backend.name, kind, reason))
+    return PreparedNetwork(EagerNetwork(network), "eager", difference, fallback)
+
+
+def _message(backend: Backend, role: Role, fallback: Fallback | None) -> str:
+    """Why eager takes over, for people."""
+    if fallback is None:
+        return f"The backend '{backend.name}' cannot be used for the {role} network."
+    return f"The backend '{backend.name}' cannot run the {role} network: {fallback.reason}."
+
+
+def _changed(before: dict[str, int], after: dict[str, int]) -> str:
+    """Names of tensors whose values differ, three at most."""
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return ", ".join([*names[:3], *(["..."] if len(names) > 3 else [])])
 
 
 def reference_outputs(network: nn.Module, shapes: Sequence[BatchShape]) -> list[tuple[Tensor, ...]]:
@@ -132,8 +163,8 @@ def compare(
     network: Network,
     expected: Sequence[tuple[Tensor, ...]],
     shapes: Sequence[BatchShape],
-    dtype: torch.dtype,
     device: torch.device,
+    allowed: float,
 ) -> Parity:
     """Calls ``network`` on the fixed inputs of each shape and compares with ``expected``.
 
@@ -147,7 +178,7 @@ def compare(
         if wanted != found:
             raise TypeError(f"it returned {found} where eager returns {wanted}")
         differences += [max_difference(*pair) for pair in zip(outputs, references, strict=True)]
-    return Parity(max(differences), TOLERANCES[dtype])
+    return Parity(max(differences), allowed)
 
 
 def _kinds(outputs: object) -> str:

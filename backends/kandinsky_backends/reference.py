@@ -101,7 +101,7 @@ class _Movq(nn.Module):
 
 class _MovqDecoder(_Movq):
     def forward(self, latents: Tensor) -> Any:
-        return self.movq.decode(latents, force_not_quantize=True, return_dict=False)[:1]
+        return (self.movq.decoder(self.movq.post_quant_conv(latents), latents),)
 
 
 class _MovqEncoder(_Movq):

@@ -8,10 +8,9 @@ from importlib.metadata import EntryPoint, entry_points
 import torch
 
 from kandinsky_backends.base import Backend, BackendUnavailable
-from kandinsky_backends.options import BackendOptions
+from kandinsky_backends.options import AUTO, BackendOptions
 
 GROUP = "kandinsky.backends"
-AUTO = "auto"
 INSTALL_COMMANDS = {
     "openvino": "pip install 'kandinsky-server[openvino]'",
     "xformers": "pip install 'kandinsky-server[xformers]'",
@@ -66,7 +65,7 @@ def resolve_auto(options: BackendOptions, device: torch.device) -> str:
     """What ``auto`` means: the fastest backend that is usable on ``device``, eager when there is none."""
     if options.deterministic:
         return "eager"
-    preferred = "compiled" if device.type == "cuda" else "openvino"
+    preferred = "graphs" if device.type == "cuda" else "openvino"
     return preferred if backend_status(preferred, options, device).available else "eager"
 
 

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from kandinsky_backends.base import Backend, BatchShape, Network, Role
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import BackendOptions
-from kandinsky_backends.parity import TOLERANCES, max_difference
+from kandinsky_backends.parity import max_difference, tolerance
+from kandinsky_backends.precision import set_precision
 from kandinsky_backends.reference import reference_network, reference_shape
 
 Factory = Callable[[BackendOptions], Backend]
@@ -40,6 +41,11 @@ class BackendContract:
     options: ClassVar[BackendOptions] = BackendOptions()
     device: ClassVar[torch.device] = torch.device("cpu")
     roles: ClassVar[tuple[Role, ...]] = (Role.PRIOR, Role.UNET)
+
+    @pytest.fixture(autouse=True)
+    def _as_the_server_computes(self) -> None:
+        """Products of float32 numbers are not rounded to TF32."""
+        set_precision()
 
     def test_is_a_backend_that_can_be_used_here(self) -> None:
         """The name is a word, and ``probe`` raises nothing on this device."""
@@ -66,7 +72,7 @@ class BackendContract:
             module, network = self._networks(role)
             wide = reference_shape(role, 4).random_inputs(self.device)
             inputs = tuple(tensor[::2] for tensor in wide)
-            _assert_equal(network(*inputs), EagerNetwork(module)(*inputs))
+            self._assert_equal(network(*inputs), EagerNetwork(module)(*inputs))
 
     def test_needs_no_shapes(self) -> None:
         """``shapes`` may be empty: nothing is warmed up then, and everything works."""
@@ -74,7 +80,7 @@ class BackendContract:
         module = reference_network(role).to(self.device)
         network = type(self).backend(self.options).prepare(module, role, [])
         inputs = reference_shape(role, 2).random_inputs(self.device)
-        _assert_equal(network(*inputs), EagerNetwork(module)(*inputs))
+        self._assert_equal(network(*inputs), EagerNetwork(module)(*inputs))
 
     def test_leaves_weights_and_inputs_alone(self) -> None:
         """Eager and other stages may hold the same weights; the engine keeps its latents."""
@@ -106,7 +112,7 @@ class BackendContract:
             inputs = reference_shape(role, 2).random_inputs(self.device)
             with ThreadPoolExecutor(1) as pool:
                 outputs = pool.submit(network, *inputs).result()
-            _assert_equal(outputs, EagerNetwork(module)(*inputs))
+            self._assert_equal(outputs, EagerNetwork(module)(*inputs))
 
     def _networks(self, role: Role) -> tuple[nn.Module, Network]:
         return _prepared(type(self).backend, self.options, self.device, role)
@@ -114,7 +120,17 @@ class BackendContract:
     def _assert_parity(self, role: Role, shape: BatchShape) -> None:
         module, network = self._networks(role)
         inputs = shape.random_inputs(self.device)
-        _assert_equal(network(*inputs), EagerNetwork(module)(*inputs))
+        self._assert_equal(network(*inputs), EagerNetwork(module)(*inputs))
+
+    def _assert_equal(self, outputs: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> None:
+        """Same count, shapes and dtypes, and values within the parity gate's tolerance."""
+        backend = type(self).backend(self.options)
+        assert isinstance(outputs, tuple)
+        assert len(outputs) == len(references)
+        for output, reference in zip(outputs, references, strict=True):
+            assert output.dtype == reference.dtype
+            allowed = tolerance(backend, reference.dtype, self.device)
+            assert max_difference(output, reference) <= allowed
 
 
 @cache
@@ -125,12 +141,3 @@ def _prepared(
     module = reference_network(role).to(device)
     shapes = [reference_shape(role, rows) for rows in WARM_ROWS]
     return module, backend(options).prepare(module, role, shapes)
-
-
-def _assert_equal(outputs: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> None:
-    """Same count, shapes and dtypes, and values within the parity gate's tolerance."""
-    assert isinstance(outputs, tuple)
-    assert len(outputs) == len(references)
-    for output, reference in zip(outputs, references, strict=True):
-        assert output.dtype == reference.dtype
-        assert max_difference(output, reference) <= TOLERANCES[reference.dtype]

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.attacks [words...]`: attacks a server, prints one table, exits with 1 unless it held."""
+"""`python -m benchmarks.attacks [phrases...]`: attacks a server, prints one table, exits with 1 unless it held."""
 
 from __future__ import annotations
 
@@ -23,16 +23,26 @@ ATTACKS: Sequence[Attack] = (
 
 
 def main() -> None:
-    """Runs the attacks whose names hold every word of the command line, one after the other."""
-    chosen = [attack for attack in ATTACKS if all(word in attack.name for word in sys.argv[1:])]
+    """Runs the attacks whose names hold any phrase of the command line, one after the other; all, without one."""
+    phrases = sys.argv[1:] or [""]
+    chosen = [attack for attack in ATTACKS if any(phrase in attack.name for phrase in phrases)]
     if not chosen:
-        sys.exit(f"no attack's name holds {' and '.join(sys.argv[1:])!r}; there are: {_names()}")
+        sys.exit(f"no attack's name holds {' or '.join(map(repr, phrases))}; there are: {_names()}")
     console, verdicts = Console(), list[Verdict]()
     for attack in chosen:
         console.print(f"attacking: {attack.name} ...", style="dim")
-        verdicts.append(attack.run())
+        verdicts.append(_verdict(attack))
+        console.print(f"  {verdicts[-1].measured}", style="dim")
     console.print(_table(chosen, verdicts))
     sys.exit(not all(verdict.held for verdict in verdicts))
+
+
+def _verdict(attack: Attack) -> Verdict:
+    """The attack's own; one that breaks off has not shown that the server held, and does not keep others from running."""
+    try:
+        return attack.run()
+    except Exception as error:
+        return Verdict(False, f"broke off: {type(error).__name__}: {str(error)[:200]}")
 
 
 def _names() -> str:

@@ -137,6 +137,11 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             **{"{{instance}} {{stage}} {{backend}} {{reason}}": gauge("backend_fallback_total")},
         ),
         panel(
+            "Calls of shapes that are not prepared",
+            "reqps",
+            **{"{{network}}": rate("unprepared_calls_total", "network")},
+        ),
+        panel(
             "Difference to eager at start",
             "short",
             **{"{{instance}} {{stage}} {{backend}}": gauge("backend_parity_difference")},

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import torch
 from grpc_health.v1 import health, health_pb2_grpc
 from kandinsky_api.v1 import (
     image_pb2,
@@ -19,8 +18,10 @@ from kandinsky_api.v1 import (
     server_pb2,
     server_pb2_grpc,
 )
-from kandinsky_backends.options import DEFAULT_BUCKETS, DTYPES, Attention, BackendOptions
+from kandinsky_backends.device import pick_device
+from kandinsky_backends.options import DEFAULT_BUCKETS, Attention, BackendOptions
 from kandinsky_backends.parity import PreparedNetwork
+from kandinsky_backends.precision import set_precision
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 
@@ -47,6 +48,7 @@ from kandinsky_server.images.decoders import Decoders
 from kandinsky_server.memory import Trimmer
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.metrics_server import MetricsServer
+from kandinsky_server.number_type import NumberType
 from kandinsky_server.rpc import transport
 from kandinsky_server.rpc.authentication import Authentication
 from kandinsky_server.rpc.convert import Converter
@@ -92,8 +94,10 @@ class App:
         self.settings = settings
         self.metrics = metrics or Metrics()
         self.threads = set_threads(settings.threads)
+        set_precision(settings.tf32, settings.deterministic)
         self.device = pick_device(settings.device)
-        self.backend_options = backend_options(settings, self.threads)
+        self.number_type = NumberType.of(settings, self.device)
+        self.backend_options = backend_options(settings, self.threads, self.number_type)
         sources = sources_of(settings)
         self.model = Model(
             sources, DepthEstimator(sources.depth, self.device), CostModel(), status="starting"
@@ -135,7 +139,7 @@ class App:
             limits=self.limits,
             backends=functools.cache(lambda: available_backends(self.backend_options, self.device)),
             device=str(self.device),
-            dtype=self.settings.dtype,
+            dtype=self.number_type.told,
         )
 
     async def start(self) -> None:
@@ -219,7 +223,7 @@ class App:
             self.unread,
             self.pool,
             cache,
-            self.settings.dtype,
+            self.number_type.told,
         )
         self.face.converter = Converter(
             self.model,
@@ -234,13 +238,14 @@ class App:
         self.health.set(IMAGE_SERVICE, serving=bool(self.model.decoders))
         self.health.set("", serving=True)
         self.takeovers.start()
-        self.trimming = asyncio.create_task(Trimmer().run(lambda: not self.admission.tickets))
+        self.trimming = asyncio.create_task(Trimmer().run(self.engine.resting))
 
     def _load(self) -> None:
         settings = self.settings
+        log.info("the networks compute in %s on %s", self.number_type.told, self.device)
         options = LoadOptions(
             device=self.device,
-            dtype=DTYPES[settings.dtype],
+            dtype=self.number_type.dtype,
             backend=get_backend(settings.backend, self.backend_options, self.device),
             strict=settings.strict_backend,
             max_batch_rows=settings.max_batch_rows,
@@ -268,7 +273,7 @@ class App:
         """What is known once the model is loaded."""
         self.metrics.watch_queue(lambda: self.admission.length)
         self.metrics.watch_device(self.device)
-        self.metrics.build.info({"device": str(self.device), "dtype": self.settings.dtype, **versions()})
+        self.metrics.build.info({"device": str(self.device), "dtype": self.number_type.told, **versions()})
         for name, report in self.model.reports.items():
             self.metrics.load_seconds.labels(name).set(report.load_seconds)
             for network, prepared in report.prepared.items():
@@ -319,13 +324,6 @@ class App:
             self.metrics_server.close()
 
 
-def pick_device(name: str) -> torch.device:
-    """The device that ``name`` means; ``auto`` is CUDA when torch has one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
 def tracing_of(settings: Settings) -> Tracing | None:
     """Where traces go; OpenTelemetry is an extra and imported only for it."""
     if settings.otlp_endpoint is None:
@@ -335,7 +333,7 @@ def tracing_of(settings: Settings) -> Tracing | None:
     return Tracing(settings.otlp_endpoint)
 
 
-def backend_options(settings: Settings, threads: int) -> BackendOptions:
+def backend_options(settings: Settings, threads: int, number_type: NumberType) -> BackendOptions:
     """What backends are told of the settings."""
     return BackendOptions(
         threads=threads,
@@ -343,7 +341,7 @@ def backend_options(settings: Settings, threads: int) -> BackendOptions:
         deterministic=settings.deterministic,
         cache_dir=settings.backend_cache_dir,
         buckets=settings.buckets,
-        dtype=DTYPES[settings.dtype],
+        dtype=number_type.dtype,
     )
 
 

@@ -12,7 +12,7 @@ WORK_SECONDS = 0.05
 
 
 class Trimmer:
-    """Every ``seconds``, when there is nothing to do and something was done since the last time.
+    """Every ``seconds``, when nothing takes a step and something was done since the last time.
 
     glibc keeps what was freed between what is still used, so a process stays as large as its busiest moment. Other C
     libraries have no ``malloc_trim``, and nothing happens.
@@ -25,11 +25,11 @@ class Trimmer:
         self._trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
         self._done = 0.0
 
-    async def run(self, idle: Callable[[], bool]) -> None:
+    async def run(self, resting: Callable[[], bool]) -> None:
         """Goes on until it is cancelled."""
         while self._trim is not None:
             await asyncio.sleep(self.seconds)
-            if idle() and time.process_time() - self._done > WORK_SECONDS:
+            if resting() and time.process_time() - self._done > WORK_SECONDS:
                 # Takes some milliseconds, and other threads run meanwhile.
                 await asyncio.to_thread(self._trim, 0)
                 self._done = time.process_time()

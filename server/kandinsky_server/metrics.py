@@ -48,6 +48,11 @@ class Metrics:
         self.fallbacks = counter(
             "backend_fallback", "Networks that eager took over.", "stage", "backend", "reason"
         )
+        self.unprepared = counter(
+            "unprepared_calls",
+            "Network calls that ran eagerly, since their shapes are not prepared.",
+            "network",
+        )
         self.out_of_memory = counter("out_of_memory", "Batches the device had no room for.", "stage")
         self.log_lines_dropped = counter("log_lines_dropped", "Lines of output that nobody read in time.")
         self.parity = gauge("backend_parity_difference", "Max abs difference to eager.", "stage", "backend")
@@ -105,3 +110,7 @@ class Metrics:
     def on_out_of_memory(self, network: str, stage: str, rows: int) -> None:
         """Counts a batch that did not fit."""
         self.out_of_memory.labels(stage).inc()
+
+    def on_unprepared(self, network: str) -> None:
+        """Counts a call of shapes that a backend has not prepared."""
+        self.unprepared.labels(network).inc()

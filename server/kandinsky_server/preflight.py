@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 import torch
 from kandinsky_backends.base import BackendUnavailable
 from kandinsky_backends.cache import obstacle
+from kandinsky_backends.device import pick_device
 from kandinsky_backends.half_precision import advice, instructions
-from kandinsky_backends.options import DTYPES
-from kandinsky_backends.registry import AUTO, backend_names, get_backend
+from kandinsky_backends.options import AUTO
+from kandinsky_backends.precision import set_precision
+from kandinsky_backends.registry import backend_names, get_backend
 from kandinsky_backends.threads import usable_cores
 
 from kandinsky_server import addresses
-from kandinsky_server.app import backend_options, pick_device, sources_of
+from kandinsky_server.app import backend_options, sources_of
 from kandinsky_server.diffusion.checkpoint import DecoderStage
 from kandinsky_server.diffusion.checkpoints import Checkpoints, NoLender
 from kandinsky_server.diffusion.depth import sketch_depth
@@ -24,6 +26,7 @@ from kandinsky_server.diffusion.parts import sizes_of
 from kandinsky_server.diffusion.sizes import parse_size
 from kandinsky_server.diffusion.source import CheckpointError, is_on_hub
 from kandinsky_server.diffusion.weight_files import some
+from kandinsky_server.number_type import NumberType
 from kandinsky_server.security.tokens import read_tokens
 from kandinsky_server.settings import Settings
 
@@ -48,7 +51,7 @@ class Preflight:
         device = self._device()
         self._backend(device)
         self._backend_cache()
-        self._checkpoints()
+        self._checkpoints(device)
 
     def _ports(self) -> None:
         settings = self.settings
@@ -81,6 +84,8 @@ class Preflight:
 
     def _device(self) -> torch.device | None:
         name = self.settings.device
+        # Before CUDA starts, which this makes it do.
+        set_precision(self.settings.tf32, self.settings.deterministic)
         try:
             device = pick_device(name)
             torch.empty(0, device=device)
@@ -90,11 +95,14 @@ class Preflight:
         ) as error:  # the latter from a torch that was built without the device
             self.problems.append(f"device: {name!r} cannot be used: {str(error).splitlines()[0]}")
             return None
-        self.findings.append(("device", f"{device}, {self.settings.dtype}"))
+        number_type = NumberType.of(self.settings, device)
+        self.findings.append(("device", f"{device}, {number_type.told}"))
         if device.type == "cpu":
-            sentence = advice(DTYPES[self.settings.dtype], instructions())
+            sentence = advice(number_type.dtype, instructions())
             self.findings.append(("bf16", sentence))
             log.info("%s", sentence)
+        if self.settings.tf32 and device.type != "cuda":
+            self.problems.append(f"tf32: is arithmetic of CUDA devices, and the device is {str(device)!r}")
         return device
 
     def _backend(self, device: torch.device | None) -> None:
@@ -104,7 +112,8 @@ class Preflight:
                 self.problems.append(f"backend: there is no {name!r}, but {', '.join(backend_names())}")
             return
         try:
-            options = backend_options(self.settings, self.settings.threads or usable_cores())
+            number_type = NumberType.of(self.settings, device)
+            options = backend_options(self.settings, self.settings.threads or usable_cores(), number_type)
             self.findings.append(("backend", get_backend(name, options, device).name))
         except BackendUnavailable as error:
             self.problems.append(f"backend: {error.reason} {error.hint}")
@@ -121,13 +130,14 @@ class Preflight:
             ("cache", f"{directory} cannot be written: {found}" if found else str(directory))
         )
 
-    def _checkpoints(self) -> None:
+    def _checkpoints(self, device: torch.device | None) -> None:
         try:
             sources = sources_of(self.settings)
         except CheckpointError as error:
             self.problems.append(f"model: {error}")
             return
-        checkpoints = Checkpoints(torch.device("cpu"), DTYPES[self.settings.dtype])
+        cpu = torch.device("cpu")
+        checkpoints = Checkpoints(cpu, NumberType.of(self.settings, device or cpu).dtype)
         unseen: list[str] = []
         for stage, source in sources.given().items():
             if is_on_hub(source):

@@ -109,7 +109,10 @@ class Settings(BaseSettings):
     )
 
     device: str = Field("auto", description="torch device; auto is cuda when there is one, else cpu.")
-    dtype: Literal["fp32", "fp16", "bf16"] = Field("fp32", description="Number type of the networks.")
+    dtype: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        "auto",
+        description="Number type of the networks; auto is fp16 on CUDA, fp32 on a CPU and with offload.",
+    )
     backend: str = Field("auto", description="Backend of the networks; `kandinsky backends list` shows them.")
     strict_backend: bool = Field(False, description="Refuse to start rather than fall back to eager.")
     offload: Literal["none", "model"] = Field(
@@ -119,6 +122,10 @@ class Settings(BaseSettings):
     deterministic: bool = Field(
         False,
         description="Same bits for the same request whoever else is served: eager, math attention, no sharing.",
+    )
+    tf32: bool = Field(
+        False,
+        description="Let CUDA round factors of float32 products to TF32: networks may then differ by 2e-2, not 1e-4.",
     )
     attention: Literal["sdpa", "math"] = Field("sdpa", description="Attention of the eager backend.")
     threads: Count | None = Field(
@@ -356,6 +363,15 @@ class Settings(BaseSettings):
             raise ValueError("is the eager backend's promise; leave backend at auto or eager")
         return deterministic
 
+    @field_validator("tf32")
+    @classmethod
+    def _tf32_can_round(cls, tf32: bool, info: ValidationInfo) -> bool:
+        if tf32 and info.data.get("dtype", "fp32") != "fp32":
+            raise ValueError("rounds products of float32 numbers: give dtype=fp32 too")
+        if tf32 and info.data.get("deterministic"):
+            raise ValueError("is not deterministic's arithmetic: give one of them")
+        return tf32
+
     @field_validator("offload")
     @classmethod
     def _offload_can_work(cls, offload: str, info: ValidationInfo) -> str:
@@ -366,7 +382,7 @@ class Settings(BaseSettings):
                 )
             if info.data.get("backend") not in ("eager", "xformers"):
                 raise ValueError(
-                    "offload=model needs backend=eager or xformers: compiled networks do not move"
+                    "offload=model needs backend=eager or xformers: compiled networks and CUDA graphs do not move"
                 )
         return offload
 

@@ -139,7 +139,7 @@ def test_followers_outlive_a_leader_whose_time_is_up(
 
     leader = Thread(target=ask, args=(names[0], 5))
     leader.start()
-    eventually(lambda: any(run.trajectory.lane.network == "prior" for run in list(narrow.app.engine.active)))
+    eventually(lambda: any(run.work.key.network == "prior" for run in list(narrow.app.engine.active)))
     others = [Thread(target=ask, args=(name, None)) for name in names[1:]]
     for thread in others:
         thread.start()

@@ -1,5 +1,6 @@
 """The parity gate: what differs from eager does not serve."""
 
+import copy
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -10,7 +11,13 @@ import torch
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
 from kandinsky_backends.eager import EagerBackend, EagerNetwork
 from kandinsky_backends.options import BackendOptions
-from kandinsky_backends.parity import TOLERANCES, PreparedNetwork, max_difference, prepare_with_parity
+from kandinsky_backends.parity import (
+    TOLERANCES,
+    PreparedNetwork,
+    max_difference,
+    prepare_with_parity,
+    tolerance,
+)
 from torch import Tensor, nn
 
 SHAPES = [BatchShape(rows, ((4,),), (torch.float32,)) for rows in (1, 2)]
@@ -157,3 +164,89 @@ def test_large_outputs_are_compared_in_units_of_their_largest_value() -> None:
 def test_every_dtype_that_is_served_has_a_tolerance() -> None:
     assert TOLERANCES.keys() == {torch.float32, torch.float16, torch.bfloat16}
     assert TOLERANCES[torch.float32] < TOLERANCES[torch.float16] < TOLERANCES[torch.bfloat16]
+
+
+class Rewriter(ChangedBackend):
+    """Eager, which has done something to each parameter of the module."""
+
+    def __init__(self, rewrite: Callable[[Tensor], Tensor], change: Change = lambda output: output) -> None:
+        super().__init__(change)
+        self._rewrite = rewrite
+
+    def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+        for parameter in network.parameters():
+            parameter.data = self._rewrite(parameter.data)
+        return super().prepare(network, role, shapes)
+
+
+PICTURES = [BatchShape(rows, ((6, 8, 8),), (torch.float32,)) for rows in (1, 2)]
+
+
+@pytest.fixture
+def convolution() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Conv2d(6, 8, 3)
+
+
+def channels_last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+
+@pytest.mark.parametrize("wrong", [0.0, 1.0])
+def test_a_backend_may_put_weights_into_another_order(convolution: nn.Module, wrong: float) -> None:
+    """Kernels for another order add in another order: such outputs say nothing of the weights."""
+    before = convolution.weight.clone()
+    # As on CUDA with TF32, eager itself differs by more than the gate allows once the order is another.
+    convolution.register_forward_hook(
+        lambda module, _, output: (
+            output + 1e-3 * module.weight.is_contiguous(memory_format=torch.channels_last)
+        )
+    )
+    backend = Rewriter(channels_last, lambda output: output - 1e-3 + wrong)
+    prepared = prepare_with_parity(backend, convolution, Role.UNET, PICTURES, torch.float32, strict=False)
+    assert prepared.backend_name == ("eager" if wrong else "changed")
+    assert convolution.weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(convolution.weight, before)
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda tensor: tensor * (1 + 1e-6),
+        lambda tensor: tensor.flip(0),
+        lambda tensor: tensor.half().float(),
+        lambda tensor: torch.nextafter(tensor, torch.full_like(tensor, 9.0)),
+    ],
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_backend_that_changes_a_value_is_found_out_though_its_answers_are_right(
+    convolution: nn.Module, rewrite: Callable[[Tensor], Tensor], strict: bool
+) -> None:
+    right = EagerNetwork(copy.deepcopy(convolution))
+
+    class Sly(Rewriter):
+        def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+            super().prepare(network, role, shapes)
+            return lambda *inputs: right(*inputs)
+
+    with pytest.raises(BackendUnavailable, match=r"changed the network's weights \(bias, weight\)"):
+        prepare_with_parity(Sly(rewrite), convolution, Role.UNET, PICTURES, torch.float32, strict)
+
+
+def test_a_backend_that_says_it_is_exact_must_be(module: nn.Module) -> None:
+    class Exact(ChangedBackend):
+        exact = True
+
+    right = prepare_with_parity(Exact(lambda x: x), module, Role.PRIOR, SHAPES, torch.float32, strict=True)
+    assert (right.backend_name, right.parity_difference) == ("changed", 0.0)
+    with pytest.raises(BackendUnavailable, match=r"differs from eager by .*; 0 is allowed"):
+        prepare_with_parity(Exact(lambda x: x + 1e-6), module, Role.PRIOR, SHAPES, torch.float32, strict=True)
+
+
+def test_tf32_has_a_tolerance_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, cuda, cpu = ChangedBackend(lambda x: x), torch.device("cuda"), torch.device("cpu")
+    for allowed, wanted in ((False, 1e-4), (True, 2e-2)):
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+        assert tolerance(backend, torch.float32, cuda) == wanted
+        assert tolerance(backend, torch.float32, cpu) == 1e-4
+        assert tolerance(backend, torch.float16, cuda) == 2e-2

@@ -39,7 +39,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 def test_the_built_in_backends_come_through_their_entry_points() -> None:
-    assert {"eager", "compiled", "xformers", "openvino"} <= set(backend_names())
+    assert {"eager", "compiled", "graphs", "xformers", "openvino"} <= set(backend_names())
     assert get_backend("eager", OPTIONS, CPU).name == "eager"
 
 
@@ -90,9 +90,9 @@ def test_auto_on_the_cpu_is_openvino_and_eager_without_it(monkeypatch: pytest.Mo
     assert registry.resolve_auto(OPTIONS, CPU) == "eager"
 
 
-def test_auto_on_cuda_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_on_cuda_is_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "backend_status", lambda name, *_: BackendStatus(name, True))
-    assert registry.resolve_auto(OPTIONS, torch.device("cuda")) == "compiled"
+    assert registry.resolve_auto(OPTIONS, torch.device("cuda")) == "graphs"
 
 
 def test_auto_is_eager_where_results_must_not_change() -> None:

@@ -1,14 +1,16 @@
 """The engine's rules on a clock of its own: lanes in turns, seats by arrival, steps that take what they are said to."""
 
 import random
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from kandinsky_server.engine.company import Company
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.forecast import Pace, forecast
-from kandinsky_server.engine.load import Load, single_call
 from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.work import Remaining, Work, whole
+
+from tests.engine.fakes import call, planned
 
 PRIOR, DECODER, TO_PIXELS = (LaneKey(name, (8, 8)) for name in ("prior", "decoder", "movq"))
 SECONDS = {PRIOR: (0.002, 0.0015), DECODER: (0.0, 0.0034), TO_PIXELS: (0.002, 0.027)}
@@ -17,13 +19,21 @@ SECONDS = {PRIOR: (0.002, 0.0015), DECODER: (0.0, 0.0034), TO_PIXELS: (0.002, 0.
 
 @dataclass(eq=False)
 class Job:
-    """One request; ``load`` is where it is."""
+    """One request: ``works`` one after the other, the first of which has ``left`` steps to take."""
 
-    load: Load
+    works: list[Work[Any]]
     arrival: float
     predicted: float
     left: int
     took: float = 0.0
+
+    @property
+    def work(self) -> Work[Any]:
+        return self.works[0]
+
+    @property
+    def remaining(self) -> list[Remaining]:
+        return [Remaining(self.work, self.left), *whole(self.works[1:])]
 
 
 @dataclass
@@ -50,34 +60,35 @@ class Clockwork:
         for _ in range(self.clients):
             self._arrive()
         while len(self.answered) < number:
-            self._step(min({job.load.lane for job in self.jobs}, key=self._served.__getitem__))
+            self._step(min({job.work.key for job in self.jobs}, key=self._served.__getitem__))
 
     def _arrive(self) -> None:
-        present = [Load(job.load.lane, job.load.rows, job.left, job.load.then) for job in self.jobs]
-        load = _drawn(self._draw)
+        present = [remaining for job in self.jobs for remaining in job.remaining]
+        works = _drawn(self._draw)
         pace = Pace(self._cost, lambda lane: self.max_rows, self.company.rows)
-        predicted = forecast(present, [load], [], pace).finish
-        self.company.observe(present)
-        self.jobs.append(Job(load, self.now, predicted, load.steps))
+        predicted = forecast(present, whole(works), [], pace).finish
+        self.company.observe(job.work for job in self.jobs)
+        self.jobs.append(Job(works, self.now, predicted, works[0].steps))
 
     def _step(self, lane: LaneKey) -> None:
         seated, rows = [], 0
         for job in self.jobs:
-            if job.load.lane == lane:
-                if rows + job.load.rows > self.max_rows:
+            if job.work.key == lane:
+                if rows + job.work.rows > self.max_rows:
                     break
                 seated.append(job)
-                rows += job.load.rows
+                rows += job.work.rows
         self._served[lane] = self.now
         self.now += _seconds(lane, rows) * self._draw.uniform(0.9, 1.1)
         for job in seated:
             job.left -= 1
             if not job.left:
-                self._leave(job, job.load.then)
+                self._leave(job)
 
-    def _leave(self, job: Job, then: Iterable[Load]) -> None:
-        for job.load in then:
-            job.left = job.load.steps
+    def _leave(self, job: Job) -> None:
+        job.works = job.works[1:]
+        if job.works:
+            job.left = job.work.steps
             return
         job.took = self.now - job.arrival
         self.jobs.remove(job)
@@ -92,9 +103,10 @@ def _seconds(lane: LaneKey, rows: int) -> float:
     return fixed + each * rows
 
 
-def _drawn(draw: random.Random) -> Load:
+def _drawn(draw: random.Random) -> list[Work[Any]]:
     """Nine pictures of ten, 3 to 50 steps; one of four unguided."""
     rows, steps = draw.choice((1, 2, 2, 2)), draw.randint(3, 50)
     if draw.random() < 0.1:
-        return Load(PRIOR, rows, steps)
-    return Load(DECODER, rows, steps, (single_call(TO_PIXELS),))
+        return [planned(PRIOR, rows, steps)]
+    image = planned(DECODER, rows, steps)
+    return [image, call(TO_PIXELS, image)]

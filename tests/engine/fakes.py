@@ -13,9 +13,20 @@ from kandinsky_server.engine.report import StepReport
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.work import Work
 from torch import Tensor
 
 LANE = LaneKey("adder", (1,))
+
+
+def planned(lane: LaneKey, rows: int, steps: int, *needs: Work[Any], denoising: bool = True) -> Work[Any]:
+    """Work that is forecast and never run."""
+    return Work(lane, rows, steps, Count, needs, denoising)
+
+
+def call(lane: LaneKey, *needs: Work[Any]) -> Work[Any]:
+    """One call of one row, forecast and never run."""
+    return planned(lane, 1, 1, *needs, denoising=False)
 
 
 class Count:
@@ -74,6 +85,8 @@ class Watcher:
     def on_out_of_memory(self, network: str, stage: str, rows: int) -> None:
         self.out_of_memory.append(rows)
 
+    def on_unprepared(self, network: str) -> None: ...
+
 
 @asynccontextmanager
 async def running(
@@ -100,4 +113,19 @@ async def results(runs: Iterable[Run[Any]]) -> Sequence[Any]:
 
 def submit_all(engine: Engine, trajectories: Iterable[Any], ticket: Ticket | None = None) -> list[Run[Any]]:
     """Each with its own ticket, or all with one."""
-    return [engine.submit(trajectory, ticket or Ticket()) for trajectory in trajectories]
+    return [submit(engine, trajectory, ticket or Ticket()) for trajectory in trajectories]
+
+
+def submit(engine: Engine, trajectory: Any, ticket: Ticket, **options: Any) -> Run[Any]:
+    """Puts a small trajectory into its lane; no request has planned it."""
+    return engine.submit(work_of(trajectory), trajectory, ticket, **options)
+
+
+def run_of(trajectory: Any, ticket: Ticket | None = None) -> Run[Any]:
+    """A run that no engine has taken."""
+    return Run(work_of(trajectory), trajectory, ticket or Ticket())
+
+
+def work_of(trajectory: Any) -> Work[Any]:
+    """The work that a small trajectory does."""
+    return Work(trajectory.lane, trajectory.rows, trajectory.step_count, lambda: trajectory)

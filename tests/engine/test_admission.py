@@ -3,13 +3,14 @@
 import re
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from kandinsky_server.engine.admission import Admission
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
-from kandinsky_server.engine.load import Load, single_call
 from kandinsky_server.engine.ticket import HIGH, LOW, Ticket
+from kandinsky_server.engine.work import Work
 from kandinsky_server.errors import (
     DeadlineUnreachable,
     Draining,
@@ -19,9 +20,9 @@ from kandinsky_server.errors import (
     Violation,
 )
 
-from tests.engine.fakes import LANE, Count, adder, running
+from tests.engine.fakes import LANE, Count, adder, call, planned, running, work_of
 
-TEN_STEPS = Load(LANE, 1, 10)
+TEN_STEPS = planned(LANE, 1, 10)
 
 
 @pytest.fixture
@@ -38,11 +39,16 @@ def ask_less(allowed: int) -> list[Violation]:
 
 
 def let_in(
-    admission: Admission, count: int, loads: Sequence[Load] = (TEN_STEPS,), **ticket: object
+    admission: Admission, count: int, works: Sequence[Work[Any]] | None = None, **ticket: object
 ) -> Ticket:
+    """Admits a request of ``works``, or of ``count`` times ten steps."""
     admitted = Ticket(**ticket)
-    admission.admit(admitted, list(loads) * count, ask_less)
+    admission.admit(admitted, tens(count) if works is None else works, ask_less)
     return admitted
+
+
+def tens(count: int) -> list[Work[Any]]:
+    return [planned(LANE, 1, 10) for _ in range(count)]
 
 
 def test_places_are_taken_and_given_back(admission: Admission) -> None:
@@ -60,7 +66,7 @@ def test_who_enters_holds_a_place_that_is_one_of_those_it_gets(admission: Admiss
     ticket = Ticket(client="modest", share=0.5)
     with admission.enter(ticket):
         assert admission.length == 1
-        admission.admit(ticket, [TEN_STEPS] * 4, ask_less)
+        admission.admit(ticket, tens(4), ask_less)
         assert admission.length == 4
     assert admission.length == 0
     let_in(admission, 4, client="modest", share=0.5)
@@ -68,7 +74,7 @@ def test_who_enters_holds_a_place_that_is_one_of_those_it_gets(admission: Admiss
 
 def test_who_needs_no_step_holds_a_place(admission: Admission) -> None:
     assert let_in(admission, 0).places == 1
-    assert let_in(admission, 1, [single_call(LANE)]).places == 1
+    assert let_in(admission, 1, [call(LANE)]).places == 1
 
 
 def test_what_is_advised_is_enough(admission: Admission) -> None:
@@ -166,21 +172,25 @@ def test_the_urgent_are_promised_an_earlier_start(admission: Admission) -> None:
 async def test_work_is_counted_once_whether_planned_or_running() -> None:
     async with running(adder(max_rows=1)) as engine:
         admission = Admission(engine, queue_size=8)
-        ticket = let_in(admission, 1, [Load(LANE, 1, 3)])
-        planned = admission.predict([TEN_STEPS], Ticket(priority=LOW)).position
-        run = engine.submit(Count(steps=3), ticket)
+        counting = Count(steps=3)
+        work = work_of(counting)
+        ticket = let_in(admission, 1, [work])
+        before = admission.predict([TEN_STEPS], Ticket(priority=LOW)).position
+        run = engine.submit(work, counting, ticket)
         submitted = admission.predict([TEN_STEPS], Ticket(priority=LOW)).position
         await run.result()
-    assert (planned, submitted) == (1, 1)
+    assert (before, submitted) == (1, 1)
 
 
 async def test_what_follows_a_run_is_counted_while_it_runs_and_after() -> None:
     async with running(adder(max_rows=1)) as engine:
         admission = Admission(engine, queue_size=8)
-        ticket = let_in(admission, 1, [Load(LANE, 1, 3, then=(Load(LANE, 1, 5),))])
+        first = work_of(Count(steps=3))
+        works = [first, planned(LANE, 1, 5, first)]
+        ticket = let_in(admission, 1, works)
         ahead = [admission.predict([TEN_STEPS], Ticket(priority=LOW)).position]
-        for steps in (3, 5):
-            run = engine.submit(Count(steps=steps), ticket)
+        for work in works:
+            run = engine.submit(work, Count(steps=work.steps), ticket)
             ahead.append(admission.predict([TEN_STEPS], Ticket(priority=LOW)).position)
             await run.result()
             ahead.append(admission.predict([TEN_STEPS], Ticket(priority=LOW)).position)
@@ -188,8 +198,21 @@ async def test_what_follows_a_run_is_counted_while_it_runs_and_after() -> None:
     assert ticket.places == 2
 
 
+async def test_what_looks_like_planned_work_is_not_taken_for_it() -> None:
+    """A preview's call of MoVQ looks like the one that ends its image, or another's."""
+    async with running(adder(max_rows=1)) as engine:
+        admission = Admission(engine, queue_size=8)
+        first = work_of(Count(steps=1))
+        ticket = let_in(admission, 1, [first])
+        preview = Count(steps=1)
+        await engine.submit(work_of(preview), preview, ticket).result()
+        assert list(ticket.planned) == [first]
+        assert admission.predict([TEN_STEPS], Ticket(priority=LOW)).position == 1
+
+
 def test_encoders_take_no_place(admission: Admission) -> None:
-    ticket = let_in(admission, 1, [single_call(LANE, (TEN_STEPS, TEN_STEPS))])
+    encoder = call(LANE)
+    ticket = let_in(admission, 1, [encoder, planned(LANE, 1, 10, encoder), planned(LANE, 1, 10, encoder)])
     assert ticket.places == admission.length == 2
 
 
@@ -206,6 +229,6 @@ def test_company_is_expected_to_stay_until_the_server_is_idle(admission: Admissi
     for _ in range(100):
         tickets.append(let_in(admission, 1))
         admission.release(tickets.pop(0))
-    assert admission.predict([Load(LANE, 1, 100)], Ticket()).finish == pytest.approx(120.0, rel=0.01)
+    assert admission.predict([planned(LANE, 1, 100)], Ticket()).finish == pytest.approx(120.0, rel=0.01)
     admission.release(tickets.pop())
-    assert admission.predict([Load(LANE, 1, 100)], Ticket()).finish == pytest.approx(100.0)
+    assert admission.predict([planned(LANE, 1, 100)], Ticket()).finish == pytest.approx(100.0)

@@ -8,12 +8,11 @@ import torch
 from kandinsky_server.engine.batch import Batch, Outcome
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.run import Run
-from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import BackendFailed
 from torch import Tensor
 
-from tests.engine.fakes import LANE, Count, Watcher, add_one, adder
+from tests.engine.fakes import LANE, Count, Watcher, add_one, adder, run_of
 
 
 @pytest.fixture(autouse=True)
@@ -23,9 +22,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 def started(*rows: int, begin: Iterable[float] = (), lane: LaneKey = LANE) -> list[Run[float]]:
     begins = list(begin) or [10.0 * place for place in range(len(rows))]
-    runs = [
-        Run(Count(rows=count, begin=b, lane=lane), Ticket()) for count, b in zip(rows, begins, strict=True)
-    ]
+    runs = [run_of(Count(rows=count, begin=b, lane=lane)) for count, b in zip(rows, begins, strict=True)]
     for run in runs:
         run.trajectory.start()
     return runs

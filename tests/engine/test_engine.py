@@ -23,7 +23,7 @@ from kandinsky_server.errors import (
 )
 from torch import Tensor
 
-from tests.engine.fakes import Count, Watcher, add_one, adder, results, running, submit_all
+from tests.engine.fakes import Count, Watcher, add_one, adder, results, running, submit, submit_all
 
 
 class Gate:
@@ -61,9 +61,9 @@ async def test_trajectories_of_different_lengths_end_in_their_own_time() -> None
 async def test_a_late_trajectory_joins_the_running_batch(gate: Gate) -> None:
     watcher = Watcher()
     async with running(adder(gate), watcher=watcher) as engine:
-        early = engine.submit(Count(steps=4), Ticket("early"))
+        early = submit(engine, Count(steps=4), Ticket("early"))
         gate.wait()
-        late = engine.submit(Count(steps=2), Ticket("late"))
+        late = submit(engine, Count(steps=2), Ticket("late"))
         gate.open()
         await results([early, late])
     seen = [[(ticket.request_id, step) for ticket, step in report.riders] for report in watcher.steps]
@@ -93,7 +93,7 @@ async def test_more_rows_than_seats_are_served_in_turn() -> None:
 async def test_a_cancelled_request_leaves_before_the_next_step(gate: Gate) -> None:
     watcher, ticket = Watcher(), Ticket("gone")
     async with running(adder(gate), watcher=watcher) as engine:
-        gone, staying = engine.submit(Count(steps=9), ticket), engine.submit(Count(), Ticket("staying"))
+        gone, staying = submit(engine, Count(steps=9), ticket), submit(engine, Count(), Ticket("staying"))
         gate.wait()
         ticket.cancel()
         gate.open()
@@ -106,7 +106,7 @@ async def test_a_cancelled_request_leaves_before_the_next_step(gate: Gate) -> No
 async def test_a_passed_deadline_frees_the_place(gate: Gate) -> None:
     ticket = Ticket()
     async with running(adder(gate)) as engine:
-        run = engine.submit(Count(), ticket)
+        run = submit(engine, Count(), ticket)
         gate.wait()
         ticket.deadline = ticket.arrival
         gate.open()
@@ -118,7 +118,7 @@ async def test_a_cancelled_request_that_waits_is_never_started() -> None:
     ticket = Ticket()
     ticket.cancel()
     async with running() as engine:
-        run = engine.submit(Count(), ticket)
+        run = submit(engine, Count(), ticket)
         assert isinstance((await results([run]))[0], RequestCancelled)
     assert run.started is None
 
@@ -163,10 +163,10 @@ async def test_a_failed_trajectory_takes_the_rest_of_its_request_with_it() -> No
 async def test_the_most_urgent_lane_goes_first(gate: Gate) -> None:
     watcher, other = Watcher(), LaneKey("adder", (2,))
     async with running(adder(gate), watcher=watcher) as engine:
-        first = engine.submit(Count(steps=1), Ticket("first"))
+        first = submit(engine, Count(steps=1), Ticket("first"))
         gate.wait()
-        low = engine.submit(Count(steps=2), Ticket("low", priority=LOW))
-        high = engine.submit(Count(steps=2, lane=other), Ticket("high", priority=HIGH))
+        low = submit(engine, Count(steps=2), Ticket("low", priority=LOW))
+        high = submit(engine, Count(steps=2, lane=other), Ticket("high", priority=HIGH))
         gate.open()
         await results([first, low, high])
     order = [report.riders[0][0].request_id for report in watcher.steps]
@@ -176,9 +176,9 @@ async def test_the_most_urgent_lane_goes_first(gate: Gate) -> None:
 async def test_equal_lanes_take_turns(gate: Gate) -> None:
     watcher, other = Watcher(), LaneKey("adder", (2,))
     async with running(adder(gate), watcher=watcher) as engine:
-        one = engine.submit(Count(steps=3), Ticket("one"))
+        one = submit(engine, Count(steps=3), Ticket("one"))
         gate.wait()
-        two = engine.submit(Count(steps=3, lane=other), Ticket("two"))
+        two = submit(engine, Count(steps=3, lane=other), Ticket("two"))
         gate.open()
         await results([one, two])
     order = [report.riders[0][0].request_id for report in watcher.steps]
@@ -188,7 +188,7 @@ async def test_equal_lanes_take_turns(gate: Gate) -> None:
 
 async def test_a_slow_reader_sees_only_the_newest_update() -> None:
     async with running() as engine:
-        run = engine.submit(Count(steps=50), Ticket())
+        run = submit(engine, Count(steps=50), Ticket())
         await run.result()
         seen = [update async for update in run.updates()]
     assert seen == [Update(50, 50)]
@@ -196,7 +196,7 @@ async def test_a_slow_reader_sees_only_the_newest_update() -> None:
 
 async def test_an_unread_snapshot_outlives_newer_updates() -> None:
     async with running() as engine:
-        run = engine.submit(Count(steps=5), Ticket(), preview_interval=3)
+        run = submit(engine, Count(steps=5), Ticket(), preview_interval=3)
         await run.result()
         seen = [update async for update in run.updates()]
     assert [update.step for update in seen] == [3]
@@ -205,7 +205,7 @@ async def test_an_unread_snapshot_outlives_newer_updates() -> None:
 
 async def test_stopping_fails_what_has_not_finished(gate: Gate) -> None:
     async with running(adder(gate)) as engine:
-        run = engine.submit(Count(), Ticket())
+        run = submit(engine, Count(), Ticket())
         gate.wait()
         stopping = asyncio.create_task(engine.stop())
         await asyncio.sleep(0)
@@ -235,7 +235,7 @@ async def test_a_fault_of_the_thread_itself_ends_everyone_and_is_told(
             raise ZeroDivisionError
 
     async with running() as engine:
-        runs = [engine.submit(Count(steps=5), ticket) for ticket in (Ticket(), Spoilt())]
+        runs = [submit(engine, Count(steps=5), ticket) for ticket in (Ticket(), Spoilt())]
         ends = await asyncio.wait_for(results(runs), 10)
         assert [type(end) for end in ends] == [InternalFailure, InternalFailure]
         await asyncio.wait_for(engine.failed.wait(), 10)
@@ -244,7 +244,7 @@ async def test_a_fault_of_the_thread_itself_ends_everyone_and_is_told(
 
 async def test_who_is_abandoned_does_not_wait_for_the_step(gate: Gate) -> None:
     async with running(adder(gate)) as engine:
-        run = engine.submit(Count(steps=5), Ticket())
+        run = submit(engine, Count(steps=5), Ticket())
         gate.wait()
         engine.abandon(Draining("shutting down", 1.0))
         [failure] = await asyncio.wait_for(results([run]), 10)

@@ -1,14 +1,16 @@
 """Forecasts play the engine's rules forward."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.forecast import Forecast, Pace, forecast
-from kandinsky_server.engine.load import Load, single_call
 from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.work import Work, whole
 
 from tests.engine.clockwork import Clockwork
+from tests.engine.fakes import call, planned
 
 ONE, OTHER = LaneKey("one", (8, 8)), LaneKey("other", (8, 8))
 
@@ -25,91 +27,106 @@ def cost() -> CostModel:
 
 def predict(
     cost: CostModel,
-    ahead: list[Load],
-    mine: list[Load],
-    behind: Sequence[Load] = (),
+    ahead: list[Work[Any]],
+    mine: list[Work[Any]],
+    behind: Sequence[Work[Any]] = (),
     company: Mapping[LaneKey, float] = {},
 ) -> Forecast:
-    return forecast(ahead, mine, behind, Pace(cost, lambda lane: 4, company))
+    return forecast(whole(ahead), whole(mine), whole(behind), Pace(cost, lambda lane: 4, company))
 
 
 def test_alone_it_takes_its_steps(cost: CostModel) -> None:
-    assert predict(cost, [], [Load(ONE, 2, 10)]) == Forecast(0.0, 10.0, 0, True)
+    assert predict(cost, [], [planned(ONE, 2, 10)]) == Forecast(0.0, 10.0, 0, True)
 
 
 def test_sharing_a_batch_costs_nothing_extra(cost: CostModel) -> None:
-    found = predict(cost, [Load(ONE, 2, 100)], [Load(ONE, 2, 10)])
+    found = predict(cost, [planned(ONE, 2, 100)], [planned(ONE, 2, 10)])
     assert (found.start, found.finish) == (0.0, 10.0)
 
 
 def test_a_full_batch_makes_it_wait(cost: CostModel) -> None:
-    found = predict(cost, [Load(ONE, 4, 7)], [Load(ONE, 2, 10)])
+    found = predict(cost, [planned(ONE, 4, 7)], [planned(ONE, 2, 10)])
     assert (found.start, found.finish, found.position) == (7.0, 17.0, 1)
 
 
 def test_work_that_comes_after_takes_no_seat(cost: CostModel) -> None:
-    found = predict(cost, [], [Load(ONE, 4, 10)], behind=[Load(ONE, 4, 7)])
+    found = predict(cost, [], [planned(ONE, 4, 10)], behind=[planned(ONE, 4, 7)])
     assert (found.start, found.finish, found.position) == (0.0, 10.0, 0)
 
 
 def test_work_that_comes_after_takes_its_own_lanes_turns(cost: CostModel) -> None:
-    assert predict(cost, [], [Load(ONE, 4, 10)], behind=[Load(OTHER, 4, 7)]).finish == 17.0
+    assert predict(cost, [], [planned(ONE, 4, 10)], behind=[planned(OTHER, 4, 7)]).finish == 17.0
 
 
 def test_lanes_take_turns(cost: CostModel) -> None:
-    found = predict(cost, [Load(OTHER, 2, 5)], [Load(ONE, 2, 10)])
+    found = predict(cost, [planned(OTHER, 2, 5)], [planned(ONE, 2, 10)])
     assert (found.start, found.finish) == (0.0, 15.0)
 
 
 def test_all_of_a_request_counts(cost: CostModel) -> None:
-    found = predict(cost, [], [Load(ONE, 2, 10)] * 4)
+    found = predict(cost, [], [planned(ONE, 2, 10) for _ in range(4)])
     assert found.finish == 20.0
 
 
 def test_a_request_of_two_halves_ends_with_the_longer(cost: CostModel) -> None:
-    assert predict(cost, [], [Load(ONE, 2, 3), Load(OTHER, 2, 5)]).finish == 8.0
+    assert predict(cost, [], [planned(ONE, 2, 3), planned(OTHER, 2, 5)]).finish == 8.0
 
 
 def test_unmeasured_lane_makes_it_a_guess(cost: CostModel) -> None:
-    assert not predict(cost, [], [Load(LaneKey("third", (1,)), 1, 1)]).measured
+    assert not predict(cost, [], [planned(LaneKey("third", (1,)), 1, 1)]).measured
 
 
 def test_nothing_to_do_takes_no_time(cost: CostModel) -> None:
-    assert predict(cost, [Load(ONE, 4, 7)], []) == Forecast(0.0, 0.0, 0, True)
+    assert predict(cost, [planned(ONE, 4, 7)], []) == Forecast(0.0, 0.0, 0, True)
 
 
 def test_a_thousand_joins_stay_finite(cost: CostModel) -> None:
-    ahead = [Load(ONE, 1, steps) for steps in range(1, 1001)]
-    found = predict(cost, ahead, [Load(ONE, 1, 1)])
+    ahead = [planned(ONE, 1, steps) for steps in range(1, 1001)]
+    found = predict(cost, ahead, [planned(ONE, 1, 1)])
     assert found.finish >= 400
 
 
 def test_what_follows_takes_its_own_time(cost: CostModel) -> None:
     """Three turns of both lanes, then two with the other's last steps, then three alone."""
-    mine = Load(ONE, 2, 3, then=(Load(OTHER, 2, 5),))
-    assert predict(cost, [], [mine]).finish == 8.0
-    assert predict(cost, [Load(OTHER, 2, 5)], [mine]).finish == 3 * 2 + 2 + 3
+    first = planned(ONE, 2, 3)
+    mine = [first, planned(OTHER, 2, 5, first)]
+    assert predict(cost, [], mine).finish == 8.0
+    assert predict(cost, [planned(OTHER, 2, 5)], mine).finish == 3 * 2 + 2 + 3
+
+
+def test_what_needs_several_waits_for_the_last(cost: CostModel) -> None:
+    """Five turns of both lanes; only then do three steps of one lane begin."""
+    short, long = planned(ONE, 2, 3), planned(OTHER, 2, 5)
+    found = predict(cost, [], [planned(ONE, 2, 3, short, long), short, long])
+    assert found.finish == 3 * 2 + 2 + 3
+
+
+def test_what_has_ended_or_is_done_elsewhere_is_not_waited_for(cost: CostModel) -> None:
+    assert predict(cost, [], [planned(ONE, 2, 10, planned(OTHER, 2, 5))]).finish == 10.0
 
 
 def test_those_who_follow_one_another_do_so_in_company_too(cost: CostModel) -> None:
-    ahead = [Load(OTHER, 4, 2, then=(Load(ONE, 4, 3),))]
-    assert predict(cost, ahead, [Load(ONE, 2, 10)]).finish == 2 * 2 + 3 + 8
+    first = planned(OTHER, 4, 2)
+    ahead = [first, planned(ONE, 4, 3, first)]
+    assert predict(cost, ahead, [planned(ONE, 2, 10)]).finish == 2 * 2 + 3 + 8
 
 
 def test_the_first_step_is_a_denoising_step(cost: CostModel) -> None:
-    encoded = single_call(OTHER, (Load(ONE, 2, 10),))
-    assert predict(cost, [], [encoded]) == Forecast(1.0, 11.0, 0, True)
-    assert predict(cost, [Load(ONE, 4, 7)], [encoded]) == Forecast(8.0, 18.0, 1, True)
+    encoder = call(OTHER)
+    encoded = [encoder, planned(ONE, 2, 10, encoder)]
+    assert predict(cost, [], encoded) == Forecast(1.0, 11.0, 0, True)
+    assert predict(cost, [planned(ONE, 4, 7)], encoded) == Forecast(8.0, 18.0, 1, True)
 
 
 def test_encoders_that_were_never_measured_make_no_guess(cost: CostModel) -> None:
-    assert predict(cost, [], [single_call(LaneKey("encoder", (1,)), (Load(ONE, 2, 10),))]).measured
+    encoder = call(LaneKey("encoder", (1,)))
+    assert predict(cost, [], [encoder, planned(ONE, 2, 10, encoder)]).measured
 
 
 def test_waiting_for_another_requests_steps_takes_no_seat(cost: CostModel) -> None:
-    wait = Load(ONE, 0, 6, denoising=False)
-    assert predict(cost, [Load(ONE, 4, 6)], [wait]) == Forecast(0.0, 6.0, 0, True)
-    assert predict(cost, [Load(ONE, 4, 6), wait], [Load(ONE, 2, 10)]).finish == 16.0
+    wait = planned(ONE, 0, 6, denoising=False)
+    assert predict(cost, [planned(ONE, 4, 6)], [wait]) == Forecast(0.0, 6.0, 0, True)
+    assert predict(cost, [planned(ONE, 4, 6), wait], [planned(ONE, 2, 10)]).finish == 16.0
 
 
 @pytest.fixture
@@ -123,14 +140,14 @@ def dear() -> CostModel:
 
 
 def test_company_that_leaves_is_replaced_up_to_what_is_usual(dear: CostModel) -> None:
-    ahead, mine = [Load(ONE, 3, 4)], [Load(ONE, 1, 10)]
+    ahead, mine = [planned(ONE, 3, 4)], [planned(ONE, 1, 10)]
     assert predict(dear, ahead, mine).finish == 4 * 4 + 6 * 1
     assert predict(dear, ahead, mine, company={ONE: 2.0}).finish == 4 * 4 + 6 * 3
     assert predict(dear, ahead, mine, company={ONE: 9.0}).finish == 10 * 4
 
 
 def test_other_lanes_usual_turns_are_waited_for(dear: CostModel) -> None:
-    mine = [Load(ONE, 1, 10)]
+    mine = [planned(ONE, 1, 10)]
     assert predict(dear, [], mine, company={OTHER: 2.0}).finish == 30.0
     assert predict(dear, [], mine, company={OTHER: 0.25}).finish == 12.5
 

@@ -7,13 +7,13 @@ from kandinsky_server.engine.lane import AGING_SECONDS, Lane, effective_priority
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.ticket import HIGH, LOW, NORMAL, Ticket
 
-from tests.engine.fakes import LANE, Count
+from tests.engine.fakes import LANE, Count, run_of
 
 NOW = 1000.0
 
 
 def waiting(rows: int = 1, unserved: float = 0.0, **ticket: Any) -> Run[float]:
-    run = Run(Count(rows=rows), Ticket(**{"arrival": NOW, **ticket}))
+    run = run_of(Count(rows=rows), Ticket(**{"arrival": NOW, **ticket}))
     run.submitted = run.last_served = NOW - unserved
     return run
 
@@ -72,7 +72,7 @@ async def test_what_a_request_submits_later_keeps_the_raise() -> None:
     """Its decoder's steps need not wait again for what its prior's have waited for."""
     first = waiting(priority=LOW, unserved=3.5 * AGING_SECONDS)
     first.sit(NOW)
-    second = Run(Count(), first.ticket)
+    second = run_of(Count(), first.ticket)
     assert effective_priority(second, second.submitted) == LOW + 3
 
 

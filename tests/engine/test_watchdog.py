@@ -14,7 +14,7 @@ from kandinsky_server.engine.watchdog import LOOK_SECONDS, Activity, Timeouts, W
 from kandinsky_server.errors import DeviceHung
 from torch import Tensor
 
-from tests.engine.fakes import Count, add_one, adder, results, submit_all
+from tests.engine.fakes import Count, add_one, adder, results, submit, submit_all
 
 LIMIT = 1.0
 
@@ -42,7 +42,7 @@ async def test_a_step_that_hangs_ends_everyone_and_is_told(
     assert engine.failed.is_set()
     with pytest.raises(DeviceHung, match="a step of adder has taken"):
         engine.check()
-    later = engine.submit(Count(), Ticket())
+    later = submit(engine, Count(), Ticket())
     assert isinstance((await asyncio.wait_for(results([later]), 10))[0], DeviceHung)
     await engine.stop()
     (told,) = [record for record in caplog.records if record.levelno == logging.CRITICAL]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,13 @@ import pytest
 import torch
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
 from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.graphs import GraphsBackend
+from kandinsky_backends.options import BackendOptions
+from kandinsky_backends.unprepared import UnpreparedCalls
 from torch import Tensor, nn
 
+from tests.backends.pretended import PretendedRecorder
+from tests.device import DEVICE
 from tests.harness import RunningServer
 from tests.server.test_metrics import Scrape
 
@@ -33,6 +39,30 @@ class Strange:
     def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
         eager = EagerNetwork(network)
         return (lambda *inputs: self.around(eager, inputs)) if role is Role.UNET else eager
+
+
+class OneSize:
+    """Eager, but it counts calls of other sizes than the one that it was prepared for."""
+
+    name = "one-size"
+
+    def probe(self, device: torch.device) -> None:
+        pass
+
+    def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+        return OneSizeNetwork(network, role, shapes[0].samples[0])
+
+
+class OneSizeNetwork:
+    def __init__(self, module: nn.Module, role: Role, sample: tuple[int, ...]) -> None:
+        self.unprepared = UnpreparedCalls(role)
+        self._eager = EagerNetwork(module)
+        self._sample = sample
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        if inputs[0].shape[1:] != self._sample:
+            self.unprepared.note(inputs)
+        return self._eager(*inputs)
 
 
 def off_by_one(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -111,6 +141,45 @@ def test_no_more_rows_are_tried_than_batches_may_have(serve: Callable[..., Runni
 
     with serve(counted, max_batch_rows=2):
         assert most == 2
+
+
+def test_calls_of_unprepared_sizes_are_counted_and_each_is_told_once(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_: OneSize())
+    with RunningServer(tiny_model) as server, server.client() as client:
+        pair = client.prior("a red circle", step_count=2, seed=1)
+        client.decode(pair, step_count=2, seed=1)
+        assert not Scrape(server).sum("unprepared_calls_total")
+        with caplog.at_level(logging.INFO, "kandinsky_backends"):
+            for seed in (1, 2):
+                client.decode(pair, step_count=3, seed=seed, width_px=128)
+        scrape = Scrape(server)
+    assert scrape("unprepared_calls_total", network="decoder") == 6
+    assert scrape("unprepared_calls_total", network="movq_decoder") == 2
+    told = [record.getMessage() for record in caplog.records if "runs eagerly" in record.getMessage()]
+    assert len(told) == 2
+    assert "The unet network runs eagerly on (2, 4, 8, 16)" in told[0]
+
+
+def test_graphs_make_eagers_picture_to_the_bit(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the native size, which is recorded before it is served, and at one that is recorded under way."""
+    pictures = []
+    recorder = PretendedRecorder()
+    for name in ("eager", "graphs"):
+        if name == "graphs" and DEVICE.type != "cuda":
+            backend = GraphsBackend(BackendOptions(), recorder)
+            monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_, backend=backend: backend)
+        with RunningServer(tiny_model, backend=name, dtype="fp32") as server, server.client() as client:
+            assert {stage.backend for stage in client.info().stages if stage.loaded} == {name}
+            pair = client.prior("a red circle", step_count=3, seed=1)
+            for width in (64, 128):
+                made = client.decode(pair, step_count=16, seed=1, width_px=width, format="raw_rgb_f32")
+                pictures.append(made[0].array)
+    np.testing.assert_array_equal(pictures[0], pictures[2])
+    np.testing.assert_array_equal(pictures[1], pictures[3])
+    if DEVICE.type != "cuda":
+        assert (2, 4, 8, 16) in recorder.recorded
 
 
 def test_rows_that_go_missing_are_the_backends_fault(

@@ -11,7 +11,6 @@ from kandinsky_client import EmbeddingReady, EmbeddingSet, Kandinsky, Queued
 from tests.harness import RunningServer
 from tests.oracle import oracle
 from tests.server.company import named, new_id, wait_for_step
-from tests.server.patience import eventually
 from tests.server.pipelines import pixels, vectors
 
 PROMPT = "a photo of a robot"
@@ -109,7 +108,9 @@ def test_steps_that_requests_share_are_forecast_once(plain: RunningServer) -> No
             same = client.estimate.prior(PROMPT, **options)
             follower = client.stream.prior(PROMPT, **options)
             wait_for_queued(follower)
-            eventually(lambda: not any(list(ticket.planned) for ticket in plain.app.admission.tickets))
+            tickets = plain.app.admission.tickets
+            prior = [work for ticket in tickets for work in ticket.planned if work.key.network == "prior"]
+            assert [work.rows for work in prior] == [0]
             assert len(plain.app.engine.active) == 1
         finally:
             network.call = inner

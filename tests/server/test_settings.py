@@ -35,6 +35,12 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return printed.err
 
 
+@pytest.mark.parametrize("backend", ["auto", "graphs", "compiled"])
+def test_what_cannot_move_is_refused_with_offload(capsys: pytest.CaptureFixture[str], backend: str) -> None:
+    told = refused(capsys, "--device", "cuda", "--offload", "model", "--backend", backend)
+    assert "needs backend=eager or xformers: compiled networks and CUDA graphs do not move" in told
+
+
 def test_defaults_hold_when_nothing_is_said() -> None:
     assert load_settings([]).model_dump() == Settings().model_dump()
 

@@ -8,6 +8,14 @@ from typing import Any
 
 import torch
 
+from kandinsky_server.engine.trajectory import LaneKey
+
+PRIOR, TEXT_ENCODER, IMAGE_ENCODER = "prior", "text_encoder", "image_encoder"
+"""The networks of a prior stage."""
+
+UNET, MOVQ_DECODER, MOVQ_ENCODER, HINT_ENCODER = "unet", "movq_decoder", "movq_encoder", "hint_encoder"
+"""The parts of a decoder stage that are networks."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -41,6 +49,20 @@ class PriorStage(Stage):
         """The tokenizer's window, start and end marks included."""
         return int(self.tokenizer.model_max_length)
 
+    @property
+    def clip_size(self) -> int:
+        """Width and height of what the image encoder takes, in pixels."""
+        return int(self.image_encoder.config.image_size)
+
+    def key(self, network: str) -> LaneKey:
+        """The batch key of a network of this stage, by the shape of one row of its first input."""
+        shapes = {
+            PRIOR: (self.embedding_width,),
+            TEXT_ENCODER: (self.token_count,),
+            IMAGE_ENCODER: (3, self.clip_size, self.clip_size),
+        }
+        return LaneKey(network, shapes[network])
+
 
 @dataclass(frozen=True)
 class DecoderStage(Stage):
@@ -50,6 +72,8 @@ class DecoderStage(Stage):
     movq: Any
     movq_key: str
     """Equal for stages that share one MoVQ."""
+    movq_suffix: str = ""
+    """Tells the networks of one MoVQ from those of another."""
 
     @cached_property
     def factor(self) -> int:
@@ -78,3 +102,15 @@ class DecoderStage(Stage):
         """Floats of the embeddings it takes."""
         projection = self.unet.encoder_hid_proj
         return int(projection.image_embeds.in_features)
+
+    def network(self, part: str) -> str:
+        """The name of the network that is this part of the stage. The UNet's is the stage's own."""
+        if part == UNET:
+            return self.name
+        return part if part == HINT_ENCODER else part + self.movq_suffix
+
+    def key(self, part: str, width: int, height: int) -> LaneKey:
+        """The batch key of a part for pictures of this size in pixels, by the shape of one row of its first input."""
+        latents = (height // self.factor, width // self.factor)
+        shape = latents if part in (UNET, MOVQ_DECODER) else (3, height, width)
+        return LaneKey(self.network(part), shape)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage
 from kandinsky_server.diffusion.schedule import copy_scheduler, learns_variance, takes_generator
-from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import NonFinite
 
 
@@ -71,7 +70,6 @@ class DecoderTrajectory:
         self.step_count = step_count
         self.step = 0
         self.rows = sampling.rows
-        self.lane = decoder_lane(stage, sampling)
         self._shown: Tensor | None = None
 
     def start(self) -> None:
@@ -83,7 +81,9 @@ class DecoderTrajectory:
         )
         # UniPC and some others draw no noise and take no generator.
         self._random = {"generator": self._generator} if takes_generator(self._scheduler) else {}
-        self._noise = self._draw((1, stage.latent_channels, *self.lane.shape))
+        self._noise = self._draw(
+            (1, stage.latent_channels, sampling.height // stage.factor, sampling.width // stage.factor)
+        )
         if conditions.start is None:
             self._noise = self._noise * self._scheduler.init_noise_sigma
             self._latents = self._noise
@@ -159,8 +159,3 @@ class DecoderTrajectory:
                 "the decoder made NaN or infinity; lower guidance_scale, or run the server in fp32"
             )
         return self._latents
-
-
-def decoder_lane(stage: DecoderStage, sampling: DecoderSampling) -> LaneKey:
-    """The lane of images of this size in this stage; its shape is the latents' height and width."""
-    return LaneKey(stage.name, (sampling.height // stage.factor, sampling.width // stage.factor))

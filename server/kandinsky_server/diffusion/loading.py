@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from kandinsky_backends.background import BackgroundBackend, Preparation
@@ -14,6 +15,7 @@ from kandinsky_backends.base import Backend
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import DEFAULT_BUCKETS
 from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_parity
+from kandinsky_backends.unprepared import unprepared_calls
 from torch import nn
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
@@ -81,6 +83,7 @@ class ModelLoader:
         self.takeovers: list[Takeover] = []
         offloaded = torch.device("cpu") if options.residency else None
         self.checkpoints = Checkpoints(options.device, options.dtype, offloaded)
+        self._movq_suffixes: dict[str, str] = {}
 
     def load(self) -> None:
         """Loads and prepares every stage that has a source.
@@ -94,7 +97,7 @@ class ModelLoader:
             started = time.monotonic()
             with self._phase(f"loading {name}"):
                 stage = self.checkpoints.load(name, source)
-            parts = self._parts(stage)
+            stage, parts = self._parts(stage)
             prepared = {}
             for number, part in enumerate(parts, 1):
                 where = f"network {number} of {len(parts)} of {name}"
@@ -119,15 +122,18 @@ class ModelLoader:
         with self.watch(what):
             yield
 
-    def _parts(self, stage: PriorStage | DecoderStage) -> list[Part]:
-        """The stage's own network first, then its encoders, less what another stage already prepared."""
+    def _parts(self, stage: PriorStage | DecoderStage) -> tuple[PriorStage | DecoderStage, list[Part]]:
+        """The stage, which now knows its MoVQ's networks, and its parts, its own network first.
+
+        What another stage already prepared is left out.
+        """
         if isinstance(stage, PriorStage):
-            return prior_parts(stage)
-        suffixes, sizes = self.model.movq_suffixes, self.options.sizes
-        if stage.movq_key in suffixes:
-            return unet_parts(stage, sizes)
-        suffix = suffixes[stage.movq_key] = f"_{stage.name}" if suffixes else ""
-        return [*unet_parts(stage, sizes), *movq_parts(stage, suffix, sizes)]
+            return stage, prior_parts(stage)
+        suffixes, sizes = self._movq_suffixes, self.options.sizes
+        known = stage.movq_key in suffixes
+        suffix = suffixes.setdefault(stage.movq_key, f"_{stage.name}" if suffixes else "")
+        stage = replace(stage, movq_suffix=suffix)
+        return stage, [*unet_parts(stage, sizes), *([] if known else movq_parts(stage, sizes))]
 
     def _prepare(self, stage: str, part: Part) -> PreparedNetwork:
         options = self.options
@@ -156,12 +162,20 @@ class ModelLoader:
         self.model.networks[part.name] = network
         if part.steps:
             self._measure(part, network)
+        self._listen(part, prepared)
         # What was measured at one size holds for others by area.
         network.max_pixels = options.max_batch_pixels or network.max_rows * part.lane.area
         if preparation is None:
             return prepared
         takeover = Takeover(
-            stage, part, network, options.backend, preparation, part.warm_shapes(most), options.dtype
+            stage,
+            part,
+            network,
+            options.backend,
+            preparation,
+            part.warm_shapes(most),
+            options.dtype,
+            partial(self._listen, part),
         )
         self.takeovers.append(takeover)
         return replace(prepared, fallback=Fallback(options.backend.name, "Preparing", PREPARING))
@@ -172,6 +186,15 @@ class ModelLoader:
         if self.options.strict or not isinstance(backend, BackgroundBackend):
             return None
         return backend.begin(part.module, part.role, part.warm_shapes(most))
+
+    def _listen(self, part: Part, prepared: PreparedNetwork) -> None:
+        """From here on calls are requests'."""
+        if unprepared := unprepared_calls(prepared.network):
+            unprepared.listener = lambda: self._on_unprepared(part.name)
+
+    def _on_unprepared(self, network: str) -> None:
+        for observer in self.observers:
+            observer.on_unprepared(network)
 
     def _held_to_eager(self, part: Part, most: int) -> PreparedNetwork:
         """Prepares for up to ``most`` rows, or as many as the device has memory for."""

@@ -34,14 +34,9 @@ class Model:
     prior: PriorStage | None = None
     decoders: dict[str, DecoderStage] = field(default_factory=dict)
     networks: dict[str, DeviceNetwork] = field(default_factory=dict)
-    movq_suffixes: dict[str, str] = field(default_factory=dict)
     reports: dict[str, StageReport] = field(default_factory=dict)
     step_counters: dict[str, StepCounter] = field(default_factory=dict)
     status: str = ""
-
-    def movq(self, stage: DecoderStage, part: str) -> str:
-        """The name of the network that is the ``encoder`` or ``decoder`` of this stage's MoVQ."""
-        return f"movq_{part}{self.movq_suffixes[stage.movq_key]}"
 
     @property
     def stages(self) -> Iterator[PriorStage | DecoderStage]:

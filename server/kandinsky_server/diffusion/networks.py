@@ -83,15 +83,22 @@ def takes_hint(unet: Any) -> bool:
 
 
 class MovqDecoderNetwork(nn.Module):
-    """The decoder of diffusers' VQModel, from latents that are not quantised."""
+    """The decoder of diffusers' VQModel, from latents that are not quantised.
+
+    These are the layers that ``VQModel.decode(latents, force_not_quantize=True)`` calls
+    (diffusers/models/autoencoders/vq_model.py). It also makes a loss of zeros on the CPU and sends it to the device,
+    which would make this thread wait and cannot be part of a CUDA graph.
+    """
 
     def __init__(self, movq: Any) -> None:
         super().__init__()
         self.movq = movq
+        self.spatial = movq.config.norm_type == "spatial"
 
     def forward(self, latents: Tensor) -> tuple[Tensor]:
         """[B, 4, h, w] -> pixels in about [-1, 1], [B, 3, H, W]."""
-        return (self.movq.decode(latents, force_not_quantize=True, return_dict=False)[0],)
+        decoded = self.movq.decoder(self.movq.post_quant_conv(latents), latents if self.spatial else None)
+        return (decoded,)
 
 
 class MovqEncoderNetwork(nn.Module):

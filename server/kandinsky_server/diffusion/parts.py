@@ -12,9 +12,18 @@ from kandinsky_backends.base import BackendUnavailable, BatchShape, NamedNetwork
 from torch import nn
 
 from kandinsky_server.diffusion import networks, shapes
-from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
+from kandinsky_server.diffusion.checkpoint import (
+    HINT_ENCODER,
+    IMAGE_ENCODER,
+    MOVQ_DECODER,
+    MOVQ_ENCODER,
+    PRIOR,
+    TEXT_ENCODER,
+    UNET,
+    DecoderStage,
+    PriorStage,
+)
 from kandinsky_server.diffusion.checkpoints import Checkpoints
-from kandinsky_server.diffusion.single import HINT_ENCODER
 from kandinsky_server.diffusion.sizes import Size
 from kandinsky_server.diffusion.source import CheckpointError, Sources, resolve
 from kandinsky_server.engine.network import Sample
@@ -68,27 +77,27 @@ def prior_parts(stage: PriorStage) -> list[Part]:
     """The prior transformer and the two CLIP encoders."""
     return [
         Part(
-            "prior",
+            PRIOR,
             Role.PRIOR,
             networks.PriorNetwork(stage.prior).eval(),
-            LaneKey("prior", (stage.embedding_width,)),
+            stage.key(PRIOR),
             (partial(shapes.prior_shape, stage),),
             lambda latents: (latents,),
             steps=True,
         ),
         Part(
-            "text_encoder",
+            TEXT_ENCODER,
             Role.TEXT_ENCODER,
             networks.TextEncoderNetwork(stage.text_encoder).eval(),
-            LaneKey("text_encoder", shapes.text_encoder_shape(stage, 1).samples[0]),
+            stage.key(TEXT_ENCODER),
             (partial(shapes.text_encoder_shape, stage),),
             lambda tokens: ((stage.embedding_width,), (*tokens, int(stage.text_encoder.config.hidden_size))),
         ),
         Part(
-            "image_encoder",
+            IMAGE_ENCODER,
             Role.IMAGE_ENCODER,
             networks.ImageEncoderNetwork(stage.image_encoder).eval(),
-            LaneKey("image_encoder", shapes.image_encoder_shape(stage, 1).samples[0]),
+            stage.key(IMAGE_ENCODER),
             (partial(shapes.image_encoder_shape, stage),),
             lambda pixels: ((stage.embedding_width,),),
         ),
@@ -103,10 +112,10 @@ def unet_parts(stage: DecoderStage, asked: Sequence[Size] = ()) -> list[Part]:
     """
     sizes = sizes_of(stage, asked)
     unet = Part(
-        stage.name,
+        stage.network(UNET),
         Role.UNET,
         networks.UnetNetwork(stage.unet).eval(),
-        LaneKey(stage.name, shapes.latent_sides(stage, sizes[0])),
+        stage.key(UNET, sizes[0].width, sizes[0].height),
         tuple(partial(shapes.unet_shape, stage, size) for size in sizes),
         lambda latents: ((int(stage.unet.config.out_channels), *latents[1:]),),
         steps=True,
@@ -114,10 +123,10 @@ def unet_parts(stage: DecoderStage, asked: Sequence[Size] = ()) -> list[Part]:
     if not networks.takes_hint(stage.unet):
         return [unet]
     hint_encoder = Part(
-        HINT_ENCODER,
+        stage.network(HINT_ENCODER),
         Role.HINT_ENCODER,
         networks.HintEncoderNetwork(stage.unet).eval(),
-        LaneKey(HINT_ENCODER, (3, sizes[0].height, sizes[0].width)),
+        stage.key(HINT_ENCODER, sizes[0].width, sizes[0].height),
         tuple(partial(shapes.pixels_shape, stage, size) for size in sizes),
         lambda pixels: ((4, *(side // stage.factor for side in pixels[1:])),),
     )
@@ -139,8 +148,8 @@ def sizes_of(stage: DecoderStage, asked: Sequence[Size]) -> tuple[Size, ...]:
     return tuple(dict.fromkeys(asked)) or (Size(stage.native_size, stage.native_size),)
 
 
-def movq_parts(stage: DecoderStage, suffix: str, asked: Sequence[Size] = ()) -> list[Part]:
-    """Both halves of the stage's MoVQ; ``suffix`` tells one MoVQ from another.
+def movq_parts(stage: DecoderStage, asked: Sequence[Size] = ()) -> list[Part]:
+    """Both halves of the stage's MoVQ.
 
     Raises:
         CheckpointError: the stage makes no pictures of a size that is asked for.
@@ -148,18 +157,18 @@ def movq_parts(stage: DecoderStage, suffix: str, asked: Sequence[Size] = ()) -> 
     sizes = sizes_of(stage, asked)
     return [
         Part(
-            f"movq_decoder{suffix}",
+            stage.network(MOVQ_DECODER),
             Role.MOVQ_DECODER,
             networks.MovqDecoderNetwork(stage.movq).eval(),
-            LaneKey(f"movq_decoder{suffix}", shapes.latent_sides(stage, sizes[0])),
+            stage.key(MOVQ_DECODER, sizes[0].width, sizes[0].height),
             tuple(partial(shapes.movq_decoder_shape, stage, size) for size in sizes),
             lambda latents: ((3, *(side * stage.factor for side in latents[1:])),),
         ),
         Part(
-            f"movq_encoder{suffix}",
+            stage.network(MOVQ_ENCODER),
             Role.MOVQ_ENCODER,
             networks.MovqEncoderNetwork(stage.movq).eval(),
-            LaneKey(f"movq_encoder{suffix}", (3, sizes[0].height, sizes[0].width)),
+            stage.key(MOVQ_ENCODER, sizes[0].width, sizes[0].height),
             tuple(partial(shapes.pixels_shape, stage, size) for size in sizes),
             lambda pixels: ((stage.latent_channels, *(side // stage.factor for side in pixels[1:])),),
         ),
@@ -180,7 +189,7 @@ def load_networks(model: str | None, device: torch.device, dtype: torch.dtype) -
             if isinstance(stage, PriorStage):
                 parts = prior_parts(stage)
             else:
-                parts = [*unet_parts(stage), *([] if stage.movq_key in known else movq_parts(stage, ""))]
+                parts = [*unet_parts(stage), *([] if stage.movq_key in known else movq_parts(stage))]
                 known.add(stage.movq_key)
             for part in parts:
                 yield NamedNetwork(part.name, part.role, part.module, tuple(part.warm_shapes(CHECK_ROWS)))

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from kandinsky_server.diffusion.checkpoint import PriorStage
 from kandinsky_server.diffusion.schedule import copy_scheduler
-from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import NonFinite
 
 Floats = NDArray[np.float32]
@@ -76,7 +75,6 @@ class PriorTrajectory:
         self.sampling = sampling
         self.step_count = step_count
         self.step = 0
-        self.lane = LaneKey("prior", (stage.embedding_width,))
         self.rows = prior_rows(sampling, negative is not None)
         self._start_embedding = start
         self._conditions = _condition_rows(prompt, negative, unconditional, sampling.guided)

@@ -11,13 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kandinsky_server.diffusion.prior import TextCondition
-from kandinsky_server.engine.trajectory import LaneKey
 from kandinsky_server.errors import NonFinite
 
 T = TypeVar("T")
-
-HINT_ENCODER = "hint_encoder"
-"""The network that encodes ControlNet's hints."""
 
 
 class SingleStep(Generic[T]):
@@ -31,11 +27,9 @@ class SingleStep(Generic[T]):
 
     def __init__(
         self,
-        lane: LaneKey,
         inputs: Callable[[], tuple[Tensor, ...]],
         finish: Callable[[tuple[Tensor, ...]], T],
     ) -> None:
-        self.lane = lane
         self.step = 0
         self._make_inputs = inputs
         self._finish = finish
@@ -67,36 +61,31 @@ def text_encode(
 ) -> SingleStep[TextCondition]:
     """Token ids [T] to a prompt's condition."""
     return SingleStep(
-        LaneKey("text_encoder", token_ids.shape),
         lambda: (torch.from_numpy(token_ids)[None].to(device),),
         lambda outputs: TextCondition(outputs[0], outputs[1], torch.from_numpy(mask)[None].to(device)),
     )
 
 
-def encode(
-    network: str, pixels: NDArray[np.float32], device: torch.device, dtype: torch.dtype
-) -> SingleStep[Tensor]:
+def encode(pixels: NDArray[np.float32], device: torch.device, dtype: torch.dtype) -> SingleStep[Tensor]:
     """Pixels [3, H, W] to what an encoder makes of them, one row.
 
     Those of CLIP's ``image_encoder`` are processed, and it makes an embedding [1, D]; those of MoVQ's are in [-1, 1], and
     it makes latents [1, 4, h, w]; a hint's are in [0, 1], and ControlNet's UNet takes [1, 4, h, w].
     """
     return SingleStep(
-        LaneKey(network, pixels.shape),
         lambda: (torch.from_numpy(pixels)[None].to(device, dtype),),
         lambda outputs: outputs[0],
     )
 
 
-def movq_decode(network: str, latents: Tensor) -> SingleStep[NDArray[np.float32]]:
+def movq_decode(latents: Tensor) -> SingleStep[NDArray[np.float32]]:
     """Latents [1, 4, h, w] to pixels in [0, 1], [H, W, 3]."""
-    return SingleStep(LaneKey(network, tuple(latents.shape[2:])), lambda: (latents,), _to_pixels)
+    return SingleStep(lambda: (latents,), _to_pixels)
 
 
 def depth_hint(image: NDArray[np.uint8]) -> SingleStep[NDArray[np.float32]]:
     """An RGB image [H, W, 3] to a depth hint in [0, 1], [3, H, W]."""
     return SingleStep(
-        LaneKey("depth", image.shape),
         lambda: (torch.from_numpy(image)[None],),
         lambda outputs: outputs[0][0].numpy(),
     )

@@ -23,7 +23,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Takeover:
-    """A network of a stage, ``network`` as eager serves it, and what its backend makes of it for ``shapes``."""
+    """A network of a stage, ``network`` as eager serves it, and what its backend makes of it for ``shapes``.
+
+    ``listen`` is called with what takes over before it does.
+    """
 
     stage: str
     part: Part
@@ -32,6 +35,7 @@ class Takeover:
     preparation: Preparation
     shapes: Sequence[BatchShape]
     dtype: torch.dtype
+    listen: Callable[[PreparedNetwork], None] = lambda prepared: None
 
     def end(self, failure: Exception | None) -> PreparedNetwork:
         """What serves from now on: the backend if it passes the parity gate, else eager, as with ``failure``.
@@ -49,6 +53,7 @@ class Takeover:
             fallback = Fallback(self.backend.name, type(error).__name__, str(error))
             return PreparedNetwork(EagerNetwork(module), "eager", fallback=fallback)
         if prepared.fallback is None:
+            self.listen(prepared)
             self.network.call, self.network.backend = prepared.network, prepared.backend_name
             self.network.fallback = EagerNetwork(module)
         return prepared

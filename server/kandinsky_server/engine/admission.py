@@ -7,14 +7,15 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from kandinsky_server.engine.allotment import Allotment
 from kandinsky_server.engine.company import Company
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.forecast import Forecast, Pace, forecast
-from kandinsky_server.engine.load import Load
 from kandinsky_server.engine.ticket import Precedence, Ticket
 from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.work import Remaining, Work, whole
 from kandinsky_server.errors import (
     DeadlineUnreachable,
     Draining,
@@ -67,7 +68,7 @@ class Admission:
             self.release(ticket)
 
     def admit(
-        self, ticket: Ticket, loads: Sequence[Load], ask_less: Callable[[int], list[Violation]]
+        self, ticket: Ticket, works: Sequence[Work[Any]], ask_less: Callable[[int], list[Violation]]
     ) -> Forecast:
         """Gives a request its places, until ``release``.
 
@@ -82,14 +83,14 @@ class Admission:
                 retry after as long as it is late.
         """
         self._check_open()
-        places = max(1, sum(load.denoising for first in loads for load in first.all()))
+        places = max(1, sum(work.denoising for work in works))
         self._check_size(ticket, places, ask_less)
         self._check_room(ticket, places)
-        prediction = self.predict(loads, ticket)
-        self._check_deadline(ticket, loads, prediction)
-        self.company.observe(load for *_, load in self._outstanding())
+        prediction = self.predict(works, ticket)
+        self._check_deadline(ticket, works, prediction)
+        self.company.observe(self._ready())
         self._hold(ticket, places)
-        ticket.planned.add(loads)
+        ticket.planned.add(works)
         return prediction
 
     def release(self, ticket: Ticket) -> None:
@@ -101,19 +102,19 @@ class Admission:
                 self.company.forget()
                 self.empty.set()
 
-    def predict(self, loads: Sequence[Load], ticket: Ticket, hopeful: bool = False) -> Forecast:
+    def predict(self, works: Sequence[Work[Any]], ticket: Ticket, hopeful: bool = False) -> Forecast:
         """When such a request would start and finish if it came now; with ``hopeful``, at the soonest.
 
         Who does not read holds nobody up.
         """
-        ahead: list[Load] = []
-        behind: list[Load] = []
-        for other, precedence, load in self._outstanding():
+        ahead: list[Remaining] = []
+        behind: list[Remaining] = []
+        for other, precedence, remaining in self._outstanding():
             if other.unread:
                 continue
-            (ahead if precedence <= ticket.precedence else behind).append(load)
+            (ahead if precedence <= ticket.precedence else behind).append(remaining)
         pace = Pace(self.engine.cost, self._rows_for, self.company.rows, hopeful)
-        return forecast(ahead, loads, behind, pace)
+        return forecast(ahead, whole(works), behind, pace)
 
     def _hold(self, ticket: Ticket, places: int) -> None:
         self.places.take(ticket.holder, places - ticket.places)
@@ -154,16 +155,16 @@ class Admission:
                 self.retry_after(),
             )
 
-    def _check_deadline(self, ticket: Ticket, loads: Sequence[Load], prediction: Forecast) -> None:
+    def _check_deadline(self, ticket: Ticket, works: Sequence[Work[Any]], prediction: Forecast) -> None:
         """Whoever comes back after as long as the result would be late finds that much less before it."""
         ends = [end for end in (ticket.deadline, ticket.life_ends) if end is not None]
         if not ends or not prediction.measured:
             return
         left = min(ends) - time.monotonic()
         late = prediction.finish - left
-        if late <= 0 or (self._is_probe(loads) and self.predict(loads, ticket, hopeful=True).finish <= left):
+        if late <= 0 or (self._is_probe(works) and self.predict(works, ticket, hopeful=True).finish <= left):
             return
-        alone = forecast([], loads, [], Pace(self.engine.cost, self._rows_for, {})).finish
+        alone = forecast([], whole(works), [], Pace(self.engine.cost, self._rows_for, {})).finish
         limit, advice = f"the deadline is in {left:.1f} s", f"retry in about {late:.1f} s, or allow more time"
         if alone > left:
             # A tenth or two more, so that what is allowed is still enough when it has come here.
@@ -178,34 +179,39 @@ class Admission:
             max(MIN_RETRY_SECONDS, late),
         )
 
-    def _is_probe(self, loads: Sequence[Load]) -> bool:
+    def _is_probe(self, works: Sequence[Work[Any]]) -> bool:
         """Whether nobody else works in the request's lanes: unless it is let in, nothing corrects their step times."""
-        own = {load.lane for first in loads for load in first.all()}
-        busy = {load.lane for *_, first in self._outstanding() for load in first.all()}
+        own = {work.key for work in works}
+        busy = {remaining.work.key for *_, remaining in self._outstanding()}
         return not own & busy
 
     def retry_after(self) -> float:
         """Seconds until the queue is about half empty."""
-        loads = [load for *_, load in self._outstanding()]
-        everything = forecast([], loads, [], Pace(self.engine.cost, self._rows_for, {}))
+        outstanding = [remaining for *_, remaining in self._outstanding()]
+        everything = forecast([], outstanding, [], Pace(self.engine.cost, self._rows_for, {}))
         return max(MIN_RETRY_SECONDS, everything.finish / 2)
 
-    def _outstanding(self) -> list[tuple[Ticket, Precedence, Load]]:
+    def _outstanding(self) -> list[tuple[Ticket, Precedence, Remaining]]:
         """What runs and what admitted requests will still submit, with whose it is and how urgent, the most urgent first.
 
         Of a request that has ended it is only the step that is being taken.
         """
-        loads, now = [], time.monotonic()
+        found, now = [], time.monotonic()
         for run in self.engine.active:
-            trajectory, ended = run.trajectory, run.ticket.verdict(now) is not None
-            left = 1 if ended else max(1, trajectory.step_count - trajectory.step)
+            ended = run.ticket.verdict(now) is not None
+            left = 1 if ended else max(1, run.work.steps - run.trajectory.step)
             if run.seated or not ended:
-                then = () if ended else run.then
-                loads.append((run.ticket, run.precedence, Load(trajectory.lane, trajectory.rows, left, then)))
+                found.append((run.ticket, run.precedence, Remaining(run.work, left)))
         for ticket in self.tickets:
             if ticket.verdict(now) is None:
-                loads.extend((ticket, ticket.precedence, load) for load in ticket.planned)
-        return sorted(loads, key=lambda item: item[1])
+                found.extend((ticket, ticket.precedence, each) for each in whole(ticket.planned))
+        return sorted(found, key=lambda item: item[1])
+
+    def _ready(self) -> list[Work[Any]]:
+        """Of what is outstanding, that which waits for nothing else of its request."""
+        works = [remaining.work for *_, remaining in self._outstanding()]
+        outstanding = set(works)
+        return [work for work in works if outstanding.isdisjoint(work.needs)]
 
     def _rows_for(self, lane: LaneKey) -> int:
         if self.engine.exclusive:

@@ -81,7 +81,7 @@ class Batch:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             if len(self.runs) > 1:
-                area = self.runs[0].trajectory.lane.area
+                area = self.runs[0].work.key.area
                 network.halve(rows, area)
                 log.warning(
                     "out of memory in %s: rows capped at %d for shapes of area %d",

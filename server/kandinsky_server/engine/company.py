@@ -1,12 +1,13 @@
-"""Whom a request finds when it arrives, on the average: who leaves is replaced while this goes on."""
+"""Background load: for each batch key, a moving average of the rows that others occupy when a request arrives."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from kandinsky_server.engine.load import Load
 from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.work import Work
 
 SMOOTHING = 0.1
 """Weight of the newest arrival: about the last twenty count."""
@@ -18,7 +19,8 @@ FEW_ROWS = 0.01
 class Company:
     """Average rows of each lane, as arrivals found them; belongs to the event loop.
 
-    A request that arrives at an idle server finds nobody, so a client that calls again and again is no company to itself.
+    A request that arrives at an idle server finds nobody, so one client that calls in a loop does not raise its own
+    forecast.
     """
 
     def __init__(self) -> None:
@@ -29,11 +31,11 @@ class Company:
         """By lane."""
         return self._rows
 
-    def observe(self, loads: Iterable[Load]) -> None:
-        """Takes in what an arrival found."""
+    def observe(self, works: Iterable[Work[Any]]) -> None:
+        """Takes in what an arrival found at work, or ready for it."""
         found: Counter[LaneKey] = Counter()
-        for load in loads:
-            found[load.lane] += load.rows
+        for work in works:
+            found[work.key] += work.rows
         known = {lane: self._rows.get(lane, 0.0) for lane in self._rows.keys() | found.keys()}
         averages = {lane: rows + SMOOTHING * (found[lane] - rows) for lane, rows in known.items()}
         self._rows = {lane: rows for lane, rows in averages.items() if rows >= FEW_ROWS}

@@ -109,17 +109,10 @@ class CostModel:
             ]
             if not relatives:
                 return None
-            nearest = min(relatives, key=lambda key: abs(_area(key) - _area(lane)))
-            known, scale = self._measured[nearest], _area(lane) / _area(nearest)
+            nearest = min(relatives, key=lambda key: abs(key.area - lane.area))
+            known, scale = self._measured[nearest], lane.area / nearest.area
         by_rows = {count: scale * (each.hoped if hopeful else each.seconds) for count, each in known.items()}
         return _interpolate(by_rows, rows)
-
-
-def _area(lane: LaneKey) -> int:
-    area = 1
-    for side in lane.shape:
-        area *= side
-    return area
 
 
 def _interpolate(by_rows: dict[int, float], rows: float) -> float:

@@ -25,6 +25,7 @@ from kandinsky_server.engine.run import Run, Update
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import LaneKey, Trajectory
 from kandinsky_server.engine.watchdog import Activity, Watchdog
+from kandinsky_server.engine.work import Work
 from kandinsky_server.errors import DeviceHung, InternalFailure, ServingError
 
 RESIDENT_SECONDS = 5.0
@@ -134,15 +135,16 @@ class Engine:
 
     def submit(
         self,
+        work: Work[T],
         trajectory: Trajectory[T],
         ticket: Ticket,
         preview_interval: int = 0,
         followers: Followers | None = None,
         needs_reader: bool = False,
     ) -> Run[T]:
-        """Puts a trajectory into its lane; it joins the batch at the next step."""
-        then = ticket.planned.begin(trajectory.lane, trajectory.rows, trajectory.step_count)
-        run = Run(trajectory, ticket, preview_interval, then, followers, needs_reader)
+        """Puts a trajectory into the lane of the ``work`` that it does; it joins the batch at the next step."""
+        ticket.planned.drop(work)
+        run = Run(work, trajectory, ticket, preview_interval, followers, needs_reader)
         if self.failed.is_set():
             run.post_failure(self.failure())
             return run
@@ -153,6 +155,10 @@ class Engine:
     def between_steps(self, errand: Errand) -> None:
         """Has the thread do something between two steps, such as to put a network in another's place. From any thread."""
         self._inbox.put(errand)
+
+    def resting(self) -> bool:
+        """Whether nothing takes a step: there is no run, or all wait for their readers."""
+        return all(run.paused for run in self.active)
 
     def abandon(self, failure: ServingError) -> None:
         """Ends every run at once for those who wait for it; the thread finds out after its present step."""
@@ -235,7 +241,7 @@ class Engine:
                 self._do(run)
                 return True
             block = False
-            key = run.trajectory.lane
+            key = run.work.key
             self._lanes.setdefault(key, Lane(key)).members.append(run)
 
     def _do(self, errand: Errand) -> None:
@@ -287,7 +293,7 @@ class Engine:
         max_rows = 1 if self.exclusive else network.rows_for(lane.key.area)
         formed = lane.form(started, max_rows)
         lane.last_served = started
-        with self.watchdog.watch(self._activity(lane.key, sum(run.trajectory.rows for run in formed))):
+        with self.watchdog.watch(self._activity(lane.key, sum(run.work.rows for run in formed))):
             self._take_step(lane.key, network, formed, started)
 
     def _activity(self, lane: LaneKey, rows: int) -> Activity:
@@ -369,18 +375,13 @@ class Engine:
 
     def _end(self, post: Callable[..., None], run: Run[Any], value: object) -> None:
         run.finished = time.monotonic()
-        lane = self._lanes.get(run.trajectory.lane)
+        lane = self._lanes.get(run.work.key)
         if lane and run in lane.members:
             lane.members.remove(run)
             if not lane.members:
                 del self._lanes[lane.key]
-        self._outbox.append((self._leave, (run,)))
+        self._outbox.append((self.active.discard, (run,)))
         self._outbox.append((post, (value,)))
-
-    def _leave(self, run: Run[Any]) -> None:
-        """On the event loop: what comes after the run is what its request submits next."""
-        self.active.discard(run)
-        run.ticket.planned.add(run.then)
 
     def _deliver(self) -> None:
         """Hands everything that happened in this step to the event loop in one call."""

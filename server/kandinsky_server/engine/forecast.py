@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import Any
 
 from kandinsky_server.engine.cost import CostModel
-from kandinsky_server.engine.load import Load
+from kandinsky_server.engine.seating import seat
 from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.work import Remaining, Work
 
 MAX_PHASES = 400
 """Past so many joins and leaves the rest is taken as one block; a forecast must stay cheap."""
@@ -54,8 +57,8 @@ class Pace:
 
     def _turn_seconds(self, lane: LaneKey, seated: Sequence[_Member]) -> float:
         """Where there is less than a row on the average, there is a turn only so often."""
-        mine = sum(member.load.rows for member in seated if member.mine)
-        others = sum(member.load.rows for member in seated if not member.mine)
+        mine = sum(member.work.rows for member in seated if member.mine)
+        others = sum(member.work.rows for member in seated if not member.mine)
         usual = min(self.company.get(lane, 0.0), self.rows_for(lane) - mine)
         rows = mine + max(others, usual)
         return min(1.0, rows) * self.step_seconds(lane, max(1.0, rows))
@@ -63,45 +66,59 @@ class Pace:
 
 @dataclass(eq=False)
 class _Member:
-    """``place`` is its request's: the lower is seated first. Who needs no row takes nobody's seat."""
+    """``place`` is where it stands among all: the lower is seated first. ``missing`` counts what it still waits for.
 
-    load: Load
+    Members with 0 rows (waits) use no batch capacity.
+    """
+
+    work: Work[Any]
+    left: int
     place: int
     mine: bool
-    left: int
+    missing: int = 0
 
     @property
     def order(self) -> tuple[bool, int]:
-        return (self.load.rows > 0, self.place)
+        return (self.work.rows > 0, self.place)
 
     @property
     def denoises_mine(self) -> bool:
-        return self.mine and self.load.denoising
-
-    def followers(self) -> list[_Member]:
-        return [_Member(load, self.place, self.mine, load.steps) for load in self.load.then]
+        return self.mine and self.work.denoising
 
 
 class _Lanes:
-    """Who waits or is seated in each lane, in order; ``mine`` are those of the request that is forecast."""
+    """Who waits or is seated in each lane, in order; ``mine`` are those of the request that is forecast.
 
-    def __init__(self, rows_for: Callable[[LaneKey], int]) -> None:
+    What a member needs and is not among the members has ended.
+    """
+
+    def __init__(self, members: Sequence[_Member], rows_for: Callable[[LaneKey], int]) -> None:
         self.members: dict[LaneKey, list[_Member]] = {}
-        self.mine: set[_Member] = set()
+        self.left = dict.fromkeys(members)
+        self.mine = {member for member in members if member.mine}
         self._rows_for = rows_for
-
-    def join(self, members: Iterable[_Member]) -> None:
+        self._after: dict[Work[Any], list[_Member]] = defaultdict(list)
+        known = {member.work for member in members}
         for member in members:
-            insort(self.members.setdefault(member.load.lane, []), member, key=lambda other: other.order)
-            if member.mine:
-                self.mine.add(member)
+            needs = [work for work in member.work.needs if work in known]
+            member.missing = len(needs)
+            for work in needs:
+                self._after[work].append(member)
+        self._join(member for member in members if not member.missing)
+
+    def _join(self, members: Iterable[_Member]) -> None:
+        for member in members:
+            insort(self.members.setdefault(member.work.key, []), member, key=lambda other: other.order)
 
     def seat(self) -> dict[LaneKey, list[_Member]]:
-        """The first of each lane while rows last; never nobody."""
-        return {lane: _seated(members, self._rows_for(lane)) for lane, members in self.members.items()}
+        """Fills each lane's next batch in order, up to its row limit."""
+        return {
+            lane: seat(members, lambda member: member.work.rows, self._rows_for(lane))
+            for lane, members in self.members.items()
+        }
 
     def advance(self, seated: Mapping[LaneKey, Sequence[_Member]], steps: int) -> None:
-        """Takes steps; those who have done their last leave, and what follows them joins."""
+        """Takes steps; those who have done their last leave, and what needed only them joins."""
         done: list[_Member] = []
         for lane, members in seated.items():
             for member in members:
@@ -110,22 +127,27 @@ class _Lanes:
             if ended:
                 self.members[lane][: len(members)] = [member for member in members if member.left > 0]
                 done += ended
-        self.mine.difference_update(done)
         self.members = {lane: members for lane, members in self.members.items() if members}
         for member in done:
-            self.join(member.followers())
+            del self.left[member]
+            self.mine.discard(member)
+            for after in self._after.pop(member.work, ()):
+                after.missing -= 1
+                self._join([after] if not after.missing else [])
 
 
-def forecast(ahead: Sequence[Load], mine: Sequence[Load], behind: Sequence[Load], pace: Pace) -> Forecast:
+def forecast(
+    ahead: Sequence[Remaining], mine: Sequence[Remaining], behind: Sequence[Remaining], pace: Pace
+) -> Forecast:
     """Plays lanes in turns, a step each, seats filled in order, until all of ``mine`` is done.
 
     ``ahead`` is seated first, ``behind`` last; both take their lanes' turns.
     """
-    lanes = _Lanes(pace.rows_for)
     owned = chain(
-        ((load, False) for load in ahead), ((load, True) for load in mine), ((load, False) for load in behind)
+        ((each, False) for each in ahead), ((each, True) for each in mine), ((each, False) for each in behind)
     )
-    lanes.join(_Member(load, place, own, load.steps) for place, (load, own) in enumerate(owned))
+    members = [_Member(each.work, each.steps, place, own) for place, (each, own) in enumerate(owned)]
+    lanes = _Lanes(members, pace.rows_for)
     clock, start, waited = 0.0, None, False
     for _ in range(MAX_PHASES):
         if not lanes.mine:
@@ -134,33 +156,23 @@ def forecast(ahead: Sequence[Load], mine: Sequence[Load], behind: Sequence[Load]
         running = list(chain.from_iterable(seated.values()))
         if start is None and any(member.denoises_mine for member in running):
             start = clock
-        waited |= start is None and any(member.denoises_mine for member in lanes.mine)
+        waited |= start is None and any(
+            member.denoises_mine for member in chain.from_iterable(lanes.members.values())
+        )
         steps = min(member.left for member in running)
         clock += steps * pace.round_seconds(seated)
         lanes.advance(seated, steps)
     else:
-        clock += sum(_alone(member, pace) for member in chain.from_iterable(lanes.members.values()))
-    denoising = [load for root in mine for load in root.all() if load.denoising]
-    position = _waiting(ahead, denoising[0].lane) if waited else 0
-    return Forecast(start or 0.0, clock, position, all(pace.cost.measured(load.lane) for load in denoising))
-
-
-def _seated(members: Sequence[_Member], max_rows: int) -> list[_Member]:
-    seated: list[_Member] = []
-    rows = 0
-    for member in members:
-        if rows and rows + member.load.rows > max_rows:
-            break
-        seated.append(member)
-        rows += member.load.rows
-    return seated
+        clock += sum(_alone(member, pace) for member in lanes.left)
+    denoising = [each.work for each in mine if each.work.denoising]
+    position = _waiting(ahead, denoising[0].key) if waited else 0
+    return Forecast(start or 0.0, clock, position, all(pace.cost.measured(work.key) for work in denoising))
 
 
 def _alone(member: _Member, pace: Pace) -> float:
-    """Seconds of what a member and its followers have left, if they shared nothing."""
-    own = pace.step_seconds(member.load.lane, member.load.rows) * member.left
-    return own + sum(_alone(follower, pace) for follower in member.followers())
+    """Seconds of what a member has left, if it shared nothing."""
+    return pace.step_seconds(member.work.key, member.work.rows) * member.left
 
 
-def _waiting(ahead: Sequence[Load], lane: LaneKey) -> int:
-    return sum(load.lane == lane and load.denoising for root in ahead for load in root.all())
+def _waiting(ahead: Sequence[Remaining], lane: LaneKey) -> int:
+    return sum(each.work.key == lane and each.work.denoising for each in ahead)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kandinsky_server.engine.run import Run
+from kandinsky_server.engine.seating import seat
 from kandinsky_server.engine.trajectory import LaneKey
 
 AGING_SECONDS = 30.0
@@ -37,14 +38,8 @@ class Lane:
 
     def form(self, now: float, max_rows: int) -> list[Run[Any]]:
         """Seats those who are ready while rows last: priority class, earliest deadline, arrival; one, if anyone is."""
-        batch: list[Run[Any]] = []
-        rows = 0
-        for run in sorted(self.ready, key=lambda member: seat_order(member, now)):
-            if batch and rows + run.trajectory.rows > max_rows:
-                break
-            batch.append(run)
-            rows += run.trajectory.rows
-        return batch
+        ordered = sorted(self.ready, key=lambda run: seat_order(run, now))
+        return seat(ordered, lambda run: run.work.rows, max_rows)
 
 
 def effective_priority(run: Run[Any], now: float) -> int:

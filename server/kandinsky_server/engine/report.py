@@ -39,3 +39,7 @@ class Observer(Protocol):
     def on_out_of_memory(self, network: str, stage: str, rows: int) -> None:
         """The device had no room for a batch of ``rows``; the cap was lowered."""
         ...
+
+    def on_unprepared(self, network: str) -> None:
+        """A backend served a call eagerly, since it has not prepared the network for its shapes."""
+        ...

@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 from torch import Tensor
 
 from kandinsky_server.engine.followers import Followers
-from kandinsky_server.engine.load import Load
 from kandinsky_server.engine.ticket import Precedence, Ticket
 from kandinsky_server.engine.trajectory import Trajectory
+from kandinsky_server.engine.work import Work
 
 T = TypeVar("T")
 
@@ -30,25 +30,25 @@ class Update:
 class Run(Generic[T]):
     """One trajectory on its way through the engine. Created on the event loop, stepped on the engine's thread.
 
-    Times are ``time.monotonic()`` seconds. ``preview_interval`` is in steps, 0 for none. ``then`` is what its request
-    will submit when it has ended. The wait for seats goes on where the request's earlier runs left off. ``seated`` says
+    Times are ``time.monotonic()`` seconds. ``work`` is what it does of its request's work. ``preview_interval`` is in
+    steps, 0 for none. The wait for seats goes on where the request's earlier runs left off. ``seated`` says
     that the present step is one of its own. It is as urgent as the most urgent of its ``followers``. A run that
     ``needs_reader`` takes no steps while the request's client leaves too much unread.
     """
 
     def __init__(
         self,
+        work: Work[T],
         trajectory: Trajectory[T],
         ticket: Ticket,
         preview_interval: int = 0,
-        then: tuple[Load, ...] = (),
         followers: Followers | None = None,
         needs_reader: bool = False,
     ) -> None:
+        self.work = work
         self.trajectory = trajectory
         self.ticket = ticket
         self.preview_interval = preview_interval
-        self.then = then
         self.followers = followers or Followers()
         self.needs_reader = needs_reader
         self.submitted = time.monotonic()

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from kandinsky_server.engine.phase import Phase
-from kandinsky_server.engine.plan import Plan
+from kandinsky_server.engine.work import Plan
 from kandinsky_server.errors import DeadlineExceeded, RequestCancelled, ServingError
 
 LOW, NORMAL, HIGH = 0, 1, 2
@@ -21,7 +21,7 @@ class Ticket:
     """Shared by all trajectories of one request. Times are ``time.monotonic()`` seconds.
 
     ``share`` (0 to 1) is what its client may hold of the queue, None for the server's default; ``places`` is what the
-    request itself holds, and ``planned`` its work not yet submitted. ``connection`` tells clients without a name apart.
+    request itself holds, and ``planned`` its work that has not begun. ``connection`` tells clients without a name apart.
     ``deadline`` is the client's, ``life_ends`` when the server ends the request. ``unread`` counts its results that wait
     until earlier ones have been read. ``waited`` is the most seconds that one of its runs has been without a seat;
     ``phases`` is where its time went.

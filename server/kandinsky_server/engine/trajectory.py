@@ -31,7 +31,6 @@ class Trajectory(Protocol[T_co]):
     (an encoder, MoVQ) is a trajectory of one step.
     """
 
-    lane: LaneKey
     rows: int
     """Rows it takes in a batch: 1, or 2 with classifier-free guidance."""
     step_count: int

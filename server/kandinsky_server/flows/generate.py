@@ -3,39 +3,67 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
-from kandinsky_server.engine.load import Load
+from kandinsky_server.engine.work import Work
+from kandinsky_server.errors import Violation
 from kandinsky_server.flows.concurrency import gather
-from kandinsky_server.flows.image import Material, image_load, post_image, prepare
-from kandinsky_server.flows.prior import post_prior_result, prior_loads, prompts_of
-from kandinsky_server.flows.requests import GenerateRequest
+from kandinsky_server.flows.image import ImageWork, Material, MaterialWork
+from kandinsky_server.flows.prior import PriorRecipe
+from kandinsky_server.flows.recipe import fewer
+from kandinsky_server.flows.requests import GenerateRequest, seeded
 from kandinsky_server.flows.session import Runtime, Session
 
 
-def generate_loads(runtime: Runtime, request: GenerateRequest) -> list[Load]:
-    """The work of both halves; a start image is encoded beside the prior's steps and takes no time of its own."""
-    return prior_loads(runtime, prompts_of(request.prior), (image_load(runtime, request.image),))
+class GenerateRecipe:
+    """Each embedding, then its image, which has the same index and the same seed."""
 
+    def __init__(self, runtime: Runtime, request: GenerateRequest) -> None:
+        self.request = request
+        self.watch = request.prior.watch
+        self.seed = request.prior.sampling.seed
+        image = request.image
+        self._prior = PriorRecipe(runtime, request.prior, "Generate")
+        self._material = MaterialWork(runtime, image)
+        self._images = [
+            ImageWork(runtime, image, seeded(image.sampling, index), (*part.ends, *self._material.works))
+            for index, part in enumerate(self._prior.parts)
+        ]
 
-async def serve_generate(session: Session, request: GenerateRequest) -> None:
-    """Posts each embedding, then its image, which has the same index and the same seed."""
-    material = asyncio.ensure_future(prepare(session, request.image))
-    try:
-        count = len(request.prior.prompts) * request.prior.image_count
-        await gather(_one(session, request, material, index) for index in range(count))
-    finally:
-        material.cancel()
+    @property
+    def works(self) -> Sequence[Work[Any]]:
+        """See `Recipe`."""
+        return [
+            *self._material.works,
+            *self._prior.works,
+            *(work for image in self._images for work in image.works),
+        ]
 
+    def ask_less(self, allowed: int) -> list[Violation]:
+        """See `Recipe`."""
+        if allowed < 2:
+            advice = "an image takes two: call Prior, and then an RPC that takes its embeddings"
+            return [Violation("prompts", advice)]
+        prior = self.request.prior
+        return fewer("sampling.", prior.image_count, "prompts", len(prior.prompts), 2, allowed)
 
-async def _one(
-    session: Session, request: GenerateRequest, material: asyncio.Future[Material], index: int
-) -> None:
-    pair = await post_prior_result(session, request.prior, index, "Generate")
-    prior = request.prior
-    made_from = {
-        "prompt": prior.prompts[index // prior.image_count],
-        "negative_prompt": prior.negative_prompt,
-        "prior_step_count": prior.sampling.step_count,
-        "prior_guidance_scale": prior.sampling.guidance_scale,
-    }
-    await post_image(session, request.image, await asyncio.shield(material), pair, index, **made_from)
+    async def serve(self, session: Session) -> None:
+        """See `Recipe`."""
+        material = asyncio.ensure_future(self._material.prepare(session))
+        try:
+            await gather(self._one(session, material, index) for index in range(len(self._images)))
+        finally:
+            material.cancel()
+
+    async def _one(self, session: Session, material: asyncio.Future[Material], index: int) -> None:
+        pair = await self._prior.post(session, index)
+        prior = self.request.prior
+        made_from = {
+            "prompt": prior.prompts[index // prior.image_count],
+            "negative_prompt": prior.negative_prompt,
+            "prior_step_count": prior.sampling.step_count,
+            "prior_guidance_scale": prior.sampling.guidance_scale,
+        }
+        ready = await asyncio.shield(material)
+        await self._images[index].post(session, ready, pair, index, **made_from)

@@ -2,81 +2,117 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from kandinsky_server.diffusion import pixels
-from kandinsky_server.diffusion.checkpoint import DecoderStage
-from kandinsky_server.diffusion.decoder import Conditions, DecoderTrajectory, decoder_lane
-from kandinsky_server.diffusion.single import HINT_ENCODER
-from kandinsky_server.engine.load import Load, single_call
+from kandinsky_server.diffusion import codecs, pixels, single
+from kandinsky_server.diffusion.checkpoint import HINT_ENCODER, MOVQ_DECODER, MOVQ_ENCODER, UNET
+from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, DecoderTrajectory
 from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.work import Work, single_call
+from kandinsky_server.errors import Violation
 from kandinsky_server.flows.concurrency import gather
-from kandinsky_server.flows.events import ImageReady, Receipt, Timings
+from kandinsky_server.flows.events import ImageReady, Picture
+from kandinsky_server.flows.previews import Previews
+from kandinsky_server.flows.receipts import receipt_of
+from kandinsky_server.flows.recipe import fewer
 from kandinsky_server.flows.requests import Bytes, Embeddings, Floats, ImageRequest, seeded
 from kandinsky_server.flows.session import Runtime, Session, pixel_bytes, to_device
+
+
+class ImageRecipe:
+    """An image for each embedding pair and count."""
+
+    def __init__(self, runtime: Runtime, request: ImageRequest) -> None:
+        self.request = request
+        self.watch = request.watch
+        self.seed = request.sampling.seed
+        self._material = MaterialWork(runtime, request)
+        self._images = [
+            ImageWork(runtime, request, seeded(request.sampling, index), self._material.works)
+            for index in range(len(request.embeddings) * request.image_count)
+        ]
+
+    @property
+    def works(self) -> Sequence[Work[Any]]:
+        """See `Recipe`."""
+        return [*self._material.works, *(work for image in self._images for work in image.works)]
+
+    def ask_less(self, allowed: int) -> list[Violation]:
+        """See `Recipe`."""
+        request = self.request
+        return fewer("sampling.", request.image_count, "embeddings", len(request.embeddings), 1, allowed)
+
+    async def serve(self, session: Session) -> None:
+        """See `Recipe`."""
+        material, count = await self._material.prepare(session), self.request.image_count
+        await gather(
+            image.post(session, material, self.request.embeddings[index // count], index)
+            for index, image in enumerate(self._images)
+        )
 
 
 @dataclass(frozen=True)
 class Material:
     """What all images of a request share: their conditions but for the embeddings, and the mask in pixels."""
 
-    stage: DecoderStage
     conditions: Conditions
     repaint: NDArray[np.bool_] | None
 
 
-def image_loads(runtime: Runtime, request: ImageRequest, count: int) -> list[Load]:
-    """The work of ``count`` images; an image of the request's own and a hint are encoded before."""
-    loads = [image_load(runtime, request)] * count
-    shape = (3, request.sampling.height, request.sampling.width)
-    if request.hint is not None:
-        loads = [single_call(LaneKey(HINT_ENCODER, shape), tuple(loads))]
-    if request.image is not None:
-        network = runtime.model.movq(runtime.model.decoders[request.stage], "encoder")
-        loads = [single_call(LaneKey(network, shape), tuple(loads))]
-    return loads
+class MaterialWork:
+    """Encodes the request's pictures; every image of the request uses the same latents, mask and hint."""
 
+    def __init__(self, runtime: Runtime, request: ImageRequest) -> None:
+        self._request = request
+        self._stage = stage = runtime.model.decoders[request.stage]
+        size = request.sampling.width, request.sampling.height
 
-def image_load(runtime: Runtime, request: ImageRequest) -> Load:
-    """The work of one image: its steps, then its pixels."""
-    model, sampling = runtime.model, request.sampling
-    stage = model.decoders[request.stage]
-    lane = decoder_lane(stage, sampling)
-    steps = model.step_counters[request.stage](sampling.step_count, sampling.strength)
-    return Load(lane, sampling.rows, steps, (single_call(LaneKey(model.movq(stage, "decoder"), lane.shape)),))
+        def encode(values: Floats) -> single.SingleStep[Tensor]:
+            return single.encode(values, stage.device, stage.dtype)
 
+        self._latents: Work[Tensor] | None = None
+        self._depth: Work[Floats] | None = None
+        self._hint: Work[Tensor] | None = None
+        if request.image is not None:
+            self._latents = single_call(stage.key(MOVQ_ENCODER, *size), encode)
+        if request.hint is not None and request.hint_is_source:
+            self._depth = single_call(LaneKey("depth", request.hint.shape), single.depth_hint)
+        if request.hint is not None:
+            depth = () if self._depth is None else (self._depth,)
+            self._hint = single_call(stage.key(HINT_ENCODER, *size), encode, depth)
+        self.works = tuple(work for work in (self._latents, self._depth, self._hint) if work is not None)
 
-async def serve_image(session: Session, request: ImageRequest) -> None:
-    """Posts an image for each embedding pair and count as soon as it is finished."""
-    material = await prepare(session, request)
-    count = len(request.embeddings) * request.image_count
-    pairs = [request.embeddings[index // request.image_count] for index in range(count)]
-    await gather(post_image(session, request, material, pair, index) for index, pair in enumerate(pairs))
+    async def prepare(self, session: Session) -> Material:
+        """Runs the encoders, one after the other."""
+        request, stage = self._request, self._stage
+        conditions, repaint = Conditions(torch.empty(0)), None
+        if request.image is not None and self._latents is not None:
+            latents = await session.run(self._latents, await session.work(pixels.movq_pixels, request.image))
+            if request.mask is None:
+                conditions = replace(conditions, start=latents)
+            else:
+                repaint = await session.work(pixels.repaint_mask, request.mask)
+                keep = pixels.keep_mask(repaint, stage.factor)
+                session.warnings += _mask_warnings(keep)
+                conditions = replace(conditions, kept=latents, keep_mask=to_device(keep, stage))
+        if request.hint is not None and self._hint is not None:
+            values = await self._hint_pixels(session, request.hint)
+            hint = await session.run(self._hint, values)
+            conditions = replace(conditions, hint=hint)
+        return Material(conditions, repaint)
 
-
-async def prepare(session: Session, request: ImageRequest) -> Material:
-    """Encodes the request's images; every image of the request uses the same latents, mask and hint."""
-    stage = session.runtime.model.decoders[request.stage]
-    nothing = torch.empty(0)
-    conditions, repaint = Conditions(nothing), None
-    if request.image is not None:
-        latents = await session.latents(stage, request.image)
-        if request.mask is None:
-            conditions = replace(conditions, start=latents)
-        else:
-            repaint = await session.work(pixels.repaint_mask, request.mask)
-            keep = pixels.keep_mask(repaint, stage.factor)
-            session.warnings += _mask_warnings(keep)
-            conditions = replace(conditions, kept=latents, keep_mask=to_device(keep, stage))
-    if request.hint is not None:
-        hint = await _hint(session, request, request.hint)
-        conditions = replace(conditions, hint=await session.encode_hint(stage, hint))
-    return Material(stage, conditions, repaint)
+    async def _hint_pixels(self, session: Session, image: Bytes) -> Floats:
+        """The hint in [0, 1], [3, height, width]: the picture itself, or its depth."""
+        if self._depth is not None:
+            return await session.run(self._depth, image)
+        return await session.work(pixels.hint_pixels, image)
 
 
 def _mask_warnings(keep: Floats) -> list[str]:
@@ -91,64 +127,71 @@ def _mask_warnings(keep: Floats) -> list[str]:
     return []
 
 
-async def _hint(session: Session, request: ImageRequest, image: Bytes) -> Floats:
-    if request.hint_is_source:
-        return await session.depth_hint(image)
-    return await session.work(pixels.hint_pixels, image)
+class ImageWork:
+    """One image: its steps, when what they need has ended, then its pixels."""
 
+    def __init__(
+        self, runtime: Runtime, request: ImageRequest, sampling: DecoderSampling, needs: tuple[Work[Any], ...]
+    ) -> None:
+        self._request = request
+        self._stage = stage = runtime.model.decoders[request.stage]
+        self._sampling = sampling
+        size = sampling.width, sampling.height
+        steps = runtime.model.step_counters[stage.name](sampling.step_count, sampling.strength)
 
-async def post_image(
-    session: Session,
-    request: ImageRequest,
-    material: Material,
-    pair: Embeddings,
-    index: int,
-    **made_from: Any,
-) -> None:
-    """Makes and posts image ``index``; ``made_from`` is what its receipt says of the pair."""
-    stage, sampling = material.stage, seeded(request.sampling, index)
-    conditions = replace(
-        material.conditions,
-        positive=to_device(pair.positive, stage),
-        negative=None if pair.negative is None else to_device(pair.negative, stage),
-    )
-    steps = session.runtime.model.step_counters[stage.name](sampling.step_count, sampling.strength)
-    trajectory = DecoderTrajectory(stage, conditions, sampling, steps)
-    latents, run = await session.denoise(trajectory, stage, index)
-    room = await session.unread.room(pixel_bytes(stage, latents))
-    made = await session.decode(stage, latents)
-    if request.paste_original and request.image is not None and material.repaint is not None:
-        made = await session.work(pixels.paste_kept, made, request.image, material.repaint)
-    receipt = _receipt(session, request, stage, sampling.seed, session.timings(run), **made_from)
-    # Encoded now and not when it is read: pixels are larger.
-    picture = await session.encode(made, receipt, index)
-    room.resize(len(picture.data))
-    session.mailbox.put(ImageReady(index, index // request.image_count, picture, receipt), room)
+        def make(conditions: Conditions) -> DecoderTrajectory:
+            return DecoderTrajectory(stage, conditions, sampling, steps)
 
+        self._denoise = Work(stage.key(UNET, *size), sampling.rows, steps, make, needs)
+        self._decode = self._decoding((self._denoise,))
+        self.works: tuple[Work[Any], ...] = (self._denoise, self._decode)
 
-def _receipt(
-    session: Session,
-    request: ImageRequest,
-    stage: DecoderStage,
-    seed: int,
-    timings: Timings,
-    **made_from: Any,
-) -> Receipt:
-    sampling = request.sampling
-    return Receipt(
-        rpc=request.rpc,
-        seed=seed,
-        step_count=sampling.step_count,
-        guidance_scale=sampling.guidance_scale,
-        strength=sampling.strength,
-        width=sampling.width,
-        height=sampling.height,
-        stage=stage.name,
-        fingerprint=stage.fingerprint,
-        scheduler=type(stage.scheduler).__name__,
-        backend=session.runtime.model.networks[stage.name].backend,
-        dtype=session.runtime.dtype_name,
-        timings=timings,
-        paste_original=request.paste_original,
-        **made_from,
-    )
+    def _decoding(self, needs: tuple[Work[Any], ...] = ()) -> Work[Floats]:
+        """A call of MoVQ's decoder for this image: its own, or a preview's."""
+        key = self._stage.key(MOVQ_DECODER, self._sampling.width, self._sampling.height)
+        return single_call(key, single.movq_decode, needs)
+
+    async def post(
+        self, session: Session, material: Material, pair: Embeddings, index: int, **made_from: Any
+    ) -> None:
+        """Makes and posts image ``index``; ``made_from`` is what its receipt says of the pair."""
+        request, stage, sampling = self._request, self._stage, self._sampling
+        conditions = replace(
+            material.conditions,
+            positive=to_device(pair.positive, stage),
+            negative=None if pair.negative is None else to_device(pair.negative, stage),
+        )
+        previews = self._previews(session, index)
+        trajectory = self._denoise.begin(conditions)
+        latents, run = await session.denoise(self._denoise, trajectory, stage.name, index, previews=previews)
+        room = await session.unread.room(pixel_bytes(stage, latents))
+        made = await session.decode(self._decode, latents, stage.name)
+        if request.paste_original and request.image is not None and material.repaint is not None:
+            made = await session.work(pixels.paste_kept, made, request.image, material.repaint)
+        receipt = receipt_of(
+            session,
+            request.rpc,
+            stage,
+            sampling,
+            session.timings(run),
+            width=sampling.width,
+            height=sampling.height,
+            paste_original=request.paste_original,
+            **made_from,
+        )
+        # Encoded now and not when it is read: pixels are larger.
+        picture = await session.encode(made, receipt, index)
+        room.resize(len(picture.data))
+        session.mailbox.put(ImageReady(index, index // request.image_count, picture, receipt), room)
+
+    def _previews(self, session: Session, index: int) -> Previews:
+        stage, watch = self._stage, session.watch
+
+        async def make(latents: Tensor) -> Picture:
+            made = await session.decode(self._decoding(), latents, stage.name)
+            encoded = session.work(codecs.encode_preview, made, watch.preview_format, watch.preview_max_px)
+            return Picture(*await encoded)
+
+        return Previews(
+            session.mailbox, index, make, lambda latents: session.unread.room_now(pixel_bytes(stage, latents))
+        )

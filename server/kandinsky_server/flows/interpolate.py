@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from kandinsky_server.engine.load import Load
+from kandinsky_server.engine.work import Work
 from kandinsky_server.errors import InvalidField, Violation
 from kandinsky_server.flows.concurrency import gather
+from kandinsky_server.flows.embedding import (
+    EmbeddingWork,
+    Prompt,
+    all_works,
+    black_embedding,
+    clip_work,
+    prior_of,
+    removed_texts,
+)
 from kandinsky_server.flows.events import EmbeddingReady
-from kandinsky_server.flows.prior import Prompt, prior_loads, prior_receipt, prior_result, removed_texts
+from kandinsky_server.flows.receipts import receipt_of
 from kandinsky_server.flows.requests import (
     MAX_VALUE,
     ClipImage,
@@ -22,44 +32,125 @@ from kandinsky_server.flows.requests import (
 from kandinsky_server.flows.session import Runtime, Session, embedding_bytes, to_floats
 
 
-def interpolate_loads(runtime: Runtime, request: InterpolateRequest) -> list[Load]:
-    """The work of the text conditions and of the negative prompt."""
-    texts = [condition for condition in request.conditions if isinstance(condition, str)]
-    if _needs_negative_run(request):
-        texts.append(request.negative_prompt)
-    samplings = [seeded(request.sampling, count) for count in range(request.image_count)]
-    return prior_loads(
-        runtime,
-        [(Prompt(text, request.negative_prior_prompt), sampling) for text in texts for sampling in samplings],
-    )
-
-
-async def serve_interpolate(session: Session, request: InterpolateRequest) -> None:
-    """Posts an embedding for each weight vector and count, in order.
+class InterpolateRecipe:
+    """An embedding for each weight vector and count, in order.
 
     Equals ``interpolate`` of diffusers' KandinskyV22PriorPipeline with a fresh generator for every condition.
     """
-    columns = await gather(_column(session, request, count) for count in range(request.image_count))
-    removed = await _removed(session, request)
-    texts = {place: text for place, text in enumerate(request.conditions) if isinstance(text, str)}
-    for frame, weights in enumerate(request.weights):
-        for count, (conditions, negative) in enumerate(columns):
-            mixed = _mixed(conditions, weights, f"weights[{frame}]")
-            sampling = seeded(request.sampling, count)
-            receipt = prior_receipt(
-                session,
-                "Interpolate",
-                sampling,
-                session.timings(),
-                weights=weights,
-                negative_prompt=request.negative_prompt,
-                negative_prior_prompt=request.negative_prior_prompt,
-                condition_texts=texts,
+
+    def __init__(self, runtime: Runtime, request: InterpolateRequest) -> None:
+        self.request = request
+        self.watch = request.watch
+        self.seed = request.sampling.seed
+        stage, conditions = prior_of(runtime), request.conditions
+        self._texts = {place: text for place, text in enumerate(conditions) if isinstance(text, str)}
+        self._images = {
+            place: (image, clip_work(stage))
+            for place, image in enumerate(conditions)
+            if isinstance(image, ClipImage)
+        }
+        # The negative prompt's run is shown after those of the conditions.
+        runs = self._texts | ({len(conditions): request.negative_prompt} if self._runs_negative else {})
+        self._parts = {
+            (place, count): EmbeddingWork(
+                runtime, Prompt(text, request.negative_prior_prompt), seeded(request.sampling, count)
             )
-            pair = Embeddings(mixed, negative)
-            index = frame * request.image_count + count
-            room = await session.unread.room(embedding_bytes(pair))
-            session.mailbox.put(EmbeddingReady(index, frame, pair, receipt, removed), room)
+            for place, text in runs.items()
+            for count in range(request.image_count)
+        }
+        self._black = [] if self._runs_negative else [clip_work(stage)]
+
+    @property
+    def _runs_negative(self) -> bool:
+        """Without any negative prompt the negative embedding is a black image's, and no run could change it."""
+        return bool(self.request.negative_prompt) or self.request.negative_prior_prompt is not None
+
+    @property
+    def works(self) -> Sequence[Work[Any]]:
+        """See `Recipe`."""
+        images = [work for _, work in self._images.values()]
+        return [*images, *all_works(list(self._parts.values())), *self._black]
+
+    def ask_less(self, allowed: int) -> list[Violation]:
+        """See `Recipe`. Texts take places, pictures and embeddings take none."""
+        count = self.request.image_count
+        runs = len(self._parts) // count
+        if runs <= allowed:
+            return [Violation("image_count", f"must be 1 to {allowed // runs}")]
+        found = [Violation("image_count", "must be 1 to 1")] if count > 1 else []
+        return [*found, Violation("conditions", "make embeddings of the texts with Prior, and mix those")]
+
+    async def serve(self, session: Session) -> None:
+        """See `Recipe`."""
+        request = self.request
+        columns = await self._columns(session)
+        removed = await self._removed(session)
+        for frame, weights in enumerate(request.weights):
+            for count, (conditions, negative) in enumerate(columns):
+                mixed = _mixed(conditions, weights, f"weights[{frame}]")
+                receipt = receipt_of(
+                    session,
+                    "Interpolate",
+                    session.prior,
+                    seeded(request.sampling, count),
+                    session.timings(),
+                    weights=weights,
+                    negative_prompt=request.negative_prompt,
+                    negative_prior_prompt=request.negative_prior_prompt,
+                    condition_texts=self._texts,
+                )
+                pair = Embeddings(mixed, negative)
+                index = frame * request.image_count + count
+                room = await session.unread.room(embedding_bytes(pair))
+                session.mailbox.put(EmbeddingReady(index, frame, pair, receipt, removed), room)
+
+    async def _columns(self, session: Session) -> list[tuple[list[Floats], Floats]]:
+        """For each count every condition's embedding and the negative one, all from that result's seed."""
+        made: dict[tuple[int, int], Embeddings] = {}
+        held = {
+            place: given
+            for place, given in enumerate(self.request.conditions)
+            if isinstance(given, np.ndarray)
+        }
+
+        async def run(place: int, count: int) -> None:
+            index = place * self.request.image_count + count
+            made[place, count] = (await self._parts[place, count].result(session, index)).embeddings
+
+        async def encode(place: int) -> None:
+            image, work = self._images[place]
+            held[place] = to_floats(await session.run(work, image.values))
+
+        async def blacken() -> None:
+            for work in self._black:
+                held[len(self.request.conditions)] = await black_embedding(session, work)
+
+        await gather([*(run(*each) for each in self._parts), *map(encode, self._images), blacken()])
+        places, counts = range(len(self.request.conditions)), range(self.request.image_count)
+        return [
+            (
+                [held[place] if place in held else made[place, count].positive for place in places],
+                self._negative(held, made, count),
+            )
+            for count in counts
+        ]
+
+    def _negative(
+        self, held: dict[int, Floats], made: dict[tuple[int, int], Embeddings], count: int
+    ) -> Floats:
+        place = len(self.request.conditions)
+        if place in held:
+            return held[place]
+        pair = made[place, count]
+        chosen = pair.positive if self.request.negative_prompt else pair.negative
+        assert chosen is not None
+        return chosen
+
+    async def _removed(self, session: Session) -> dict[str, str]:
+        texts = {f"conditions[{place}].text": text for place, text in self._texts.items()}
+        texts["negative_prompt"] = self.request.negative_prompt
+        texts["negative_prior_prompt"] = self.request.negative_prior_prompt or ""
+        return await removed_texts(session, texts)
 
 
 def _mixed(conditions: Sequence[Floats], weights: Sequence[float], field: str) -> Floats:
@@ -70,58 +161,3 @@ def _mixed(conditions: Sequence[Floats], weights: Sequence[float], field: str) -
             [Violation(field, f"makes an embedding with values beyond {MAX_VALUE:g}; use smaller weights")]
         )
     return np.asarray(mixed, dtype=np.float32)
-
-
-async def _column(session: Session, request: InterpolateRequest, count: int) -> tuple[list[Floats], Floats]:
-    """Each condition's embedding and the negative one, all from the seed of result ``count``."""
-    conditions = gather(
-        _condition(session, request, condition, place, count)
-        for place, condition in enumerate(request.conditions)
-    )
-    # The negative prompt's run is shown after those of the conditions.
-    return await conditions, await _negative(session, request, count)
-
-
-async def _condition(
-    session: Session,
-    request: InterpolateRequest,
-    condition: str | ClipImage | Floats,
-    place: int,
-    count: int,
-) -> Floats:
-    if isinstance(condition, str):
-        return (await _run(session, request, condition, place, count)).positive
-    if isinstance(condition, ClipImage):
-        return to_floats(await session.encode_image(condition))
-    return condition
-
-
-async def _negative(session: Session, request: InterpolateRequest, count: int) -> Floats:
-    if not _needs_negative_run(request):
-        return await session.zero_embedding()
-    pair = await _run(session, request, request.negative_prompt, len(request.conditions), count)
-    chosen = pair.positive if request.negative_prompt else pair.negative
-    assert chosen is not None
-    return chosen
-
-
-def _needs_negative_run(request: InterpolateRequest) -> bool:
-    """Without any negative prompt the negative embedding is a black image's, and the run could not change it."""
-    return bool(request.negative_prompt) or request.negative_prior_prompt is not None
-
-
-async def _run(
-    session: Session, request: InterpolateRequest, text: str, place: int, count: int
-) -> Embeddings:
-    prompt = Prompt(text, request.negative_prior_prompt)
-    index = place * request.image_count + count
-    return (await prior_result(session, prompt, seeded(request.sampling, count), index)).embeddings
-
-
-async def _removed(session: Session, request: InterpolateRequest) -> dict[str, str]:
-    texts = {
-        f"conditions[{k}].text": text for k, text in enumerate(request.conditions) if isinstance(text, str)
-    }
-    texts["negative_prompt"] = request.negative_prompt
-    texts["negative_prior_prompt"] = request.negative_prior_prompt or ""
-    return await removed_texts(session, texts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
@@ -14,10 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kandinsky_server.diffusion import codecs, pixels, single
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.model import Model
-from kandinsky_server.diffusion.prior import PriorTrajectory, TextCondition
 from kandinsky_server.diffusion.text import Tokens, tokenize
 from kandinsky_server.engine.admission import Admission
 from kandinsky_server.engine.cache import SingleFlightCache
@@ -27,12 +24,13 @@ from kandinsky_server.engine.phase import Phase
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import Trajectory
+from kandinsky_server.engine.work import Work
 from kandinsky_server.errors import StageNotLoaded
 from kandinsky_server.flows.events import Picture, Progress, Receipt, Timings
 from kandinsky_server.flows.mailbox import Mailbox
 from kandinsky_server.flows.previews import Previews
-from kandinsky_server.flows.requests import Bytes, ClipImage, Embeddings, Floats, Watch
-from kandinsky_server.flows.unread import Room, Unread, UnreadBudget
+from kandinsky_server.flows.requests import Embeddings, Floats, Watch
+from kandinsky_server.flows.unread import Unread, UnreadBudget
 
 T = TypeVar("T")
 PIXEL_BYTES = 3 * 4
@@ -61,7 +59,7 @@ class Runtime:
     pool: Executor
     prior_cache: SingleFlightCache[Embeddings]
     dtype_name: str
-    priors: dict[Hashable, PriorTrajectory] = field(default_factory=dict)
+    priors: dict[Hashable, Trajectory[Any]] = field(default_factory=dict)
 
 
 class Session:
@@ -89,26 +87,34 @@ class Session:
             raise StageNotLoaded("this server has no prior; send embeddings that another server's Prior made")
         return self.runtime.model.prior
 
-    async def run(self, trajectory: Trajectory[T], followers: Followers | None = None) -> T:
-        """Runs a trajectory of one step."""
-        return await self.runtime.engine.submit(trajectory, self.ticket, followers=followers).result()
+    async def run(self, work: Work[T], *materials: Any, followers: Followers | None = None) -> T:
+        """Does work of one step, of ``materials``."""
+        trajectory = work.begin(*materials)
+        return await self.runtime.engine.submit(work, trajectory, self.ticket, followers=followers).result()
 
     async def denoise(
         self,
+        work: Work[T],
         trajectory: Trajectory[T],
-        stage: DecoderStage | PriorStage,
+        stage: str,
         index: int,
         followers: Followers | None = None,
+        previews: Previews | None = None,
     ) -> tuple[T, Run[T]]:
-        """Runs a trajectory of many steps and posts its progress and previews as result ``index``."""
+        """Does work of many steps by ``trajectory`` and posts its progress, and ``previews``, as result ``index``.
+
+        What can be seen takes no steps while the client leaves too much unread. An embedding goes on: others may be
+        waiting for it.
+        """
         watch = self.watch
-        # Others may be waiting for an embedding that this request makes; an image is for its own client alone.
-        needs_reader = isinstance(stage, DecoderStage)
         run = self.runtime.engine.submit(
-            trajectory, self.ticket, watch.preview_interval, followers, needs_reader
+            work,
+            trajectory,
+            self.ticket,
+            watch.preview_interval,
+            followers,
+            needs_reader=previews is not None,
         )
-        make, room = functools.partial(self._preview, stage), functools.partial(self._preview_room, stage)
-        previews = Previews(self.mailbox, index, make, room)
         reported = 0
         try:
             async for update in run.updates():
@@ -116,62 +122,29 @@ class Session:
                 due = update.step - reported >= watch.progress_interval or update.step == update.step_count
                 if watch.progress_interval and due:
                     reported = update.step
-                    progress = Progress(stage.name, index, update.step, update.step_count)
-                    self.mailbox.replace((stage.name, index), progress)
-                previews.offer(update)
+                    progress = Progress(stage, index, update.step, update.step_count)
+                    self.mailbox.replace((stage, index), progress)
+                if previews:
+                    previews.offer(update)
             result = await run.result()
         finally:
-            self._trace("denoise", run, stage=stage.name, index=index)
-            await previews.close()
-        self.steps += trajectory.step_count
+            self._trace("denoise", run, stage=stage, index=index)
+            if previews:
+                await previews.close()
+        self.steps += work.steps
         return result, run
-
-    async def _preview(self, stage: DecoderStage | PriorStage, latents: Tensor) -> Picture:
-        assert isinstance(stage, DecoderStage), "only images have snapshots"
-        made, watch = await self.decode(stage, latents), self.watch
-        encoded = self.work(codecs.encode_preview, made, watch.preview_format, watch.preview_max_px)
-        return Picture(*await encoded)
-
-    def _preview_room(self, stage: DecoderStage | PriorStage, latents: Tensor) -> Room | None:
-        assert isinstance(stage, DecoderStage), "only images have snapshots"
-        return self.unread.room_now(pixel_bytes(stage, latents))
 
     async def tokens(self, prompt: str) -> Tokens:
         """The prompt's tokens; off the event loop, since a tokenizer takes its time on long texts."""
         return await self.work(tokenize, self.prior, prompt)
 
-    async def encode_text(self, tokens: Tokens, followers: Followers | None = None) -> TextCondition:
-        """What the text encoder makes of a prompt."""
-        return await self.run(single.text_encode(tokens.ids, tokens.mask, self.prior.device), followers)
-
-    async def encode_image(self, image: ClipImage, followers: Followers | None = None) -> Tensor:
-        """The CLIP image embedding [1, D]."""
-        return await self._clip(image.values, followers)
-
-    async def _clip(self, values: Floats, followers: Followers | None) -> Tensor:
-        trajectory = single.encode("image_encoder", values, self.prior.device, self.prior.dtype)
-        return await self.run(trajectory, followers)
-
-    async def zero_embedding(self, followers: Followers | None = None) -> Floats:
-        """The CLIP embedding [D] of a black image: diffusers' negative embedding when there is no negative prompt."""
-        side = int(self.prior.image_encoder.config.image_size)
-        black = np.zeros((3, side, side), dtype=np.float32)
-        return to_floats(await self._clip(black, followers))
-
-    async def latents(self, stage: DecoderStage, image: Bytes) -> Tensor:
-        """MoVQ latents [1, 4, h, w] of an image [H, W, 3]."""
-        values = await self.work(pixels.movq_pixels, image)
-        name = self.runtime.model.movq(stage, "encoder")
-        return await self.run(single.encode(name, values, stage.device, stage.dtype))
-
-    async def decode(self, stage: DecoderStage, latents: Tensor) -> Floats:
+    async def decode(self, work: Work[Floats], latents: Tensor, stage: str) -> Floats:
         """Pixels in [0, 1], [H, W, 3]."""
-        trajectory = single.movq_decode(self.runtime.model.movq(stage, "decoder"), latents)
-        run = self.runtime.engine.submit(trajectory, self.ticket)
+        run = self.runtime.engine.submit(work, work.begin(latents), self.ticket)
         try:
             return await run.result()
         finally:
-            self._trace("decode", run, stage=stage.name)
+            self._trace("decode", run, stage=stage)
 
     async def encode(self, made: Floats, receipt: Receipt, index: int) -> Picture:
         """Image ``index`` as its client wants it."""
@@ -180,14 +153,6 @@ class Session:
         phase = Phase("encode", started, time.monotonic(), {"format": self.encoder.format, "index": index})
         self.ticket.phases.append(phase)
         return Picture(data, made.shape[1], made.shape[0])
-
-    async def depth_hint(self, image: Bytes) -> Floats:
-        """A depth hint [3, H, W] of an image [H, W, 3]."""
-        return await self.run(single.depth_hint(image))
-
-    async def encode_hint(self, stage: DecoderStage, hint: Floats) -> Tensor:
-        """What ControlNet's UNet takes [1, 4, h, w] of a hint [3, height, width]."""
-        return await self.run(single.encode(single.HINT_ENCODER, hint, stage.device, stage.dtype))
 
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:
         """Runs a function in the pool."""

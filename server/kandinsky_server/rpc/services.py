@@ -22,7 +22,7 @@ from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import InvalidField, Starting, Violation
 from kandinsky_server.flows.requests import Request
-from kandinsky_server.flows.serve import estimate, serve, watch_of
+from kandinsky_server.flows.serve import recipe_of, serve
 from kandinsky_server.flows.session import Runtime
 from kandinsky_server.images.turns import Turns
 from kandinsky_server.rpc import call as calls
@@ -72,12 +72,12 @@ class Face:
         ticket.priority = read_priority(message.options)
         with runtime.admission.enter(ticket), converter.pictures.budget.account(ticket):
             request = await convert(converter.within(runtime.admission.most(ticket)), message)
-            watch = watch_of(request)
+            recipe = recipe_of(runtime, request)
             output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
             del message
             call.received.close()
-            responder = Responder(kind, output, watch)
-            async with aclosing(serve(runtime, request, ticket, responder.encoder)) as events:
+            responder = Responder(kind, output, recipe.watch)
+            async with aclosing(serve(runtime, recipe, ticket, responder.encoder)) as events:
                 async for event in events:
                     for response in responder.messages(event):
                         yield response
@@ -182,12 +182,13 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         with converter.pictures.budget.account(call.ticket):
             pictures = replace(converter.pictures, turns=self.face.estimates)
             asked_for = await convert(replace(converter, pictures=pictures), asked)
-        prediction, loads = estimate(runtime, asked_for, ticket)
-        denoising = [load for first in loads for load in first.all() if load.denoising]
+        works = recipe_of(runtime, asked_for).works
+        prediction = runtime.admission.predict(works, ticket)
+        denoising = [work for work in works if work.denoising]
         return server_pb2.EstimateResponse(
             queue_wait=duration(prediction.start),
             run_time=duration(prediction.finish - prediction.start),
-            step_count=sum(load.steps for load in denoising),
+            step_count=sum(work.steps for work in denoising),
             trajectory_count=len(denoising),
             queue_length=runtime.admission.length,
             measured=prediction.measured,

@@ -1,0 +1,88 @@
+"""What a request will have the engine do, said once: admission and forecasts read it, the request's flow runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from kandinsky_server.engine.trajectory import LaneKey, Trajectory
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class Work(Generic[T]):
+    """``steps`` network calls of ``rows`` rows each with batch key ``key``, when all that it ``needs`` has ended.
+
+    ``make`` makes the trajectory that does it, of what its flow knows by then. ``denoising`` is False for what takes no
+    place in the queue: the single calls of encoders and MoVQ, and the wait for another request's steps, whose rows are 0.
+    Two works that look alike are two: they are told apart by identity.
+    """
+
+    key: LaneKey
+    rows: int
+    steps: int
+    make: Callable[..., Trajectory[T]]
+    needs: tuple[Work[Any], ...] = ()
+    denoising: bool = True
+
+    def begin(self, *materials: Any) -> Trajectory[T]:
+        """The trajectory, which does what was forecast."""
+        trajectory = self.make(*materials)
+        assert (trajectory.rows, trajectory.step_count) == (self.rows, self.steps), (
+            "it does what was not planned"
+        )
+        return trajectory
+
+    def follow(self, steps: int) -> None:
+        """Another request does it, and has so many steps left: from now on this is a wait."""
+        self.rows, self.steps = 0, steps
+
+
+def single_call(
+    key: LaneKey, make: Callable[..., Trajectory[T]], needs: tuple[Work[Any], ...] = ()
+) -> Work[T]:
+    """One call of one row."""
+    return Work(key, 1, 1, make, needs, denoising=False)
+
+
+def wait(key: LaneKey, steps: int) -> Work[Any]:
+    """The steps that another request has left, whose result this one takes as well. Nothing runs it."""
+    return Work(key, 0, steps, _nothing, denoising=False)
+
+
+def _nothing(*_: Any) -> Trajectory[Any]:
+    raise AssertionError("a wait makes no trajectory")
+
+
+class Plan:
+    """The work of an admitted request that has not begun, in order."""
+
+    def __init__(self) -> None:
+        self._works: dict[Work[Any], None] = {}
+
+    def __iter__(self) -> Iterator[Work[Any]]:
+        return iter(self._works)
+
+    def add(self, works: Iterable[Work[Any]]) -> None:
+        """Puts in what is to be done."""
+        self._works.update(dict.fromkeys(works))
+
+    def drop(self, *works: Work[Any]) -> None:
+        """Takes out what begins now, or is done by another request. Harmless for what is not in it."""
+        for work in works:
+            self._works.pop(work, None)
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """Work with ``steps`` still to take: all of them, or what a running one has left."""
+
+    work: Work[Any]
+    steps: int
+
+
+def whole(works: Iterable[Work[Any]]) -> list[Remaining]:
+    """Works of which nothing has been done."""
+    return [Remaining(work, work.steps) for work in works]
