@@ -13,13 +13,17 @@ from diffusers import UNet2DConditionModel
 from kandinsky_backends import compiled_network
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
 from kandinsky_backends.compiled import CompiledBackend
+from kandinsky_backends.compiled_network import CompiledModule, CompiledNetwork
 from kandinsky_backends.compiler import Order, main
 from kandinsky_backends.compiler_process import CompilerProcess
 from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.graphs import GraphsBackend
 from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.structure import pack
 from kandinsky_backends.testing import BackendContract
 from torch import Tensor, nn
+
+from tests.backends.pretended import PretendedRecorder
 
 CPU = torch.device("cpu")
 CACHE = Path(__file__).parents[2] / ".cache" / "compiled"
@@ -92,10 +96,12 @@ class TestCompiledForOneBucket(BackendContract):
 
 
 @pytest.fixture(scope="module", params=[None, (1, 2, 4, 8)], ids=["any-rows", "buckets"])
-def prepared(request: pytest.FixtureRequest) -> Network:
+def prepared(request: pytest.FixtureRequest) -> CompiledNetwork:
     """Compiled for any number of rows, or for one, two and four."""
     options = BackendOptions(buckets=request.param, cache_dir=CACHE)
-    return CompiledBackend(options).prepare(Tiny(), Role.UNET, [tiny_shape(1), tiny_shape(3)])
+    network = CompiledBackend(options).prepare(Tiny(), Role.UNET, [tiny_shape(1), tiny_shape(3)])
+    assert isinstance(network, CompiledNetwork)
+    return network
 
 
 @pytest.fixture
@@ -148,9 +154,23 @@ def test_a_size_that_was_not_prepared_runs_eagerly(
     prepared: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = tiny_shape(2, width=16).random_inputs(CPU)
+    before = prepared.unprepared.count
     torch.testing.assert_close(prepared(*inputs), EagerNetwork(Tiny())(*inputs))
+    assert prepared.unprepared.count == before + 1
     monkeypatch.setattr(compiled_network.CompiledNetwork, "_run_eagerly", lambda *_: ("eager",))
     assert prepared(*inputs) == ("eager",)
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_calls_of_programs_can_be_recorded_as_on_cuda(prepared: CompiledNetwork) -> None:
+    recorder, shapes = PretendedRecorder(), [tiny_shape(1), tiny_shape(3)]
+    graphs = GraphsBackend(BackendOptions(), recorder)
+    recorded = graphs.prepare(CompiledModule(Tiny(), prepared), Role.UNET, shapes)
+    assert sorted(shape[0] for shape in recorder.recorded) == [1, 2, 3]
+    for rows in (1, 2, 3, 4):
+        inputs = tiny_shape(rows).random_inputs(CPU, seed=rows)
+        torch.testing.assert_close(recorded(*inputs), EagerNetwork(Tiny())(*inputs))
 
 
 @needs_compiler
