@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kandinsky_backends.base import BatchShape, Role
 from kandinsky_backends.buckets import BucketPlan
 from kandinsky_backends.eager import EagerNetwork
-from kandinsky_backends.program import Program
+from kandinsky_backends.program import MOST_ROWS, Program
 from kandinsky_backends.unprepared import UnpreparedCalls
 
 TIMED_CALLS = 3
@@ -20,7 +20,7 @@ Signature = tuple[tuple[tuple[int, ...], torch.dtype], ...]
 
 
 class CompiledNetwork:
-    """A module with programs for some sample shapes, each for any number of rows; it runs others eagerly."""
+    """A module with programs for some sample shapes, each for up to ``MOST_ROWS`` rows; it runs others eagerly."""
 
     def __init__(self, module: nn.Module, role: Role, programs: Mapping[Signature, Program]) -> None:
         self.unprepared = UnpreparedCalls(role)
@@ -31,7 +31,9 @@ class CompiledNetwork:
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Runs the programs; nothing is compiled."""
         program = self._programs.get(signature(inputs))
-        return self._run_eagerly(inputs) if program is None else program(*inputs)
+        if program is None or len(inputs[0]) > MOST_ROWS:
+            return self._run_eagerly(inputs)
+        return program(*inputs)
 
     def _run_eagerly(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         self.unprepared.note(inputs)

@@ -20,13 +20,11 @@ import torch
 from torch import nn
 
 from kandinsky_backends import cache
-from kandinsky_backends.program import CODE_FILE, KERNELS, WEIGHTS_FILE, Plan, ordered
+from kandinsky_backends.program import CODE_FILE, KERNELS, MOST_ROWS, WEIGHTS_FILE, Plan, ordered
 from kandinsky_backends.structure import unpack
 
 NICENESS = 10
 """At full load the server's threads have nine tenths of a core that they share with a compiler."""
-
-MOST_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,14 @@ def _end_with_server() -> None:
 
 
 @torch.no_grad()
+def export(module: nn.Module, plan: Plan, device: torch.device) -> torch.export.ExportedProgram:
+    """The graph of one call; raises what torch raises when the module does not export for all rows of ``plan``."""
+    inputs = tuple(ordered(tensor) for tensor in plan.shape.random_inputs(device))
+    rows = {0: torch.export.Dim("rows", min=1, max=MOST_ROWS)} if plan.any_rows else None
+    return torch.export.export(module, inputs, dynamic_shapes=(rows,) * len(inputs))
+
+
+@torch.no_grad()
 def compile_program(module: nn.Module, plan: Plan, device: torch.device, folder: Path) -> None:
     """Writes the program of ``plan`` into ``folder``, which appears whole or not at all.
 
@@ -78,9 +84,7 @@ def compile_program(module: nn.Module, plan: Plan, device: torch.device, folder:
     from torch._guards import TracingContext, tracing
     from torch._inductor.standalone_compile import standalone_compile
 
-    inputs = tuple(ordered(tensor) for tensor in plan.shape.random_inputs(device))
-    rows = {0: torch.export.Dim("rows", min=1, max=MOST_ROWS)} if plan.any_rows else None
-    exported = torch.export.export(module, inputs, dynamic_shapes=(rows,) * len(inputs))
+    exported = export(module, plan, device)
     graph = exported.graph_module
     examples = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
     with tracing(TracingContext(examples[-1].fake_mode)):

@@ -19,6 +19,10 @@ MAKING = "1"
 
 CODE_FILE = "code"
 WEIGHTS_FILE = "weights"
+MOST_ROWS = 63
+"""Of a program that takes any number of rows: diffusers' UNets and MoVQ do something else from 64 rows on (Upsample2D in
+diffusers/models/upsampling.py)."""
+
 KERNELS = "inductor"
 """The folder in which inductor keeps the kernels of all programs."""
 
@@ -29,7 +33,7 @@ Program = Callable[..., tuple[Tensor, ...]]
 
 @dataclass(frozen=True)
 class Plan:
-    """A program to make. ``any_rows``: it takes any number of rows, and ``shape`` is an example."""
+    """A program to make. ``any_rows``: it takes up to ``MOST_ROWS`` rows, and ``shape`` is an example."""
 
     shape: BatchShape
     any_rows: bool

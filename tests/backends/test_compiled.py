@@ -12,14 +12,16 @@ import torch
 from diffusers import UNet2DConditionModel
 from kandinsky_backends import compiled_network
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
-from kandinsky_backends.compiled import CompiledBackend
+from kandinsky_backends.compiled import COMPILED_ROLES, EXAMPLE_ROWS, CompiledBackend
 from kandinsky_backends.compiled_network import CompiledModule, CompiledNetwork
-from kandinsky_backends.compiler import Order, main
+from kandinsky_backends.compiler import Order, export, main
 from kandinsky_backends.compiler_process import CompilerProcess
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.graphs import GraphsBackend
 from kandinsky_backends.options import BackendOptions
-from kandinsky_backends.structure import pack
+from kandinsky_backends.program import MOST_ROWS, Plan
+from kandinsky_backends.reference import reference_network, reference_shape
+from kandinsky_backends.structure import pack, unpack
 from kandinsky_backends.testing import BackendContract
 from torch import Tensor, nn
 
@@ -204,6 +206,24 @@ def test_a_broken_program_in_the_cache_is_made_anew(tmp_path: Path) -> None:
     outputs = backend.prepare(Tiny(), Role.UNET, shapes)(*inputs)
     torch.testing.assert_close(outputs, EagerNetwork(Tiny())(*inputs))
     assert not list(tmp_path.glob("draft-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", sorted(COMPILED_ROLES))
+def test_networks_with_all_their_blocks_are_one_graph_for_all_rows(role: Role) -> None:
+    module = unpack(pack(reference_network(role)), CPU).eval()
+    plan = Plan(reference_shape(role, EXAMPLE_ROWS), any_rows=True)
+    (first, *_) = export(module, plan, CPU).range_constraints.values()
+    assert (first.lower, first.upper) in {(1, MOST_ROWS), (2, MOST_ROWS)}
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_more_rows_than_a_program_takes_run_eagerly(prepared: CompiledNetwork) -> None:
+    before = prepared.unprepared.count
+    inputs = tiny_shape(MOST_ROWS + 1).random_inputs(CPU)
+    torch.testing.assert_close(prepared(*inputs), EagerNetwork(Tiny())(*inputs))
+    assert prepared.unprepared.count == before + 1
 
 
 class Unpicklable(Tiny):

@@ -276,18 +276,19 @@ async def test_errands_are_run_between_steps_and_their_faults_end_nothing(gate: 
     seen: list[tuple[str, int]] = []
 
     def note() -> None:
-        seen.append((threading.current_thread().name, run.trajectory.step))
+        seen.append((threading.current_thread().name, counted.step))
 
     def fail() -> None:
         raise RuntimeError("an errand that fails")
 
     async with running(adder(gate)) as engine:
-        run = engine.submit(Count(steps=3), Ticket())
+        counted = Count(steps=3)
+        runs = submit_all(engine, [counted])
         gate.wait()
         engine.between_steps(Errand("failing", fail))
         engine.between_steps(Errand("noting", note))
         gate.open()
-        assert await results([run]) == [3.0]
+        assert await results(runs) == [3.0]
         idle = threading.Event()
         engine.between_steps(Errand("while nothing runs", idle.set))
         assert await asyncio.to_thread(idle.wait, 60)
