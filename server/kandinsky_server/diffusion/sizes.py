@@ -19,7 +19,7 @@ class Size:
 
 
 def parse_size(text: str) -> Size:
-    """Reads HEIGHTxWIDTH; raises ValueError for anything else."""
+    """Reads a height and a width with an x between them; raises ValueError for anything else."""
     match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text.strip())
     if match is None:
         raise ValueError(f"must be heights x widths in pixels, such as 512x512,768x768, not {text.strip()!r}")
