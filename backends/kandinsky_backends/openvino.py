@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import copy
 import shutil
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,15 +21,21 @@ from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Rol
 from kandinsky_backends.flat_norms import flatten_norms
 from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.registry import INSTALL_COMMANDS
+from kandinsky_backends.structure import structure_digest
 
 GRAPH_FILE = "network.xml"
 
-CONVERSION = 2
+PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
+"""What OpenVINO is told to compute in, by the dtype of the weights."""
+
+CONVERSION = 3
 """Counts what ``convert`` has made of one network; what an older one left in a cache is not read."""
 
 
 class OpenvinoBackend:
-    """Converts a float32 network with ``openvino.convert_model``; rows, height and width stay dynamic.
+    """Converts a network with ``openvino.convert_model``; rows, height and width stay dynamic.
+
+    It computes in float32, or in bfloat16 what OpenVINO holds to be safe in it; weights are converted in float32.
 
     Source: https://docs.openvino.ai/2025/openvino-workflow/model-preparation/convert-model-pytorch.html
     """
@@ -40,7 +46,7 @@ class OpenvinoBackend:
         self._options = options
 
     def probe(self, device: torch.device) -> None:
-        """Returns when OpenVINO can be imported and ``device`` is the CPU in float32.
+        """Returns when OpenVINO can be imported and ``device`` is the CPU in float32 or bfloat16.
 
         Raises:
             BackendUnavailable: it is not so. An import that fails for another reason raises its own error.
@@ -54,19 +60,19 @@ class OpenvinoBackend:
                 f"This backend runs on the CPU, not on '{device}'.",
                 "Choose --device cpu or --backend compiled.",
             )
-        if self._options.dtype != torch.float32:
-            raise _needs_float32(f"and {self._options.dtype} was asked for")
+        if self._options.dtype not in PRECISIONS:
+            raise _unknown_precision(f"and {self._options.dtype} was asked for")
         import_openvino()
 
     def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
         """Converts and compiles for the first of ``shapes`` (or the first call) and runs each shape once.
 
         Raises:
-            BackendUnavailable: the network is not float32.
+            BackendUnavailable: the network's weights are neither all float32 nor all bfloat16.
         """
         dtypes = {parameter.dtype for parameter in network.parameters()}
-        if dtypes - {torch.float32}:
-            raise _needs_float32(f"and this one has {dtypes}")
+        if len(dtypes) != 1 or not dtypes <= PRECISIONS.keys():
+            raise _unknown_precision(f"and this one has {dtypes}")
         prepared = OpenvinoNetwork(network, role, self._options)
         for shape in shapes:
             prepared(*shape.random_inputs(torch.device("cpu")))
@@ -78,21 +84,26 @@ class OpenvinoNetwork:
 
     def __init__(self, module: nn.Module, role: Role, options: BackendOptions) -> None:
         self._module = module
+        self._dtype = next(module.parameters()).dtype
         self._role = role
         self._options = options
         self._compiled: Any = None
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Runs the network; OpenVINO reads the inputs' memory in place and the outputs are new."""
+        """Runs the network; OpenVINO reads the inputs' memory in place and the outputs are new.
+
+        numpy has no bfloat16: such inputs and outputs are float32 on the way.
+        """
+        inputs = tuple(_widened(tensor) for tensor in inputs)
         if self._compiled is None:
             self._compiled = self._compile(inputs)
         results = self._compiled([tensor.detach().contiguous().numpy() for tensor in inputs])
-        return tuple(torch.from_numpy(array) for array in results.to_tuple())
+        return tuple(torch.from_numpy(array).to(self._dtype) for array in results.to_tuple())
 
     def _compile(self, example: tuple[Tensor, ...]) -> Any:
         openvino = import_openvino()
         properties = {
-            "INFERENCE_PRECISION_HINT": "f32",  # newer CPUs would silently use bfloat16
+            "INFERENCE_PRECISION_HINT": PRECISIONS[self._dtype],  # newer CPUs would silently use bfloat16
             "INFERENCE_NUM_THREADS": self._options.threads or torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
             "ENABLE_CPU_PINNING": False,  # two servers on one machine would pin themselves to the same cores
@@ -116,9 +127,14 @@ class OpenvinoNetwork:
         return core.compile_model(model or convert(self._module, example), "CPU", properties)
 
 
-def _needs_float32(why: str) -> BackendUnavailable:
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+
+
+def _unknown_precision(why: str) -> BackendUnavailable:
     return BackendUnavailable(
-        f"OpenVINO runs these networks in float32, {why}.", "Choose --dtype fp32, or --backend eager."
+        f"OpenVINO runs these networks in float32 or bfloat16, {why}.",
+        "Choose --dtype fp32 or bf16, or --backend eager.",
     )
 
 
@@ -137,6 +153,8 @@ def import_openvino() -> Any:
 def convert(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
     """The module as an ``openvino.Model`` whose rows, heights, widths and token counts are dynamic; norms are flat."""
     openvino = import_openvino()
+    if next(module.parameters()).dtype == torch.bfloat16:
+        module = copy.deepcopy(module).float()
     with torch.no_grad(), warnings.catch_warnings():
         # torch warns that branches on shapes are traced as they went for the example. Those in diffusers and
         # transformers go the same way for all valid sizes; the parity gate would tell if not.
@@ -175,15 +193,7 @@ def save(model: Any, folder: Path) -> None:
 
 def fingerprint(module: nn.Module, target: str = "") -> str:
     """Hash over a module's structure, configuration and weights, what converts it, and ``target``."""
-    digest = hashlib.blake2b(f"{CONVERSION} {target}".encode(), digest_size=16)
-    for package in ("openvino", "torch", "diffusers", "transformers"):
-        digest.update(version(package).encode())
-    digest.update(repr(module).encode())
-    for config in filter(None, (getattr(part, "config", None) for part in module.modules())):
-        values = config if isinstance(config, Mapping) else config.to_dict()
-        # Underlined are paths and versions of the files that it came from.
-        digest.update(repr(sorted((key, values[key]) for key in values if key[0] != "_")).encode())
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy().data)
+    digest = structure_digest(module, f"{CONVERSION} {target} {version('openvino')}")
+    for tensor in module.state_dict().values():
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

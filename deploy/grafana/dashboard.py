@@ -147,6 +147,14 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             **{"{{instance}} {{stage}} {{backend}}": gauge("backend_parity_difference")},
         ),
         panel(
+            "Seconds since a backend took over",
+            "s",
+            **{
+                "{{instance}} {{stage}} {{backend}}": "time() - "
+                + gauge("backend_serving_since_timestamp_seconds")
+            },
+        ),
+        panel(
             "Batches the device had no room for",
             "short",
             **{"{{instance}} {{stage}}": gauge("out_of_memory_total")},

@@ -21,6 +21,7 @@ from kandinsky_api.v1 import (
 )
 from kandinsky_backends.device import pick_device
 from kandinsky_backends.options import DEFAULT_BUCKETS, Attention, BackendOptions
+from kandinsky_backends.parity import PreparedNetwork
 from kandinsky_backends.precision import set_precision
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
@@ -35,7 +36,9 @@ from kandinsky_server.diffusion.footprint import weight_bytes
 from kandinsky_server.diffusion.loading import LoadOptions, ModelLoader
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.residency import Residency
+from kandinsky_server.diffusion.sizes import parse_size
 from kandinsky_server.diffusion.source import STAGES, TOY, CheckpointError, Sources, is_on_hub, resolve
+from kandinsky_server.diffusion.takeover import Takeover, Takeovers
 from kandinsky_server.engine.admission import DRAINING_RETRY_SECONDS, Admission
 from kandinsky_server.engine.allotment import Allotment
 from kandinsky_server.engine.cache import SingleFlightCache
@@ -136,6 +139,7 @@ class App:
         self.port = 0
         self.metrics_server: MetricsServer | None = None
         self.trimming: asyncio.Task[None] | None = None
+        self.takeovers = Takeovers([], self.engine.between_steps, self._on_takeover)
 
     def _info(self) -> InfoSource:
         return InfoSource(
@@ -242,6 +246,7 @@ class App:
         self.health.set(PRIOR_SERVICE, serving="prior" in loaded)
         self.health.set(IMAGE_SERVICE, serving=bool(self.model.decoders))
         self.health.set("", serving=True)
+        self.takeovers.start()
         self.trimming = asyncio.create_task(Trimmer().run(self.engine.resting))
 
     def _load(self) -> None:
@@ -255,12 +260,15 @@ class App:
             max_batch_rows=settings.max_batch_rows,
             max_batch_pixels=settings.max_batch_pixels,
             prepared_rows=(settings.buckets or DEFAULT_BUCKETS)[-1],
+            sizes=tuple(map(parse_size, settings.sizes or ())),
             residency=self.residency,
         )
         self._check_fetched()
-        ModelLoader(options, self.model, self.engine.observers, self.engine.watchdog.loading).load()
+        loader = ModelLoader(options, self.model, self.engine.observers, self.engine.watchdog.loading)
+        loader.load()
         complete(self.model, self.residency)
         self._tell_memory()
+        self.takeovers = Takeovers(loader.takeovers, self.engine.between_steps, self._on_takeover)
 
     def _check_fetched(self) -> None:
         """Fetches what comes from the hub, before any of it is loaded; the preflight has looked at directories alone.
@@ -297,6 +305,17 @@ class App:
             self.threads,
         )
 
+    def _on_takeover(self, takeover: Takeover, prepared: PreparedNetwork) -> None:
+        """On the engine's thread: a network's backend is ready, or will never be."""
+        name = takeover.part.name
+        self.model.reports[takeover.stage].prepared[name] = prepared
+        self._publish_network(name, prepared)
+        if prepared.fallback:
+            for observer in self.engine.observers:
+                observer.on_fallback(name, name, prepared.fallback.backend_name, prepared.fallback.kind)
+        else:
+            log.info("%s takes over %s from eager", prepared.backend_name, name)
+
     def _publish(self) -> None:
         """What is known once the model is loaded."""
         self.metrics.watch_queue(lambda: self.admission.length)
@@ -305,9 +324,14 @@ class App:
         for name, report in self.model.reports.items():
             self.metrics.load_seconds.labels(name).set(report.load_seconds)
             for network, prepared in report.prepared.items():
-                asked = prepared.fallback.backend_name if prepared.fallback else prepared.backend_name
-                if prepared.parity_difference is not None:
-                    self.metrics.parity.labels(network, asked).set(prepared.parity_difference)
+                self._publish_network(network, prepared)
+
+    def _publish_network(self, name: str, prepared: PreparedNetwork) -> None:
+        asked = prepared.fallback.backend_name if prepared.fallback else prepared.backend_name
+        if prepared.parity_difference is not None:
+            self.metrics.parity.labels(name, asked).set(prepared.parity_difference)
+        if prepared.fallback is None:
+            self.metrics.serving_since.labels(name, prepared.backend_name).set_to_current_time()
 
     async def drain(self, hurrying: asyncio.Event | None = None) -> None:
         """Turns health to NOT_SERVING and new work away; ends when running work has.
@@ -335,6 +359,7 @@ class App:
         await self.server.stop(0)
         if self.trimming:
             self.trimming.cancel()
+        self.takeovers.stop()
         if self.face.runtime is not None:
             await self.engine.stop()
         self.decoders.stop()

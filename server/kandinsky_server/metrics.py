@@ -56,6 +56,12 @@ class Metrics:
         self.out_of_memory = counter("out_of_memory", "Batches the device had no room for.", "stage")
         self.log_lines_dropped = counter("log_lines_dropped", "Lines of output that nobody read in time.")
         self.parity = gauge("backend_parity_difference", "Max abs difference to eager.", "stage", "backend")
+        self.serving_since = gauge(
+            "backend_serving_since_timestamp_seconds",
+            "When a backend began to serve a network, as Unix time.",
+            "stage",
+            "backend",
+        )
         self.load_seconds = gauge("model_load_seconds", "Loading and preparing a stage.", "stage")
         self.device_memory = gauge("device_memory_bytes", "Memory of the device, as torch counts it.", "kind")
         self.build = Info("kandinsky_build", "Versions.", registry=self.registry)

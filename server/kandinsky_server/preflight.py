@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import torch
 from kandinsky_backends.base import BackendUnavailable
 from kandinsky_backends.cache import obstacle
 from kandinsky_backends.device import pick_device
+from kandinsky_backends.half_precision import advice, instructions
 from kandinsky_backends.options import AUTO
 from kandinsky_backends.precision import set_precision
 from kandinsky_backends.registry import backend_names, get_backend
@@ -23,11 +25,15 @@ from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.checkpoints import Checkpoints, NoLender
 from kandinsky_server.diffusion.depth import sketch_depth
 from kandinsky_server.diffusion.outline import Outline
+from kandinsky_server.diffusion.parts import sizes_of
+from kandinsky_server.diffusion.sizes import parse_size
 from kandinsky_server.diffusion.source import CheckpointError, is_on_hub
 from kandinsky_server.diffusion.weight_files import some
 from kandinsky_server.number_type import NumberType
 from kandinsky_server.security.tokens import read_tokens
 from kandinsky_server.settings import Settings
+
+log = logging.getLogger(__name__)
 
 OWN_FILES = 128
 """Open files that are no calls: ports, weights, caches, the log, connections to /metrics."""
@@ -111,7 +117,12 @@ class Preflight:
         ) as error:  # the latter from a torch that was built without the device
             self.problems.append(f"device: {name!r} cannot be used: {str(error).splitlines()[0]}")
             return None
-        self.findings.append(("device", f"{device}, {NumberType.of(self.settings, device).told}"))
+        number_type = NumberType.of(self.settings, device)
+        self.findings.append(("device", f"{device}, {number_type.told}"))
+        if device.type == "cpu":
+            sentence = advice(number_type.dtype, instructions())
+            self.findings.append(("bf16", sentence))
+            log.info("%s", sentence)
         if self.settings.tf32 and device.type != "cuda":
             self.problems.append(f"tf32: is arithmetic of CUDA devices, and the device is {str(device)!r}")
         return device
@@ -162,6 +173,8 @@ class Preflight:
     def _stage(self, checkpoints: Checkpoints, stage: str, source: str, unseen: Sequence[str]) -> None:
         try:
             sketch = checkpoints.sketch(stage, source)
+            if isinstance(sketch.stage, DecoderStage):
+                sizes_of(sketch.stage, tuple(map(parse_size, self.settings.sizes or ())))
         except NoLender as error:
             lenders = [name for name in unseen if name != "prior"]
             if lenders:

@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from kandinsky_server import addresses
+from kandinsky_server.diffusion.sizes import parse_size
 from kandinsky_server.security.certificates import Certificates, check_authorities
 from kandinsky_server.security.files import read_small
 from kandinsky_server.security.tokens import TokenFile
@@ -134,6 +135,11 @@ class Settings(BaseSettings):
     buckets: Annotated[tuple[Count, ...] | None, NoDecode] = Field(
         None,
         description="Row counts that compiled networks are padded to; default any on a CPU, 1,2,4,8,16 on CUDA.",
+    )
+    sizes: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None,
+        description="Heights x widths of pictures that networks are prepared for, such as 512x512,768x768; default the "
+        "native size. Others are served too, more slowly by compiled networks.",
     )
     max_batch_rows: Count | None = Field(None, description="Rows of one network call; default measured.")
     max_batch_pixels: Count | None = Field(None, description="Latent pixels of one network call.")
@@ -323,12 +329,12 @@ class Settings(BaseSettings):
             "insecure when something else encrypts"
         )
 
-    @field_validator("buckets", mode="before")
+    @field_validator("buckets", "sizes", mode="before")
     @classmethod
-    def _buckets_are_a_list(cls, buckets: Any) -> Any:
-        if isinstance(buckets, str) and buckets != "null":
-            return buckets.strip("[] ").split(",")
-        return buckets
+    def _commas_make_a_list(cls, values: Any) -> Any:
+        if isinstance(values, str) and values != "null":
+            return values.strip("[] ").split(",")
+        return values
 
     @field_validator("buckets")
     @classmethod
@@ -336,6 +342,19 @@ class Settings(BaseSettings):
         if buckets is not None and (not buckets or list(buckets) != sorted(set(buckets))):
             raise ValueError("must be ascending row counts, such as 1,2,4,8")
         return buckets
+
+    @field_validator("sizes")
+    @classmethod
+    def _sizes_are_sizes(cls, sizes: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if sizes is None else tuple(str(parse_size(size)) for size in sizes)
+
+    @field_validator("max_pixels")
+    @classmethod
+    def _sizes_are_allowed(cls, most: int, info: ValidationInfo) -> int:
+        for size in map(parse_size, info.data.get("sizes") or ()):
+            if size.height * size.width > most:
+                raise ValueError(f"sizes has {size}, which is more than max_pixels, {most}")
+        return most
 
     @field_validator("deterministic")
     @classmethod

@@ -3,14 +3,15 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from kandinsky_backends import openvino as backend_module
-from kandinsky_backends.base import BackendUnavailable, Role
+from kandinsky_backends.base import BackendUnavailable, BatchShape, Role
 from kandinsky_backends.eager import EagerNetwork
-from kandinsky_backends.openvino import OpenvinoBackend, fingerprint
+from kandinsky_backends.openvino import OpenvinoBackend, OpenvinoNetwork, fingerprint
 from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.parity import prepare_with_parity
 from kandinsky_backends.reference import reference_network, reference_shape
@@ -74,19 +75,49 @@ def test_a_changed_weight_or_structure_is_another_network() -> None:
     assert fingerprint(network) != before
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("role", [Role.PRIOR, Role.UNET, Role.MOVQ_DECODER])
+def test_bfloat16_networks_run_in_bfloat16_and_keep_their_weights(role: Role) -> None:
+    network = reference_network(role).bfloat16()
+    weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    shapes = [_in_bfloat16(reference_shape(role, rows)) for rows in (1, 3)]
+    backend = OpenvinoBackend(BackendOptions(threads=1, dtype=torch.bfloat16))
+    backend.probe(CPU)
+    prepared = prepare_with_parity(backend, network, role, shapes, torch.bfloat16, strict=True)
+    assert prepared.backend_name == "openvino"
+    assert {output.dtype for output in prepared.network(*shapes[1].random_inputs(CPU))} == {torch.bfloat16}
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
+
+
+def test_bfloat16_is_told_to_openvino() -> None:
+    options = BackendOptions(threads=1, dtype=torch.bfloat16)
+    network = OpenvinoBackend(options).prepare(nn.Linear(4, 4).bfloat16(), Role.PRIOR, [])
+    assert isinstance(network, OpenvinoNetwork)
+    network(torch.zeros(2, 4, dtype=torch.bfloat16))
+    assert network._compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "bf16"
+
+
+def _in_bfloat16(shape: BatchShape) -> BatchShape:
+    """As the server has it: latents, embeddings and images in the networks' dtype, timesteps in float32."""
+    sizes = zip(shape.samples, shape.dtypes, strict=True)
+    kinds = [torch.bfloat16 if kind.is_floating_point and sample else kind for sample, kind in sizes]
+    return replace(shape, dtypes=tuple(kinds))
+
+
 def test_half_precision_is_refused_in_words() -> None:
-    with pytest.raises(BackendUnavailable, match=r"float32.*--dtype fp32"):
+    with pytest.raises(BackendUnavailable, match=r"float32 or bfloat16.*--dtype fp32 or bf16"):
         OpenvinoBackend(ONE_THREAD).prepare(nn.Linear(4, 4).half(), Role.PRIOR, [])
 
 
 def test_other_dtypes_are_refused_before_anything_is_loaded() -> None:
-    with pytest.raises(BackendUnavailable, match=r"float32.*--dtype fp32"):
-        OpenvinoBackend(BackendOptions(dtype=torch.bfloat16)).probe(CPU)
+    with pytest.raises(BackendUnavailable, match=r"float32 or bfloat16.*--dtype fp32 or bf16"):
+        OpenvinoBackend(BackendOptions(dtype=torch.float16)).probe(CPU)
 
 
 def test_auto_serves_other_dtypes_with_eager() -> None:
     assert resolve_auto(BackendOptions(), CPU) == "openvino"
-    assert resolve_auto(BackendOptions(dtype=torch.bfloat16), CPU) == "eager"
+    assert resolve_auto(BackendOptions(dtype=torch.bfloat16), CPU) == "openvino"
+    assert resolve_auto(BackendOptions(dtype=torch.float16), CPU) == "eager"
 
 
 def test_a_broken_file_in_the_cache_is_replaced(tmp_path: Path) -> None:

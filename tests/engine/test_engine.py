@@ -8,6 +8,7 @@ import pytest
 import torch
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
+from kandinsky_server.engine.errand import Errand
 from kandinsky_server.engine.run import Update
 from kandinsky_server.engine.ticket import HIGH, LOW, Ticket
 from kandinsky_server.engine.trajectory import LaneKey
@@ -269,3 +270,28 @@ async def test_what_fails_while_preparing_is_raised() -> None:
 
     with pytest.raises(LookupError, match="no such checkpoint"):
         await Engine({}, CostModel()).start(fail)
+
+
+async def test_errands_are_run_between_steps_and_their_faults_end_nothing(gate: Gate) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def note() -> None:
+        seen.append((threading.current_thread().name, counted.step))
+
+    def fail() -> None:
+        raise RuntimeError("an errand that fails")
+
+    async with running(adder(gate)) as engine:
+        counted = Count(steps=3)
+        runs = submit_all(engine, [counted])
+        gate.wait()
+        engine.between_steps(Errand("failing", fail))
+        engine.between_steps(Errand("noting", note))
+        gate.open()
+        assert await results(runs) == [3.0]
+        idle = threading.Event()
+        engine.between_steps(Errand("while nothing runs", idle.set))
+        assert await asyncio.to_thread(idle.wait, 60)
+    ((thread, step),) = seen
+    assert thread == "engine"
+    assert step in (1, 2)

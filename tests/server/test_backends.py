@@ -255,14 +255,16 @@ def test_rows_that_go_missing_are_the_backends_fault(
     np.testing.assert_array_equal(made.array, wanted.array)
 
 
-def test_half_precision_makes_the_picture_that_full_precision_makes(toy_model: Path) -> None:
+@pytest.mark.parametrize("backend", ["eager", pytest.param("openvino", marks=pytest.mark.slow)])
+def test_half_precision_makes_the_picture_that_full_precision_makes(toy_model: Path, backend: str) -> None:
     pictures = []
     for dtype in ("fp32", "bf16"):
         with (
-            RunningServer(toy_model, dtype=dtype, max_batch_rows=2) as server,
+            RunningServer(toy_model, dtype=dtype, backend=backend, max_batch_rows=2) as server,
             server.client() as client,
         ):
-            assert {stage.dtype for stage in client.info().stages if stage.loaded} == {dtype}
+            loaded = [stage for stage in client.info().stages if stage.loaded]
+            assert {(stage.dtype, stage.backend) for stage in loaded} == {(dtype, backend)}
             prompt = "a large red circle in the middle on a blue background"
             made = client.generate(prompt, seed=1, prior_step_count=5, step_count=8, format="raw_rgb_f32")
             pictures.append(np.asarray(made[0].array))

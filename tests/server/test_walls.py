@@ -64,7 +64,7 @@ FORBIDDEN = {
 }
 """For each room what it must not import; a package's name stands for all that is in it."""
 
-ENGINE_PARTS_OF_DIFFUSION = {"trajectory", "network", "cost", "report"}
+ENGINE_PARTS_OF_DIFFUSION = {"trajectory", "network", "cost", "report", "errand"}
 """All of the engine that diffusion may know."""
 
 

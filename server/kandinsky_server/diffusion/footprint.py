@@ -126,7 +126,7 @@ def _network_bytes(stage: str, part: Part, counted: set[int]) -> NetworkBytes:
     tensors = list(_tensors(part.module))
     new = [tensor for tensor in tensors if id(tensor) not in counted]
     counted.update(map(id, new))
-    inputs = part.shape(GUIDED_ROWS if part.steps else 1).random_inputs(torch.device("meta"))
+    inputs = part.shapes[0](GUIDED_ROWS if part.steps else 1).random_inputs(torch.device("meta"))
     return NetworkBytes(stage, _size(tensors), _size(new), peak_bytes(part.module, inputs))
 
 

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
+from kandinsky_backends.background import BackgroundBackend, Preparation
 from kandinsky_backends.base import Backend
 from kandinsky_backends.device_errors import drop_frames, is_fatal, is_out_of_memory
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import DEFAULT_BUCKETS
-from kandinsky_backends.parity import PreparedNetwork, prepare_with_parity
+from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_parity
 from kandinsky_backends.unprepared import unprepared_calls
 from torch import nn
 
@@ -23,6 +25,8 @@ from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.diffusion.parts import MAX_SINGLE_ROWS, Part, movq_parts, prior_parts, unet_parts
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
+from kandinsky_server.diffusion.sizes import Size
+from kandinsky_server.diffusion.takeover import Takeover
 from kandinsky_server.engine.network import DeviceNetwork, Returns
 from kandinsky_server.engine.report import Observer
 
@@ -37,12 +41,15 @@ WORTH = 1.25
 MEASUREMENTS = 2
 """Of each number of rows, of which the quicker counts: the first one pays for warm-up."""
 
+PREPARING = "it is being prepared, and eager serves until then"
+
 
 @dataclass(frozen=True)
 class LoadOptions:
     """``max_batch_rows`` None measures where more rows stop paying; ``residency`` is for offloading, else None.
 
-    ``prepared_rows`` are the most rows that networks are prepared for, and compared with eager on.
+    ``prepared_rows`` are the most rows that networks are prepared for, and compared with eager on; ``sizes`` of which
+    pictures, each stage's native one where there are none.
     """
 
     device: torch.device
@@ -52,13 +59,15 @@ class LoadOptions:
     max_batch_rows: int | None = None
     max_batch_pixels: int | None = None
     prepared_rows: int = DEFAULT_BUCKETS[-1]
+    sizes: tuple[Size, ...] = ()
     residency: Residency | None = None
 
 
 class ModelLoader:
     """Fills a `Model`, stage by stage. ``observers`` hear of backends that eager takes over from.
 
-    Each stage is loaded, and each network prepared, within ``watch`` of what is being done.
+    Each stage is loaded, and each network prepared, within ``watch`` of what is being done. What takes minutes to prepare
+    is left in ``takeovers`` unless the backend is strict: eager serves until then.
     """
 
     def __init__(
@@ -72,6 +81,7 @@ class ModelLoader:
         self.model = model
         self.observers = observers
         self.watch = watch
+        self.takeovers: list[Takeover] = []
         offloaded = torch.device("cpu") if options.residency else None
         self.checkpoints = Checkpoints(options.device, options.dtype, offloaded)
         self._movq_suffixes: dict[str, str] = {}
@@ -93,7 +103,7 @@ class ModelLoader:
             for number, part in enumerate(parts, 1):
                 where = f"network {number} of {len(parts)} of {name}"
                 with self._phase(f"preparing {part.name} for {self.options.backend.name}: {where}"):
-                    prepared[part.name] = self._prepare(part)
+                    prepared[part.name] = self._prepare(name, part)
             model.step_counters[name] = StepCounter(stage.scheduler)
             if isinstance(stage, PriorStage):
                 model.prior, network = stage, stage.prior
@@ -120,19 +130,22 @@ class ModelLoader:
         """
         if isinstance(stage, PriorStage):
             return stage, prior_parts(stage)
-        suffixes = self._movq_suffixes
+        suffixes, sizes = self._movq_suffixes, self.options.sizes
         known = stage.movq_key in suffixes
         suffix = suffixes.setdefault(stage.movq_key, f"_{stage.name}" if suffixes else "")
         stage = replace(stage, movq_suffix=suffix)
-        return stage, [*unet_parts(stage), *([] if known else movq_parts(stage))]
+        return stage, [*unet_parts(stage, sizes), *([] if known else movq_parts(stage, sizes))]
 
-    def _prepare(self, part: Part) -> PreparedNetwork:
+    def _prepare(self, stage: str, part: Part) -> PreparedNetwork:
         options = self.options
         log.info("preparing %s for %s", part.name, options.backend.name)
         if options.residency:
             options.residency.add(part.name, part.module)
             options.residency.ensure(part.name)
-        prepared = self._held_to_eager(part, min(options.prepared_rows, options.max_batch_rows or MAX_ROWS))
+        most = min(options.prepared_rows, options.max_batch_rows or MAX_ROWS)
+        preparation = self._begin(part, most)
+        eager = PreparedNetwork(EagerNetwork(part.module), "eager")
+        prepared = eager if preparation else self._held_to_eager(part, most)
         if prepared.fallback:
             for observer in self.observers:
                 observer.on_fallback(
@@ -150,12 +163,35 @@ class ModelLoader:
         self.model.networks[part.name] = network
         if part.steps:
             self._measure(part, network)
-        if unprepared := unprepared_calls(prepared.network):
-            # From here on calls are requests'.
-            unprepared.listener = lambda: self._on_unprepared(part.name)
-        # What was measured at the native size holds for other sizes by area.
+        self._listen(part, prepared)
+        # What was measured at one size holds for others by area.
         network.max_pixels = options.max_batch_pixels or network.max_rows * part.lane.area
-        return prepared
+        if preparation is None:
+            return prepared
+        takeover = Takeover(
+            stage,
+            part,
+            network,
+            options.backend,
+            preparation,
+            part.warm_shapes(most),
+            options.dtype,
+            partial(self._listen, part),
+        )
+        self.takeovers.append(takeover)
+        return replace(prepared, fallback=Fallback(options.backend.name, "Preparing", PREPARING))
+
+    def _begin(self, part: Part, most: int) -> Preparation | None:
+        """What is prepared while eager serves; None where it is prepared now."""
+        backend = self.options.backend
+        if self.options.strict or not isinstance(backend, BackgroundBackend):
+            return None
+        return backend.begin(part.module, part.role, part.warm_shapes(most))
+
+    def _listen(self, part: Part, prepared: PreparedNetwork) -> None:
+        """From here on calls are requests'."""
+        if unprepared := unprepared_calls(prepared.network):
+            unprepared.listener = lambda: self._on_unprepared(part.name)
 
     def _on_unprepared(self, network: str) -> None:
         for observer in self.observers:
@@ -203,7 +239,7 @@ class ModelLoader:
             network.max_rows = max(most, MIN_MEASURED_ROWS)
 
     def _time(self, part: Part, network: DeviceNetwork, rows: int) -> float:
-        inputs = part.shape(rows).random_inputs(self.options.device)
+        inputs = part.shapes[0](rows).random_inputs(self.options.device)
         times = []
         for _ in range(MEASUREMENTS):
             started = time.monotonic()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from kandinsky_backends.base import BackendUnavailable, BatchShape, NamedNetwork, Role
@@ -22,6 +24,7 @@ from kandinsky_server.diffusion.checkpoint import (
     PriorStage,
 )
 from kandinsky_server.diffusion.checkpoints import Checkpoints
+from kandinsky_server.diffusion.sizes import Size
 from kandinsky_server.diffusion.source import CheckpointError, Sources, resolve
 from kandinsky_server.engine.network import Sample
 from kandinsky_server.engine.trajectory import LaneKey
@@ -31,12 +34,15 @@ CHECK_ROWS = 4
 MAX_SINGLE_ROWS = 8
 """For networks that are called once a request: enough to share, little enough to fit."""
 
+ShapeOf = Callable[[int], BatchShape]
+
 
 @dataclass(frozen=True)
 class Part:
-    """A network to prepare; ``shape`` makes its input shape for a number of rows.
+    """A network to prepare; each of ``shapes`` makes an input shape for a number of rows, by picture size.
 
-    ``returns`` tells, by one row of its first input, that of each of its outputs.
+    ``lane`` is that of the first, which is measured. ``returns`` tells, by one row of its first input, that of each
+    of its outputs.
 
     ``steps``: whether it is called once per denoising step, so that large batches matter.
     """
@@ -45,16 +51,26 @@ class Part:
     role: Role
     module: nn.Module
     lane: LaneKey
-    shape: Callable[[int], BatchShape]
+    shapes: tuple[ShapeOf, ...]
     returns: Callable[[Sample], tuple[Sample, ...]]
     steps: bool = False
 
     def warm_shapes(self, most: int) -> list[BatchShape]:
         """What it is warmed up with and held to eager on: one row, and the most that batches have.
 
-        Networks that are called once a request are seldom called with more than two.
+        Networks that are called once a request are seldom called with more than two. ``most`` is for the first shape;
+        of larger pictures there are fewer.
         """
-        return [self.shape(1), self.shape(most if self.steps else min(most, 2))]
+        warm = []
+        for shape in self.shapes:
+            rows = max(1, min(most, most * _numbers(self.shapes[0]) // _numbers(shape)))
+            warm += [shape(1), shape(rows if self.steps else min(rows, 2))]
+        return warm
+
+
+def _numbers(shape: ShapeOf) -> int:
+    """How many numbers a row's first input has."""
+    return math.prod(shape(1).samples[0])
 
 
 def prior_parts(stage: PriorStage) -> list[Part]:
@@ -65,7 +81,7 @@ def prior_parts(stage: PriorStage) -> list[Part]:
             Role.PRIOR,
             networks.PriorNetwork(stage.prior).eval(),
             stage.key(PRIOR),
-            lambda rows: shapes.prior_shape(stage, rows),
+            (partial(shapes.prior_shape, stage),),
             lambda latents: (latents,),
             steps=True,
         ),
@@ -74,7 +90,7 @@ def prior_parts(stage: PriorStage) -> list[Part]:
             Role.TEXT_ENCODER,
             networks.TextEncoderNetwork(stage.text_encoder).eval(),
             stage.key(TEXT_ENCODER),
-            lambda rows: shapes.text_encoder_shape(stage, rows),
+            (partial(shapes.text_encoder_shape, stage),),
             lambda tokens: ((stage.embedding_width,), (*tokens, int(stage.text_encoder.config.hidden_size))),
         ),
         Part(
@@ -82,21 +98,25 @@ def prior_parts(stage: PriorStage) -> list[Part]:
             Role.IMAGE_ENCODER,
             networks.ImageEncoderNetwork(stage.image_encoder).eval(),
             stage.key(IMAGE_ENCODER),
-            lambda rows: shapes.image_encoder_shape(stage, rows),
+            (partial(shapes.image_encoder_shape, stage),),
             lambda pixels: ((stage.embedding_width,),),
         ),
     ]
 
 
-def unet_parts(stage: DecoderStage) -> list[Part]:
-    """The UNet of a decoder stage and, for ControlNet, what encodes its hints."""
-    side = stage.native_size
+def unet_parts(stage: DecoderStage, asked: Sequence[Size] = ()) -> list[Part]:
+    """The UNet of a decoder stage and, for ControlNet, what encodes its hints, for the sizes that are asked for.
+
+    Raises:
+        CheckpointError: the stage makes no pictures of such a size.
+    """
+    sizes = sizes_of(stage, asked)
     unet = Part(
         stage.network(UNET),
         Role.UNET,
         networks.UnetNetwork(stage.unet).eval(),
-        stage.key(UNET, side, side),
-        lambda rows: shapes.unet_shape(stage, rows),
+        stage.key(UNET, sizes[0].width, sizes[0].height),
+        tuple(partial(shapes.unet_shape, stage, size) for size in sizes),
         lambda latents: ((int(stage.unet.config.out_channels), *latents[1:]),),
         steps=True,
     )
@@ -106,31 +126,50 @@ def unet_parts(stage: DecoderStage) -> list[Part]:
         stage.network(HINT_ENCODER),
         Role.HINT_ENCODER,
         networks.HintEncoderNetwork(stage.unet).eval(),
-        stage.key(HINT_ENCODER, side, side),
-        lambda rows: shapes.pixels_shape(stage, rows),
+        stage.key(HINT_ENCODER, sizes[0].width, sizes[0].height),
+        tuple(partial(shapes.pixels_shape, stage, size) for size in sizes),
         lambda pixels: ((4, *(side // stage.factor for side in pixels[1:])),),
     )
     return [unet, hint_encoder]
 
 
-def movq_parts(stage: DecoderStage) -> list[Part]:
-    """Both halves of the stage's MoVQ."""
-    side = stage.native_size
+def sizes_of(stage: DecoderStage, asked: Sequence[Size]) -> tuple[Size, ...]:
+    """The sizes to prepare a stage's networks for: those asked for, else its native one.
+
+    Raises:
+        CheckpointError: the stage makes no pictures of such a size.
+    """
+    step = stage.size_step
+    for size in asked:
+        if size.height % step or size.width % step:
+            raise CheckpointError(
+                f"stage {stage.name}: heights and widths are multiples of {step}, and sizes has {size}"
+            )
+    return tuple(dict.fromkeys(asked)) or (Size(stage.native_size, stage.native_size),)
+
+
+def movq_parts(stage: DecoderStage, asked: Sequence[Size] = ()) -> list[Part]:
+    """Both halves of the stage's MoVQ.
+
+    Raises:
+        CheckpointError: the stage makes no pictures of a size that is asked for.
+    """
+    sizes = sizes_of(stage, asked)
     return [
         Part(
             stage.network(MOVQ_DECODER),
             Role.MOVQ_DECODER,
             networks.MovqDecoderNetwork(stage.movq).eval(),
-            stage.key(MOVQ_DECODER, side, side),
-            lambda rows: shapes.movq_decoder_shape(stage, rows),
+            stage.key(MOVQ_DECODER, sizes[0].width, sizes[0].height),
+            tuple(partial(shapes.movq_decoder_shape, stage, size) for size in sizes),
             lambda latents: ((3, *(side * stage.factor for side in latents[1:])),),
         ),
         Part(
             stage.network(MOVQ_ENCODER),
             Role.MOVQ_ENCODER,
             networks.MovqEncoderNetwork(stage.movq).eval(),
-            stage.key(MOVQ_ENCODER, side, side),
-            lambda rows: shapes.pixels_shape(stage, rows),
+            stage.key(MOVQ_ENCODER, sizes[0].width, sizes[0].height),
+            tuple(partial(shapes.pixels_shape, stage, size) for size in sizes),
             lambda pixels: ((stage.latent_channels, *(side // stage.factor for side in pixels[1:])),),
         ),
     ]

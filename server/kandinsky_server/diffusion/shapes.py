@@ -1,4 +1,4 @@
-"""The input shapes of each network at its native size: what backends warm up with and parity is measured on."""
+"""The input shapes of each network: what backends warm up with and parity is measured on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from kandinsky_backends.base import BatchShape
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.networks import takes_hint
+from kandinsky_server.diffusion.sizes import Size
 
 Sample = tuple[tuple[int, ...], torch.dtype]
 
@@ -25,29 +26,33 @@ def prior_shape(stage: PriorStage, rows: int) -> BatchShape:
     )
 
 
-def unet_shape(stage: DecoderStage, rows: int) -> BatchShape:
-    """Inputs of a decoder stage's UNet."""
-    side = stage.native_size // stage.factor
+def unet_shape(stage: DecoderStage, size: Size, rows: int) -> BatchShape:
+    """Inputs of a decoder stage's UNet, for pictures of ``size``."""
+    sides = latent_sides(stage, size)
     channels = 2 * stage.latent_channels + 1 if stage.name == "inpaint" else stage.latent_channels
     inputs: list[Sample] = [
-        ((channels, side, side), stage.dtype),
+        ((channels, *sides), stage.dtype),
         ((), torch.float32),
         ((stage.embedding_width,), stage.dtype),
     ]
     if takes_hint(stage.unet):
-        inputs.append(((4, side, side), stage.dtype))
+        inputs.append(((4, *sides), stage.dtype))
     return _shape(rows, *inputs)
 
 
-def movq_decoder_shape(stage: DecoderStage, rows: int) -> BatchShape:
-    """Latents of one native-size image a row."""
-    side = stage.native_size // stage.factor
-    return _shape(rows, ((stage.latent_channels, side, side), stage.dtype))
+def movq_decoder_shape(stage: DecoderStage, size: Size, rows: int) -> BatchShape:
+    """Latents of one image a row."""
+    return _shape(rows, ((stage.latent_channels, *latent_sides(stage, size)), stage.dtype))
 
 
-def pixels_shape(stage: DecoderStage, rows: int) -> BatchShape:
-    """Pixels of one native-size image or hint a row."""
-    return _shape(rows, ((3, stage.native_size, stage.native_size), stage.dtype))
+def pixels_shape(stage: DecoderStage, size: Size, rows: int) -> BatchShape:
+    """Pixels of one image or hint a row."""
+    return _shape(rows, ((3, size.height, size.width), stage.dtype))
+
+
+def latent_sides(stage: DecoderStage, size: Size) -> tuple[int, int]:
+    """Height and width of the latents of a picture."""
+    return size.height // stage.factor, size.width // stage.factor
 
 
 def text_encoder_shape(stage: PriorStage, rows: int) -> BatchShape:

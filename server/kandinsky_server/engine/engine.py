@@ -14,6 +14,7 @@ from kandinsky_backends.device_errors import is_fatal
 
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.device import Device, Host
+from kandinsky_server.engine.errand import Errand
 from kandinsky_server.engine.followers import Followers
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.outbox import Outbox
@@ -145,6 +146,10 @@ class Engine:
         self.active.add(run)
         self._steps.put(run)
         return run
+
+    def between_steps(self, errand: Errand) -> None:
+        """Has the thread do something between two steps, such as to put a network in another's place. From any thread."""
+        self._steps.put(errand)
 
     def resting(self) -> bool:
         """Whether nothing takes a step: there is no run, or all wait for their readers."""

@@ -14,6 +14,7 @@ from kandinsky_backends.device_errors import is_fatal, is_out_of_memory
 from kandinsky_server.engine.batch import NO_MEMORY, Batch
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.device import Device
+from kandinsky_server.engine.errand import Errand
 from kandinsky_server.engine.lane import Lane
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.outbox import Outbox
@@ -75,11 +76,11 @@ class StepLoop:
         self._leave = leave
         self._resident_since = 0.0
         self._lanes: dict[LaneKey, Lane] = {}
-        self._inbox: queue.SimpleQueue[Run[Any] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Run[Any] | Errand | None] = queue.SimpleQueue()
 
-    def put(self, run: Run[Any]) -> None:
-        """Lets a run join at the next step."""
-        self._inbox.put(run)
+    def put(self, what: Run[Any] | Errand) -> None:
+        """Lets a run join at the next step, or has an errand done before it."""
+        self._inbox.put(what)
 
     def stop(self) -> None:
         """Ends `run` after the present step."""
@@ -112,9 +113,21 @@ class StepLoop:
                 return True
             if run is None:
                 return False
+            if isinstance(run, Errand):
+                self._do(run)
+                return True
             block = False
             key = run.work.key
             self._lanes.setdefault(key, Lane(key)).members.append(run)
+
+    def _do(self, errand: Errand) -> None:
+        with self.watchdog.loading(errand.name):
+            try:
+                errand.action()
+            except Exception as error:
+                if is_fatal(error):
+                    raise
+                log.exception("%s failed", errand.name)
 
     def _sweep(self, now: float) -> None:
         """Frees the places of requests that were cancelled or whose deadline has passed."""

@@ -1,0 +1,205 @@
+"""A backend that takes long to prepare: eager serves until it is ready, and then it takes over, or never does."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
+from kandinsky_backends.eager import EagerNetwork
+from kandinsky_client import Embedding, EmbeddingPair, Kandinsky
+from torch import Tensor, nn
+
+from tests.harness import RunningServer
+from tests.server.patience import eventually
+from tests.server.process import Process
+from tests.server.raw import only
+from tests.server.test_metrics import Scrape
+
+CACHE = Path(__file__).parents[2] / ".cache" / "compiled"
+
+
+class Patient:
+    """A backend whose preparation of UNets ends when it is told to, well or not, with networks that add ``error``."""
+
+    name = "patient"
+
+    def __init__(self, error: float = 0.0, failure: Exception | None = None) -> None:
+        self.error = error
+        self.failure = failure
+        self.ready = threading.Event()
+        self.cancelled = threading.Event()
+        self.threads: set[str] = set()
+
+    def probe(self, device: torch.device) -> None:
+        pass
+
+    def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
+        if role is not Role.UNET:
+            return EagerNetwork(network)
+        preparation = self.begin(network, role, shapes)
+        assert preparation
+        preparation.wait()
+        return preparation.finish()
+
+    def begin(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Preparing | None:
+        return Preparing(self, network) if role is Role.UNET else None
+
+
+class Preparing:
+    def __init__(self, backend: Patient, module: nn.Module) -> None:
+        self.backend = backend
+        self.eager = EagerNetwork(module)
+
+    def wait(self) -> None:
+        self.backend.ready.wait()
+        if self.backend.failure:
+            raise self.backend.failure
+
+    def cancel(self) -> None:
+        self.backend.cancelled.set()
+        self.backend.ready.set()
+
+    def finish(self) -> Network:
+        self.backend.threads.add(threading.current_thread().name)
+        return self._call
+
+    def _call(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        self.backend.threads.add(threading.current_thread().name)
+        return tuple(output + self.backend.error for output in self.eager(*inputs))
+
+
+Serve = Callable[..., RunningServer]
+
+
+@pytest.fixture
+def serve(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
+    """Makes a server, not entered yet, whose decoder stage is for the backend."""
+
+    def serve(backend: Patient, **settings: object) -> RunningServer:
+        monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_: backend)
+        return RunningServer(decoder=str(tiny_model / "decoder"), **settings)
+
+    return serve
+
+
+def stage_of(client: Kandinsky) -> tuple[str, str]:
+    (stage,) = [stage for stage in client.info().stages if stage.loaded]
+    return stage.backend, stage.fallback_reason
+
+
+def test_eager_serves_until_the_backend_is_ready_and_then_it_takes_over(serve: Serve) -> None:
+    backend = Patient(error=1e-6)
+    with serve(backend) as server, server.client() as client:
+        network = server.app.model.networks["decoder"]
+        name, reason = stage_of(client)
+        assert name == network.backend == "eager"
+        assert "being prepared" in reason
+        assert Scrape(server).sum("backend_fallback_total") == 0
+        backend.ready.set()
+        eventually(lambda: stage_of(client) == ("patient", ""))
+        assert network.backend == "patient"
+        since = Scrape(server)("backend_serving_since_timestamp_seconds", stage="decoder", backend="patient")
+        assert 0 <= time.time() - since < 3600
+        assert backend.threads == {"engine"}
+
+
+@pytest.mark.parametrize(
+    ("backend", "kind", "reason"),
+    [
+        (Patient(error=1.0), "Parity", "differs from eager by 1"),
+        (Patient(failure=OSError("no compiler")), "OSError", "no compiler"),
+    ],
+    ids=["wrong", "fails"],
+)
+def test_eager_stays_where_the_backend_fails_in_the_end_and_everyone_is_told(
+    serve: Serve, backend: Patient, kind: str, reason: str
+) -> None:
+    with serve(backend) as server, server.client() as client:
+        backend.ready.set()
+        eventually(lambda: reason in stage_of(client)[1])
+        assert server.app.model.networks["decoder"].backend == "eager"
+        scrape = Scrape(server)
+        assert scrape("backend_fallback_total", stage="decoder", backend="patient", reason=kind) == 1
+        assert scrape("backend_serving_since_timestamp_seconds", stage="decoder", backend="patient") == 0
+        assert server.recorder.fallbacks == [("decoder", "decoder", "patient", kind)]
+
+
+def test_a_strict_server_waits_until_the_backend_is_ready(serve: Serve) -> None:
+    backend = Patient()
+    backend.ready.set()
+    with serve(backend, strict_backend=True) as server, server.client() as client:
+        assert stage_of(client) == ("patient", "")
+
+
+def test_a_strict_server_does_not_start_where_the_backend_fails(serve: Serve) -> None:
+    backend = Patient(failure=OSError("no compiler"))
+    backend.ready.set()
+    server = serve(backend, strict_backend=True)
+    with pytest.raises(BackendUnavailable, match="no compiler"), server:
+        pass
+    server.__exit__()
+
+
+def test_a_server_that_stops_cancels_what_is_being_prepared(serve: Serve) -> None:
+    backend = Patient()
+    with serve(backend):
+        assert not backend.cancelled.is_set()
+    assert backend.cancelled.is_set()
+    assert not backend.threads, "nothing takes over in a server that stops"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_compiled_serves_at_once_and_its_programs_take_over_while_requests_run(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """From a cache without programs; inductor's own is kept between runs of this test, which would take minutes."""
+    (CACHE / "inductor").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "inductor").symlink_to(CACHE / "inductor")
+    model = only(tmp_path / "model", tiny_model, "decoder")
+    flags = ("--backend=compiled", f"--backend-cache-dir={tmp_path}", "--log-format=json")
+    values = np.random.default_rng(0).normal(size=(2, 64)).astype(np.float32)
+    pictures: list[np.ndarray] = []
+    backends: list[str] = []
+    with Process(model, *flags) as server, Kandinsky(server.target("serving")) as client:
+        pair = EmbeddingPair(*map(Embedding.from_array, values))
+
+        def decoded() -> str:
+            """The backend of the decoder stage, after a picture."""
+            made = client.decode(pair, step_count=2, seed=1, format="raw_rgb_f32")[0]
+            pictures.append(np.asarray(made.array))
+            backends.append({stage.name: stage.backend for stage in client.info().stages}["decoder"])
+            return backends[-1]
+
+        assert decoded() == "eager"
+        limit = time.monotonic() + 800
+        while decoded() == "eager":
+            assert time.monotonic() < limit, server.errors
+            time.sleep(0.5)  # the compiler has what requests leave
+        decoded()
+        metrics = _scrape(server)
+        assert any("compiled takes over decoder from eager" in line for line in server.errors)
+        server.terminate()
+        assert server.wait() == 0
+    assert set(backends) == {"eager", "compiled"}
+    for picture in pictures:
+        np.testing.assert_allclose(picture, pictures[0], atol=1e-3)
+    taken_over = 'kandinsky_backend_serving_since_timestamp_seconds{backend="compiled",stage="decoder"} '
+    assert taken_over in metrics
+    assert "kandinsky_backend_fallback_total{" not in metrics
+
+
+def _scrape(server: Process) -> str:
+    (line,) = [line for line in server.output if "metrics on port" in line]
+    with urllib.request.urlopen(f"http://127.0.0.1:{line.split()[-1]}/metrics", timeout=30) as response:
+        text: str = response.read().decode()
+    return text
