@@ -19,6 +19,8 @@ from kandinsky_backends.testing import BackendContract
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
+from tests.device import DEVICE
+
 CPU = torch.device("cpu")
 CACHE = Path(__file__).parents[2] / ".cache" / "compiled"
 """Shared, and kept between runs: in an empty folder the first program, however small, takes ten seconds."""
@@ -78,6 +80,7 @@ def tiny_shape(rows: int, width: int = 8) -> BatchShape:
 class TestCompiled(BackendContract):
     backend = CompiledBackend
     options = BackendOptions(cache_dir=CACHE)
+    device = DEVICE
     roles = (Role.PRIOR,)
 
 
@@ -93,6 +96,7 @@ def _no_programs() -> None:
 class TestCompiledForOneBucket(BackendContract):
     backend = CompiledBackend
     options = BackendOptions(buckets=(2,), cache_dir=CACHE)
+    device = DEVICE
     roles = (Role.PRIOR,)
 
 
