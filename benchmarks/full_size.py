@@ -130,6 +130,8 @@ def ensure(directory: Path, device: torch.device, dtype: torch.dtype, shrink: bo
         keep(CLIPVisionModelWithProjection(CLIPVisionConfig(**config["vision"])), "prior", "image_encoder")
         keep(UNet2DConditionModel(**config["unet"]), "decoder", "unet")
         keep(VQModel(**config["movq"]), "decoder", "movq")
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
     for part in ("prior/tokenizer", "prior/image_processor", "prior/scheduler", "decoder/scheduler"):
         shutil.copytree(toy / part, draft / part)
     for stage in ("prior", "decoder"):
