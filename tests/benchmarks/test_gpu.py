@@ -74,6 +74,7 @@ def measured(out: Path, *arguments: str, **environment: str) -> dict[str, Any]:
     return figures
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_without_a_gpu_it_says_so() -> None:
     assert "no CUDA device" in run().stdout
