@@ -16,6 +16,9 @@ CLIENTS = 16
 LEAST = 24
 """Images of one measurement."""
 
+WARM_STEPS = 16
+"""So many that shapes which the server did not foresee are recorded before it counts."""
+
 
 def measure(plan: Plan, stand: Stand) -> Iterator[Figure]:
     """The naive server answers one after the other, so that its rate needs no crowd."""
@@ -23,7 +26,7 @@ def measure(plan: Plan, stand: Stand) -> Iterator[Figure]:
     with plan.setting().naive() as naive:
         for side in plan.sizes:
             decoding = Decoding.on(ours, plan.steps, side)
-            short = replace(decoding, step_count=4)
+            short = replace(decoding, step_count=plan.scaled(WARM_STEPS, 2))
             short.rate(naive, 1, 1)
             theirs = decoding.rate(naive, plan.scaled(4, 1), 2)
             for clients in plan.clients:

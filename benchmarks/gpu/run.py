@@ -32,7 +32,7 @@ PARTS = {
     "machine": 60,
     "steps": 240,
     "parity": 240,
-    "load": 360,
+    "load": 420,
     "share": 150,
     "stall": 120,
     "jump": 120,
@@ -40,7 +40,7 @@ PARTS = {
     "soak": 120,
     "start": 360,
     "offload": 120,
-    "oom": 200,
+    "oom": 300,
     "fatal": 150,
 }
 """Modules of this package by name, in the order they run in, and the seconds that each may take; a soak's own on top.

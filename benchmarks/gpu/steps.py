@@ -28,6 +28,9 @@ from tests.harness import RunningServer
 FASTER = "graphs"
 ROWS = (1, 2, 4, 8, 16, 32)
 TIMES = 5
+WARM_CALLS = 16
+"""A shape that was not foreseen is recorded once it has come often enough."""
+
 FACTOR = 8
 """Pixels of a latent's side."""
 
@@ -118,7 +121,7 @@ def _timed(network: Network, inputs: tuple[Tensor, ...], name: str) -> tuple[flo
     """Milliseconds of a call until its result is there, and until it was launched; and its memory."""
     cuda = inputs[0].is_cuda
     began = time.perf_counter()
-    for _ in range(3):  # the first calls choose kernels, and record
+    for _ in range(WARM_CALLS if cuda else 1):  # the first choose kernels, and record
         network(*inputs)
     if cuda:
         torch.cuda.synchronize()
@@ -133,7 +136,7 @@ def _timed(network: Network, inputs: tuple[Tensor, ...], name: str) -> tuple[flo
             torch.cuda.synchronize()
         whole.append(1000 * (time.perf_counter() - began))
     words = (
-        f"{name} {median(whole):.2f} ms, launched after {median(launched):.2f} ms, first three {first:.2f} s"
+        f"{name} {median(whole):.2f} ms, launched after {median(launched):.2f} ms, warm after {first:.2f} s"
     )
     return median(whole), words + (
         f", peak {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB" if cuda else ""
