@@ -21,11 +21,14 @@ PROTOS := $(wildcard proto/kandinsky_api/v1/*.proto)
 # always the same: `make test SEED=7` takes another, and pytest alone a new one each time.
 JOBS ?= 2
 SEED ?= 1
+# Tests that run where KANDINSKY_TEST_DEVICE says.
+ON_DEVICE := tests/backends tests/server/test_parity.py tests/server/test_parity_in_company.py tests/server/test_toy.py
+
 # One thread a process, and no long spinning: two torch processes on a small machine starve each other otherwise.
 export OMP_NUM_THREADS ?= 1
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: demo test check audit serve bench soak attack train dist proto proto-check setup clean
+.PHONY: demo test check audit serve bench gpu-check soak attack train dist proto proto-check setup clean
 
 setup: $(READY)
 
@@ -65,6 +68,13 @@ $(AUDIT):
 
 bench: $(READY)
 	$(PY) -m benchmarks
+
+# All that only a GPU can show: networks and parity on it, then the table of figures at Kandinsky's real size. Some 25
+# minutes and 12 GB in /tmp; without a GPU it says so and is done.
+gpu-check: $(READY)
+	if $(PY) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+		KANDINSKY_TEST_DEVICE=cuda $(BIN)/pytest $(ON_DEVICE); fi
+	$(PY) -m benchmarks gpu
 
 # On the tests' checkpoint, whose steps take milliseconds; `make soak MODEL=DIR` for another.
 soak: $(READY)

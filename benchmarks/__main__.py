@@ -1,4 +1,4 @@
-"""`python -m benchmarks [names...]`: measures, prints one table, writes JSON."""
+"""`python -m benchmarks [names...]`: measures, prints one table, writes JSON. `python -m benchmarks gpu`: see `gpu/`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-import diffusers
-import transformers
-from kandinsky_server import logs
+from kandinsky_backends.options import DTYPES
 from kandinsky_server.diffusion.source import TOY, Sources, resolve
-from kandinsky_server.settings import Settings
 from rich.console import Console
 
 from benchmarks import (
+    alike,
     backends,
+    batched,
     cancel,
     device_share,
     estimate,
@@ -31,11 +30,14 @@ from benchmarks import (
 )
 from benchmarks.figure import Figure
 from benchmarks.machine import facts
+from benchmarks.quiet import quieten
 from benchmarks.report import print_table, summary, write_json
 from benchmarks.setting import Setting
 
 FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "throughput": throughput.measure,
+    "alike": alike.measure,
+    "batched": batched.measure,
     "device_share": device_share.measure,
     "single": single.measure,
     "queue_jump": queue_jump.measure,
@@ -54,7 +56,7 @@ def main() -> None:
     arguments = _arguments()
     # As after Ctrl-C, the servers are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    _quieten()
+    quieten()
     names = arguments.names or list(FIGURES)
     setting = Setting(
         _model_directory(arguments.model),
@@ -62,6 +64,9 @@ def main() -> None:
         arguments.threads,
         arguments.quick,
         arguments.soak_requests,
+        arguments.device,
+        arguments.dtype,
+        tuple(filter(None, arguments.backends.split(","))),
     )
     console, before, figures = Console(), facts(), list[Figure]()
     for name in names:
@@ -77,18 +82,15 @@ def main() -> None:
     sys.exit(any(figure.verdict == "fail" for figure in figures))
 
 
-def _quieten() -> None:
-    """Some figures load models, or a whole server, in this process; the table should not drown in their words."""
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    logs.configure(Settings(log_level="error"))
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the server.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(FIGURES)}; default all")
     parser.add_argument("--backend", default="eager", help="of our server (default eager)")
+    parser.add_argument(
+        "--backends", default="", help="of figures that compare several, as A,B (default: each its own)"
+    )
+    parser.add_argument("--device", default="cpu", help="of either server (default cpu)")
+    parser.add_argument("--dtype", choices=DTYPES, default="fp32", help="of either server (default fp32)")
     parser.add_argument("--model", default=TOY, help="directory of stage folders (default: the toy model)")
     parser.add_argument("--threads", type=int, default=1, help="of each server's networks (default 1)")
     parser.add_argument("--soak-requests", type=int, default=10_000, help="of the soak (default 10000)")
@@ -108,4 +110,9 @@ def _model_directory(model: str) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["gpu"]:
+        from benchmarks.gpu import run
+
+        run.main(sys.argv[2:])
+    else:
+        main()

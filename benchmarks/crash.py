@@ -35,7 +35,8 @@ def main(target: str, authority: str, path: str) -> None:
     """The client."""
     request = sys.stdin.buffer.read()
     with grpc.secure_channel(target, grpc.ssl_channel_credentials(Path(authority).read_bytes())) as channel:
-        for _ in channel.unary_stream(path)(request):
+        call: grpc.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(path)
+        for _ in call(request):
             print(flush=True)
 
 

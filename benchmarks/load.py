@@ -6,11 +6,11 @@ import io
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain, count, cycle
+from dataclasses import dataclass, replace
+from itertools import chain, count, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from kandinsky_client.methods import Methods
 from benchmarks.process import ServerProcess
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 CLIENTS = 8
 RPCS = {"decode": 6, "img2img": 3, "prior": 1}
@@ -56,7 +57,7 @@ class Job:
         return methods.decode(material.pair, **self._sampling)
 
     @property
-    def _sampling(self) -> dict[str, float]:
+    def _sampling(self) -> dict[str, Any]:
         return {"seed": self.seed, "step_count": self.step_count, "guidance_scale": self.guidance_scale}
 
 
@@ -99,39 +100,53 @@ def images_per_second(server: ServerProcess, work: Sequence[Job]) -> float:
     return sum(images) / (time.monotonic() - started)
 
 
-def shared_out(server: ServerProcess, work: Sequence[Job], answer: Callable[[Kandinsky, Job], T]) -> list[T]:
-    """Lets each of ``CLIENTS`` clients take the next request when it has its answer; returns what ``answer`` does."""
+def shared_out(
+    server: ServerProcess, work: Iterable[W], answer: Callable[[Kandinsky, W], T], clients: int = CLIENTS
+) -> list[T]:
+    """Lets each of so many clients take the next request when it has its answer; returns what ``answer`` does."""
     queue, taking = iter(work), threading.Lock()
 
-    def take() -> Job | None:
+    def take() -> list[W]:
         with taking:
-            return next(queue, None)
+            return list(islice(queue, 1))
 
     def drain(_: int) -> list[T]:
         with server.client() as client:
-            return [answer(client, job) for job in iter(take, None)]
+            return [answer(client, request) for taken in iter(take, []) for request in taken]
 
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        return list(chain.from_iterable(clients.map(drain, range(CLIENTS))))
+    with ThreadPoolExecutor(clients) as pool:
+        return list(chain.from_iterable(pool.map(drain, range(clients))))
+
+
+def mixed(server: ServerProcess) -> Callable[[Kandinsky, int], object]:
+    """What `kept_busy` may ask: request after request of the mixture, each with a seed of its own."""
+    with server.client() as client:
+        material = Material.of(client)
+    work = jobs(40)
+
+    def ask(client: Kandinsky, number: int) -> object:
+        return replace(work[number % len(work)], seed=next(_serials)).run(client, material)
+
+    return ask
 
 
 @contextmanager
-def kept_busy(server: ServerProcess) -> Iterator[None]:
-    """Keeps ``CLIENTS`` clients asking until the block ends."""
+def kept_busy(
+    server: ServerProcess, ask: Callable[[Kandinsky, int], object], clients: int = CLIENTS
+) -> Iterator[None]:
+    """Keeps so many clients asking until the block ends; ``ask`` is given the number of the request."""
     ended = threading.Event()
-    with server.client() as client:
-        material = Material.of(client)
 
-    def ask(order: int) -> None:
-        work = cycle(jobs(40, order))
-        with server.client() as client:
-            while not ended.is_set():
-                next(work).run(client, material)
+    def requests() -> Iterator[int]:
+        for number in count():
+            if ended.is_set():
+                return
+            yield number
 
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        running = clients.map(ask, range(CLIENTS))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(shared_out, server, requests(), ask, clients)
         try:
             yield
         finally:
             ended.set()
-        list(running)
+        running.result()

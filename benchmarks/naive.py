@@ -20,6 +20,7 @@ from diffusers import KandinskyV22Img2ImgPipeline, KandinskyV22Pipeline, Kandins
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from kandinsky_api.v1 import image_pb2, image_pb2_grpc, prior_pb2, prior_pb2_grpc
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_backends.options import DTYPES
 
 HOST = "127.0.0.1"
 
@@ -27,9 +28,11 @@ HOST = "127.0.0.1"
 class Pipelines:
     """The unmodified pipelines of one checkpoint, called with a request's own parameters."""
 
-    def __init__(self, model: Path) -> None:
-        self._prior = KandinskyV22PriorPipeline.from_pretrained(model / "prior")
-        self._decode = KandinskyV22Pipeline.from_pretrained(model / "decoder")
+    def __init__(self, model: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+        given = {} if dtype == torch.float32 else {"torch_dtype": dtype}
+        self._place: dict[str, Any] = {"device": torch.device(device), "dtype": dtype}
+        self._prior = KandinskyV22PriorPipeline.from_pretrained(model / "prior", **given).to(device)
+        self._decode = KandinskyV22Pipeline.from_pretrained(model / "decoder", **given).to(device)
         self._img2img = KandinskyV22Img2ImgPipeline(**self._decode.components)
         for pipeline in (self._prior, self._decode, self._img2img):
             pipeline.set_progress_bar_config(disable=True)
@@ -44,24 +47,30 @@ class Pipelines:
             guidance_scale=_given(request, "guidance_scale", 4.0),
             generator=torch.Generator().manual_seed(request.seed),
         )
-        return embeddings.image_embeds, embeddings.negative_image_embeds
+        return embeddings.image_embeds.float().cpu(), embeddings.negative_image_embeds.float().cpu()
 
     def decode(self, request: image_pb2.DecodeRequest) -> list[PIL.Image.Image]:
         """Images of embeddings."""
-        return self._decode(**self._sampling(request)).images
+        images: list[PIL.Image.Image] = self._decode(**self._sampling(request)).images
+        return images
 
     def img2img(self, request: image_pb2.Img2ImgRequest) -> list[PIL.Image.Image]:
         """An image repainted towards embeddings."""
         image = PIL.Image.open(io.BytesIO(request.image.data)).convert("RGB")
         strength = _given(request, "strength", 0.3)
-        return self._img2img(image=image, strength=strength, **self._sampling(request)).images
+        images: list[PIL.Image.Image] = self._img2img(
+            image=image, strength=strength, **self._sampling(request)
+        ).images
+        return images
 
     def _sampling(self, request: image_pb2.DecodeRequest | image_pb2.Img2ImgRequest) -> dict[str, Any]:
         sampling = request.sampling
         native = self._decode.unet.config.sample_size * self._decode.movq_scale_factor
         return {
-            "image_embeds": _tensor([pair.positive for pair in request.embeddings]),
-            "negative_image_embeds": _tensor([pair.negative for pair in request.embeddings]),
+            "image_embeds": _tensor([pair.positive for pair in request.embeddings]).to(**self._place),
+            "negative_image_embeds": _tensor([pair.negative for pair in request.embeddings]).to(
+                **self._place
+            ),
             "num_images_per_prompt": _given(sampling, "image_count", 1),
             "num_inference_steps": _given(sampling, "step_count", 100),
             "guidance_scale": _given(sampling, "guidance_scale", 4.0),
@@ -100,12 +109,12 @@ class Images(image_pb2_grpc.ImageServiceServicer):
         yield image_pb2.Img2ImgResponse(completed=pb.Completed(image_count=len(images)))
 
 
-def start(model: Path) -> tuple[grpc.Server, int]:
+def start(model: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> tuple[grpc.Server, int]:
     """A running server on a free port, and the port."""
-    pipelines = Pipelines(model)
+    pipelines = Pipelines(model, device, dtype)
     server = grpc.server(ThreadPoolExecutor(max_workers=1))
-    prior_pb2_grpc.add_PriorServiceServicer_to_server(Prior(pipelines), server)
-    image_pb2_grpc.add_ImageServiceServicer_to_server(Images(pipelines), server)
+    prior_pb2_grpc.add_PriorServiceServicer_to_server(Prior(pipelines), server)  # type: ignore[abstract]
+    image_pb2_grpc.add_ImageServiceServicer_to_server(Images(pipelines), server)  # type: ignore[abstract]
     checks = health.HealthServicer()
     checks.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
@@ -145,9 +154,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.naive", description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="directory of stage folders")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads")
+    parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
+    parser.add_argument("--dtype", choices=DTYPES, default="fp32", help="of the networks (default fp32)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    server, port = start(arguments.model)
+    server, port = start(arguments.model, arguments.device, DTYPES[arguments.dtype])
     print(f"listening on {HOST}:{port}", flush=True)
     print(f"serving on {HOST}:{port}", flush=True)
     server.wait_for_termination()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -17,8 +19,8 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from kandinsky_client import Kandinsky
-from prometheus_client.metrics_core import Sample
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 POLL_SECONDS = 0.02
 ANSWER_SECONDS = 5.0
@@ -33,7 +35,8 @@ class ServerProcess:
     """A context manager: entered when gRPC health says SERVING, which took ``start_seconds``.
 
     The command must print ``listening on HOST:PORT``, then ``serving on ...[, metrics on port N]``. ``credentials`` are
-    those of a TLS client; ``unread_log`` makes standard error a pipe that nobody reads.
+    those of a TLS client; ``unread_log`` makes standard error a pipe that nobody reads. A server that does not serve
+    within ``patience`` seconds is killed.
     """
 
     def __init__(
@@ -42,11 +45,14 @@ class ServerProcess:
         environment: Mapping[str, str],
         credentials: grpc.ChannelCredentials | None = None,
         unread_log: bool = False,
+        patience: float = threading.TIMEOUT_MAX,
     ) -> None:
         self.command = command
         self._environment = {**os.environ, **environment}
         self._credentials = credentials
         self._unread_log = unread_log
+        self._patience = patience
+        self._late = ""
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
 
     def __enter__(self) -> Self:
@@ -58,6 +64,9 @@ class ServerProcess:
             stderr=subprocess.PIPE if self._unread_log else self._log,
             text=True,
         )
+        impatience = threading.Timer(self._patience, self._give_up)
+        impatience.daemon = True
+        impatience.start()
         try:
             self.target = self._read(r"listening on (\S+)")[1]
             self._wait_until_serving()
@@ -66,6 +75,8 @@ class ServerProcess:
         except BaseException:
             self.__exit__()
             raise
+        finally:
+            impatience.cancel()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,6 +94,17 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code; None when it still runs after so long."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
     def client(self, **options: Any) -> Kandinsky:
         """A client on a channel of its own."""
@@ -122,12 +144,17 @@ class ServerProcess:
         """Memory of the server's process."""
         return int(psutil.Process(self._process.pid).memory_info().rss)
 
-    def metrics(self) -> Counter[str]:
+    def metrics(self) -> dict[str, float]:
         """The server's metrics now, each summed over its labels."""
-        sums: Counter[str] = Counter()
+        sums: dict[str, float] = defaultdict(float)
         for sample in self._samples():
             sums[sample.name] += sample.value
         return sums
+
+    def metric(self, name: str, **labels: str) -> float:
+        """One metric now, summed over the labels that are not given."""
+        found = (sample for sample in self._samples() if sample.name == name)
+        return sum(sample.value for sample in found if labels.items() <= sample.labels.items())
 
     def requests(self) -> Counter[tuple[str, str]]:
         """How many requests the server has answered, by RPC and code."""
@@ -153,7 +180,7 @@ class ServerProcess:
     def _wait_until_serving(self) -> None:
         serving = health_pb2.HealthCheckResponse.SERVING
         with self.channel() as channel:
-            check = health_pb2_grpc.HealthStub(channel).Check
+            check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]
             while True:
                 try:
                     if check(health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS).status == serving:
@@ -163,8 +190,13 @@ class ServerProcess:
                         raise ServerFailed(self._last_words()) from error
                 time.sleep(POLL_SECONDS)
 
+    def _give_up(self) -> None:
+        self._late = f"it did not serve within {self._patience:g} s; "
+        self._process.kill()
+
     def _last_words(self) -> str:
         self._process.wait()
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").splitlines()
-        return "\n".join(lines[-5:]) or f"{self.command[0]} ended with exit code {self._process.returncode}"
+        words = "\n".join(lines[-5:]) or f"{self.command[0]} ended with exit code {self._process.returncode}"
+        return self._late + words

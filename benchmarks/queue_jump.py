@@ -21,7 +21,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     """The same on the naive server, for comparison."""
     rounds = setting.scaled(7, 2)
     with setting.ours() as ours, setting.naive() as naive:
-        ratios, waits = _ratios(ours, rounds), _ratios(naive, 1)
+        ratios, waits = behind_over_alone(ours, rounds), behind_over_alone(naive, 1)
     yield Figure(
         f"10 steps behind 2 x 100, {setting.backend}",
         at_most(3),
@@ -32,7 +32,8 @@ def measure(setting: Setting) -> Iterator[Figure]:
     )
 
 
-def _ratios(server: ServerProcess, rounds: int) -> list[float]:
+def behind_over_alone(server: ServerProcess, rounds: int) -> list[float]:
+    """Of each round: the latency behind the others over that alone."""
     with server.client() as client:
         pair = Material.of(client).pair
         return [_behind(server, client, pair) / _alone(client, pair) for _ in range(rounds)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,16 +15,26 @@ from benchmarks.process import ServerProcess
 
 T = TypeVar("T")
 
+KANDINSKY = ("-c", "from kandinsky_client.cli import main; main()")
+"""The command `kandinsky`, as arguments of Python: also where nothing is installed."""
+
 
 @dataclass(frozen=True)
 class Setting:
-    """``threads`` is what either server's networks may use; ``quick`` makes every figure small and rough."""
+    """``threads`` is what either server's networks may use; ``quick`` makes every figure small and rough.
+
+    ``device`` and ``dtype`` are those of either server. ``backends`` are for figures that compare several; none: each
+    figure's own.
+    """
 
     model: Path
     backend: str = "eager"
     threads: int = 1
     quick: bool = False
     soak_requests: int = 10_000
+    device: str = "cpu"
+    dtype: str = "fp32"
+    backends: tuple[str, ...] = ()
 
     def scaled(self, full: T, quick: T) -> T:
         """One of two sizes."""
@@ -33,29 +45,27 @@ class Setting:
         *flags: str,
         backend: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        program: Sequence[str] = KANDINSKY,
+        patience: float = threading.TIMEOUT_MAX,
     ) -> ServerProcess:
-        """`kandinsky serve`, with ``flags`` added; ``credentials`` are those of a TLS client."""
-        command = [
-            str(Path(sys.executable).with_name("kandinsky")),
-            "serve",
-            "--port",
-            "0",
-            "--metrics-port",
-            "0",
-        ]
-        command += ["--model", str(self.model), "--threads", str(self.threads)]
+        """`kandinsky serve`, with ``flags`` added; for the rest see `ServerProcess`. ``program`` is what Python runs."""
+        command = [sys.executable, *program, "serve", "--port", "0", "--metrics-port", "0", *self._common]
         command += ["--backend", backend or self.backend, *flags]
-        return ServerProcess(command, self._environment, credentials)
+        return ServerProcess(command, self._environment, credentials, patience=patience)
 
     def naive(self) -> ServerProcess:
         """The yardstick, on the same checkpoint."""
-        command = [sys.executable, "-m", "benchmarks.naive"]
-        command += ["--model", str(self.model), "--threads", str(self.threads)]
-        return ServerProcess(command, self._environment)
+        return ServerProcess([sys.executable, "-m", "benchmarks.naive", *self._common], self._environment)
+
+    @property
+    def _common(self) -> list[str]:
+        options = {"model": self.model, "threads": self.threads, "device": self.device, "dtype": self.dtype}
+        return [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
     def command(self, name: str) -> str:
         """What makes a figure again."""
         choice = f"--backend {self.backend} --threads {self.threads}"
+        choice += "" if self.dtype == "fp32" else f" --dtype {self.dtype}"
         return f"python -m benchmarks {name} {choice}" + self.scaled("", " --quick")
 
     @property

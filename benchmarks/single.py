@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from kandinsky_api.v1 import image_pb2
+from kandinsky_backends.options import DTYPES
 
 from benchmarks.figure import Figure, at_most
 from benchmarks.load import Material
@@ -21,7 +22,7 @@ SEED = 1
 def measure(setting: Setting) -> Iterator[Figure]:
     """Turn by turn: once through the server, once diffusers' own pipeline in this process, no gRPC."""
     torch.set_num_threads(setting.threads)
-    pipelines = Pipelines(setting.model)
+    pipelines = Pipelines(setting.model, setting.device, DTYPES[setting.dtype])
     served, called = [], []
     with setting.ours() as server, server.client() as client:
         pair = Material.of(client).pair

@@ -11,6 +11,8 @@ from kandinsky_server.app import App
 from kandinsky_server.engine.report import StepReport
 from kandinsky_server.settings import Settings
 
+from tests.device import DEVICE
+
 
 class Recorder:
     """An engine observer that keeps every report."""
@@ -35,7 +37,7 @@ class Recorder:
 
 
 class RunningServer:
-    """Use as a context manager; ``settings`` override those of a small CPU server.
+    """Use as a context manager; ``settings`` override those of a small server on the tests' device.
 
     ``checkpoint`` holds the stages; None serves those that ``settings`` name.
     """
@@ -47,7 +49,8 @@ class RunningServer:
             "model": str(checkpoint) if checkpoint else None,
             "backend": "eager",
             "threads": 1,
-            "device": "cpu",
+            "device": str(DEVICE),
+            "dtype": "fp32",
             "max_batch_rows": 16,
             "backend_cache_dir": None,
         }

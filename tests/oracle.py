@@ -1,8 +1,9 @@
 """The unmodified diffusers pipelines, run as this project promises to answer: image k is seed s + k, alone.
 
-Result k of every function is a pipeline run for one image with a fresh `torch.Generator("cpu")` seeded with
-`seeds[k]`. Images are float32 [n, H, W, 3] in [0, 1], embeddings float32 [n, D]. Schedulers are whatever each
-stage's `scheduler_config.json` says. Generate is `decode(embeddings=prior(prompt, seeds), seeds=seeds)`.
+Result k of every function is a pipeline run for one image on the tests' device, with a fresh `torch.Generator("cpu")`
+seeded with `seeds[k]` and a fresh scheduler: once it has added noise, diffusers keeps a scheduler's tables on the device.
+Images are float32 [n, H, W, 3] in [0, 1], embeddings float32 [n, D]. Schedulers are whatever each stage's
+`scheduler_config.json` says. Generate is `decode(embeddings=prior(prompt, seeds), seeds=seeds)`.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
+
+from tests.device import DEVICE
 
 
 class Embeddings(NamedTuple):
@@ -45,9 +48,14 @@ class Oracle:
     `guidance_scale`, with their defaults.
     """
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, device: torch.device = DEVICE):
         self._directory = directory
+        self._device = device
         self._loaded: dict[str, Any] = {}
+        if device.type == "cuda":
+            # It is the judge: in TF32, with 10 bits of mantissa, it would be 1e-3 off itself.
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cuda.matmul.allow_tf32 = False
 
     def prior(
         self, prompt: str, seeds: Sequence[int], negative_prompt: str | None = None, **sampling: Any
@@ -55,7 +63,7 @@ class Oracle:
         """KandinskyV22PriorPipeline."""
         pipeline = self._pipeline("KandinskyV22PriorPipeline", "prior")
         return _pairs(
-            pipeline(prompt, negative_prompt=negative_prompt, generator=_generator(seed), **sampling)
+            _fresh(pipeline)(prompt, negative_prompt=negative_prompt, generator=_generator(seed), **sampling)
             for seed in seeds
         )
 
@@ -70,9 +78,9 @@ class Oracle:
     ) -> Embeddings:
         """KandinskyV22PriorEmb2EmbPipeline from a picture, or from an embedding [D]."""
         pipeline = self._pipeline("KandinskyV22PriorEmb2EmbPipeline", "prior")
-        start = image if isinstance(image, Image.Image) else torch.from_numpy(image)[None]
+        start = image if isinstance(image, Image.Image) else torch.from_numpy(image)[None].to(self._device)
         return _pairs(
-            pipeline(
+            _fresh(pipeline)(
                 prompt,
                 start,
                 strength,
@@ -172,7 +180,7 @@ class Oracle:
         """A grey RGB hint of that size, as `make_hint` in diffusers' pipeline_kandinsky2_2_controlnet.py."""
         if "depth" not in self._loaded:
             self._loaded["depth"] = transformers.pipeline(
-                "depth-estimation", model=str(self._directory / "depth")
+                "depth-estimation", model=str(self._directory / "depth"), device=self._device
             )
         depth: Image.Image = self._loaded["depth"](image.resize((width, height)))["depth"]
         return depth.convert("RGB")
@@ -190,7 +198,7 @@ class Oracle:
         if isinstance(condition, Image.Image):
             # of the two `interpolate`s, the one that runs the prior for nothing but texts
             pipeline = self._pipeline("KandinskyV22PriorEmb2EmbPipeline", "prior")
-            return pipeline.interpolate([condition], [1.0]).image_embeds.numpy()
+            return _fresh(pipeline).interpolate([condition], [1.0]).image_embeds.cpu().numpy()
         return condition[None]
 
     def _pipeline(self, name: str, stage: str) -> Any:
@@ -201,7 +209,7 @@ class Oracle:
                 self._directory / stage, **self._borrowed(stage)
             )
             pipeline.set_progress_bar_config(disable=True)
-            self._loaded[name] = pipeline
+            self._loaded[name] = pipeline.to(self._device)
         return self._loaded[name]
 
     def _borrowed(self, stage: str) -> dict[str, Any]:
@@ -221,14 +229,34 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator("cpu").manual_seed(seed)
 
 
+def _fresh(pipeline: Any) -> Any:
+    """The pipeline, with a scheduler that has not run yet."""
+    pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config)
+    return pipeline
+
+
 def _pairs(outputs: Any) -> Embeddings:
-    pairs = [(output.image_embeds.numpy(), output.negative_image_embeds.numpy()) for output in outputs]
+    pairs = [
+        (output.image_embeds.cpu().numpy(), output.negative_image_embeds.cpu().numpy()) for output in outputs
+    ]
     return Embeddings(*(np.concatenate(rows) for rows in zip(*pairs, strict=True)))
 
 
 def _images(pipeline: Any, embeddings: Embeddings, seeds: Sequence[int], **options: Any) -> np.ndarray:
     runs = (
-        pipeline(**embeddings.row(k), generator=_generator(seed), output_type="np", **options)
+        _fresh(pipeline)(
+            **_placed({**embeddings.row(k), **options}, pipeline.device),
+            generator=_generator(seed),
+            output_type="np",
+        )
         for k, seed in enumerate(seeds)
     )
     return np.concatenate([run.images for run in runs])
+
+
+def _placed(options: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """With tensors on the device: pipelines move some of them themselves, and only when guided."""
+    return {
+        name: value.to(device) if isinstance(value, torch.Tensor) else value
+        for name, value in options.items()
+    }

@@ -176,6 +176,12 @@ def test_many_images_in_one_pipeline_call_are_the_same(tiny_oracle: Oracle, cat:
     assert difference(alone, together.images) < 1e-4
 
 
+def test_each_call_has_a_fresh_scheduler(tiny_oracle: Oracle, cat: Embeddings) -> None:
+    pipeline = tiny_oracle._pipeline("KandinskyV22Pipeline", "decoder")
+    pipeline.scheduler.alphas_cumprod = pipeline.scheduler.alphas_cumprod.to("meta")
+    assert_pictures(tiny_oracle.decode(cat, [5, 6], num_inference_steps=4), 2)
+
+
 def test_a_row_of_embeddings_goes_with_each_seed(
     tiny_oracle: Oracle, cat: Embeddings, dog: Embeddings
 ) -> None:

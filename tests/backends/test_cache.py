@@ -15,6 +15,8 @@ from kandinsky_backends.openvino import OpenvinoBackend
 from kandinsky_backends.options import BackendOptions
 from torch import nn
 
+from tests.extras import needs
+
 
 def kept(directory: Path) -> list[Path]:
     return sorted(path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
@@ -50,6 +52,7 @@ def test_drafts_of_killed_processes_are_cleared_away_and_others_are_not(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == [young.name]
 
 
+@needs("openvino")
 def test_openvino_reads_no_draft_and_keeps_its_files_whole(tmp_path: Path) -> None:
     """What a process had written when it was killed, here half of all that it would have."""
     network, inputs = nn.Linear(64, 64), torch.randn(3, 64)
@@ -65,6 +68,7 @@ def test_openvino_reads_no_draft_and_keeps_its_files_whole(tmp_path: Path) -> No
     assert blob in kept(tmp_path / "a")
 
 
+@needs("openvino")
 def test_openvino_goes_on_when_its_files_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

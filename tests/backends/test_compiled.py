@@ -27,6 +27,8 @@ from torch import Tensor, nn
 
 from tests.backends.pretended import PretendedRecorder
 
+from tests.device import DEVICE
+
 CPU = torch.device("cpu")
 CACHE = Path(__file__).parents[2] / ".cache" / "compiled"
 """Shared, and kept between runs: in an empty folder the first program, however small, takes ten seconds."""
@@ -86,6 +88,7 @@ def tiny_shape(rows: int, width: int = 8) -> BatchShape:
 class TestCompiled(BackendContract):
     backend = CompiledBackend
     options = BackendOptions(cache_dir=CACHE)
+    device = DEVICE
     roles = (Role.PRIOR,)
 
 
@@ -94,6 +97,7 @@ class TestCompiled(BackendContract):
 class TestCompiledForOneBucket(BackendContract):
     backend = CompiledBackend
     options = BackendOptions(buckets=(2,), cache_dir=CACHE)
+    device = DEVICE
     roles = (Role.PRIOR,)
 
 

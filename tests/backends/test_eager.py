@@ -11,17 +11,20 @@ from kandinsky_backends.reference import reference_network, reference_shape
 from kandinsky_backends.testing import BackendContract
 from torch import nn
 
-CPU = torch.device("cpu")
+from tests.device import DEVICE
+
 MATH = BackendOptions(attention=Attention.MATH)
 
 
 class TestEager(BackendContract):
     backend = EagerBackend
+    device = DEVICE
 
 
 class TestEagerWithMathAttention(BackendContract):
     backend = EagerBackend
     options = MATH
+    device = DEVICE
 
 
 def processors(module: nn.Module) -> set[type]:
@@ -56,18 +59,18 @@ def test_a_module_that_is_moved_takes_the_other_tree_along() -> None:
 
 
 def test_deterministic_means_math_attention_and_the_same_bits_each_time() -> None:
-    module = reference_network(Role.UNET)
+    module = reference_network(Role.UNET).to(DEVICE)
     network = EagerBackend(BackendOptions(deterministic=True)).prepare(module, Role.UNET, [])
     assert isinstance(network, EagerNetwork)
     assert processors(network.module) == {AttnAddedKVProcessor}
-    inputs = reference_shape(Role.UNET, 1).random_inputs(CPU)
+    inputs = reference_shape(Role.UNET, 1).random_inputs(DEVICE)
     assert torch.equal(network(*inputs)[0], network(*inputs)[0])
 
 
 @pytest.mark.parametrize("role", list(Role))
 def test_math_attention_gives_the_same_for_every_role(role: Role) -> None:
-    module = reference_network(role)
-    inputs = reference_shape(role, 2).random_inputs(CPU)
+    module = reference_network(role).to(DEVICE)
+    inputs = reference_shape(role, 2).random_inputs(DEVICE)
     pairs = zip(
         EagerBackend(MATH).prepare(module, role, [])(*inputs), EagerNetwork(module)(*inputs), strict=True
     )

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from kandinsky_backends.testing import BackendContract
 
+from tests.device import DEVICE
+from tests.extras import needs
+
 PACKAGE = Path(__file__).parents[1] / "example_backend"
 sys.path.insert(0, str(PACKAGE))
 from kandinsky_example import ExampleBackend  # noqa: E402
@@ -16,6 +19,7 @@ from kandinsky_example import ExampleBackend  # noqa: E402
 
 class TestExample(BackendContract):
     backend = ExampleBackend
+    device = DEVICE
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,11 @@ def run_backends(installed: Path, *arguments: str) -> subprocess.CompletedProces
     code = "from kandinsky_backends.cli import app; app()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(installed), *sys.path]),
+            "OMP_NUM_THREADS": "1",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -47,6 +55,7 @@ def run_backends(installed: Path, *arguments: str) -> subprocess.CompletedProces
 
 
 @pytest.mark.slow
+@needs("hatchling")
 def test_an_installed_package_is_listed_beside_the_built_in_backends(installed: Path) -> None:
     result = run_backends(installed, "list", "--json", "--device", "cpu")
     available = {status["name"]: status["available"] for status in json.loads(result.stdout)}

@@ -9,6 +9,10 @@ from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.reference import reference_network, reference_shape
 from torch import Tensor, nn
 
+from tests.extras import needs
+
+pytestmark = needs("openvino")
+
 
 class _ScaledAndShifted(nn.Module):
     """As in diffusers' ResnetBlock2D with ``scale_shift``."""

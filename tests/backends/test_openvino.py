@@ -19,6 +19,9 @@ from kandinsky_backends.registry import resolve_auto
 from kandinsky_backends.testing import BackendContract
 from torch import nn
 
+from tests.extras import needs
+
+pytestmark = needs("openvino")
 CPU = torch.device("cpu")
 ONE_THREAD = BackendOptions(threads=1)
 

@@ -1,4 +1,4 @@
-"""The xFormers wiring, with a reference in the place of its CUDA kernels. No GPU was involved."""
+"""The xFormers wiring, with a reference in the place of its CUDA kernels."""
 
 import sys
 
@@ -13,6 +13,8 @@ from kandinsky_backends.testing import BackendContract
 from kandinsky_backends.xformers import XformersBackend, XformersProcessor
 from torch import Tensor
 
+from tests.device import DEVICE
+
 CPU = torch.device("cpu")
 
 
@@ -22,6 +24,8 @@ def reference_attention(query: Tensor, key: Tensor, value: Tensor, scale: float)
 
 
 class TestXformersWithReferenceAttention(BackendContract):
+    device = DEVICE
+
     @staticmethod
     def backend(options: BackendOptions) -> XformersBackend:
         return XformersBackend(options, attention=reference_attention)

@@ -47,15 +47,19 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     reference = Oracle(directory)
     if request.param in WITHOUT_GENERATOR:
         for name, stage in PIPELINES.items():
-            take_generator(reference._pipeline(name, stage).scheduler)
+            take_generator(reference._pipeline(name, stage))
     with RunningServer(directory, model=None, **stages) as server, server.client() as client:
         yield Setting(client, reference)
 
 
-def take_generator(scheduler: Any) -> None:
-    """Lets its step be given a generator, for nothing."""
-    step = scheduler.step
-    scheduler.step = lambda *args, generator, **options: step(*args, **options)
+def take_generator(pipeline: Any) -> None:
+    """Lets its scheduler's step be given a generator, for nothing."""
+
+    class Tolerant(type(pipeline.scheduler)):  # type: ignore[misc]
+        def step(self, *args: Any, generator: Any, **options: Any) -> Any:
+            return super().step(*args, **options)
+
+    pipeline.scheduler = Tolerant.from_config(pipeline.scheduler.config)
 
 
 @pytest.fixture(scope="module")

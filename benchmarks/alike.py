@@ -1,0 +1,41 @@
+"""All requests alike, eight clients: images a second of the server over what its networks alone would give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kandinsky_backends.base import BackendUnavailable
+
+from benchmarks.alone import Alone
+from benchmarks.decoding import Decoding
+from benchmarks.figure import Figure, at_least
+from benchmarks.process import ServerFailed
+from benchmarks.setting import Setting
+
+BACKENDS = ("eager", "openvino")
+STEPS = 25
+
+
+def measure(setting: Setting) -> Iterator[Figure]:
+    """Turn by turn, one of the two idle: the networks in this process, then the server."""
+    for backend in setting.backends or BACKENDS:
+        name, command = f"all alike, share of the networks alone, {backend}", setting.command("alike")
+        try:
+            shares, note = _shares(setting, backend)
+        except (BackendUnavailable, ServerFailed) as error:
+            yield Figure(name, at_least(0.92), [], "", command, str(error))
+            continue
+        yield Figure(name, at_least(0.92), shares, "", command, note)
+
+
+def _shares(setting: Setting, backend: str) -> tuple[list[float], str]:
+    alone = Alone(setting, backend)
+    networks, served = [], []
+    with setting.ours(backend=backend) as server:
+        decoding = Decoding.on(server, STEPS)
+        decoding.rate(server, 8)
+        for _ in range(setting.scaled(5, 2)):
+            networks.append(alone.images_per_second(STEPS))
+            served.append(decoding.rate(server, setting.scaled(64, 16)))
+    shares = [ours / most for ours, most in zip(served, networks, strict=True)]
+    return shares, f"images/s: {max(served):.2f} of {max(networks):.2f} at best, {STEPS} steps, 8 clients"
