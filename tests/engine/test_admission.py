@@ -228,6 +228,14 @@ async def test_previews_are_counted_while_planned_and_while_running() -> None:
     assert found == [pytest.approx(15.0)] * 2
 
 
+def test_a_request_that_has_ended_keeps_no_work(admission: Admission) -> None:
+    """Its ticket is in reports of steps; its work holds its pictures."""
+    ticket = let_in(admission, 2)
+    assert list(ticket.planned)
+    admission.release(ticket)
+    assert not list(ticket.planned)
+
+
 def test_encoders_take_no_place(admission: Admission) -> None:
     encoder = call(LANE)
     ticket = let_in(admission, 1, [encoder, planned(LANE, 1, 10, encoder), planned(LANE, 1, 10, encoder)])

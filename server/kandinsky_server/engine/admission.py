@@ -98,6 +98,7 @@ class Admission:
         if ticket in self.tickets:
             self.tickets.discard(ticket)
             self.places.take(ticket.holder, -ticket.places)
+            ticket.planned.clear()
             if not self.tickets:
                 self.company.forget()
                 self.empty.set()

@@ -92,6 +92,10 @@ class Plan:
         for work in works:
             self._works.pop(work, None)
 
+    def clear(self) -> None:
+        """The request has ended: nothing of it is kept by who still knows its ticket."""
+        self._works.clear()
+
 
 @dataclass(frozen=True)
 class Remaining:
