@@ -132,7 +132,7 @@ def test_a_movq_may_be_borrowed_from_a_stage_that_is_still_on_the_hub(
         for decoder in (None, "org/decoder")
     )
     for preflight in (alone, beside):
-        preflight._checkpoints()
+        preflight._checkpoints(None)
     assert "no decoder stage is loaded to borrow them from" in alone.problems[0]
     assert beside.problems == []
     assert "with the MoVQ of decoder" in dict(beside.findings)["inpaint"]

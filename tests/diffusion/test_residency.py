@@ -19,7 +19,7 @@ def test_a_stage_that_comes_and_goes_gives_the_same_outputs(tiny_model: Path) ->
     stage = checkpoints.load("controlnet", str(tiny_model / "controlnet"))
     assert isinstance(stage, DecoderStage)
     parts = [*unet_parts(stage), *movq_parts(stage)]
-    inputs = {part.name: part.shape(1).random_inputs(torch.device("cpu")) for part in parts}
+    inputs = {part.name: part.shapes[0](1).random_inputs(torch.device("cpu")) for part in parts}
     trees = {part.name: use_math_attention(part.module) for part in parts}
     expected = {name: tree(*inputs[name]) for name, tree in trees.items()}
     masters = [pointers(stage.unet), pointers(stage.movq)]
