@@ -60,10 +60,8 @@ def much_wrong() -> prior_pb2.InterpolateRequest:
         conditions=[prior_pb2.Condition(text="é" * 3000)] * 16,
         weights=[prior_pb2.Weights(values=[float("nan")] * 16)] * 16,
         negative_prompt="é" * 2001,
-        step_count=-1,
-        guidance_scale=-1,
-        seed=-1,
         options=pb.RequestOptions(preview_max_px=1, priority=77, preview_format=99),
+        sampling=pb.PriorSampling(step_count=-1, guidance_scale=-1, seed=-1),
     )
 
 
