@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from kandinsky_api.v1 import types_pb2 as kandinsky__api_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkandinsky_api/v1/events.proto\x12\x10kandinsky_api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ckandinsky_api/v1/types.proto\"\xe2\x02\n\x05\x45vent\x12*\n\x06queued\x18\x01 \x01(\x0b\x32\x18.kandinsky_api.v1.QueuedH\x00\x12.\n\x08progress\x18\x02 \x01(\x0b\x32\x1a.kandinsky_api.v1.ProgressH\x00\x12,\n\x07preview\x18\x03 \x01(\x0b\x32\x19.kandinsky_api.v1.PreviewH\x00\x12\x36\n\tembedding\x18\x04 \x01(\x0b\x32!.kandinsky_api.v1.EmbeddingResultH\x00\x12.\n\x05image\x18\x05 \x01(\x0b\x32\x1d.kandinsky_api.v1.ImageResultH\x00\x12-\n\x05\x63hunk\x18\x06 \x01(\x0b\x32\x1c.kandinsky_api.v1.ImageChunkH\x00\x12\x30\n\tcompleted\x18\x07 \x01(\x0b\x32\x1b.kandinsky_api.v1.CompletedH\x00\x42\x06\n\x04kind\"\xbf\x01\n\x06Queued\x12\x10\n\x08position\x18\x01 \x01(\x05\x12\x32\n\x0fpredicted_start\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10predicted_finish\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x0c\n\x04seed\x18\x05 \x01(\x03\x12\x18\n\x10trajectory_count\x18\x06 \x01(\x05\"J\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0c\n\x04step\x18\x03 \x01(\x05\x12\x12\n\nstep_count\x18\x04 \x01(\x05\"\x9c\x01\n\x07Preview\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12\x12\n\nstep_count\x18\x03 \x01(\x05\x12-\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x1d.kandinsky_api.v1.ImageFormat\x12\x10\n\x08width_px\x18\x05 \x01(\x05\x12\x11\n\theight_px\x18\x06 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x07 \x01(\x0c\"\xe1\x01\n\x0f\x45mbeddingResult\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x14\n\x0csource_index\x18\x02 \x01(\x05\x12\x33\n\nembeddings\x18\x03 \x01(\x0b\x32\x1f.kandinsky_api.v1.EmbeddingPair\x12*\n\x07receipt\x18\x04 \x01(\x0b\x32\x19.kandinsky_api.v1.Receipt\x12\x38\n\x0ftruncated_texts\x18\x05 \x03(\x0b\x32\x1f.kandinsky_api.v1.TruncatedText\x12\x0e\n\x06\x63\x61\x63hed\x18\x06 \x01(\x08\"4\n\rTruncatedText\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x14\n\x0cremoved_text\x18\x02 \x01(\t\"\xe9\x01\n\x0bImageResult\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x14\n\x0csource_index\x18\x02 \x01(\x05\x12-\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1d.kandinsky_api.v1.ImageFormat\x12\x10\n\x08width_px\x18\x04 \x01(\x05\x12\x11\n\theight_px\x18\x05 \x01(\x05\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x07 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x08 \x01(\x0c\x12*\n\x07receipt\x18\t \x01(\x0b\x32\x19.kandinsky_api.v1.Receipt\"?\n\nImageChunk\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\x99\x01\n\tCompleted\x12\x17\n\x0f\x65mbedding_count\x18\x01 \x01(\x05\x12\x13\n\x0bimage_count\x18\x02 \x01(\x05\x12\x12\n\nstep_count\x18\x03 \x01(\x03\x12\x0c\n\x04seed\x18\x04 \x01(\x03\x12*\n\x07timings\x18\x05 \x01(\x0b\x32\x19.kandinsky_api.v1.Timings\x12\x10\n\x08warnings\x18\x06 \x03(\tB\xc3\x01\n\x1eio.github.kandinskygrpc.api.v1P\x01ZRgithub.com/kandinsky-grpc/kandinsky-grpc/clients/go/kandinskyapi/v1;kandinskyapiv1\xa2\x02\x03KNG\xaa\x02\x14KandinskyGrpc.Api.V1\xca\x02\x14KandinskyGrpc\\Api\\V1\xea\x02\x16KandinskyGrpc::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkandinsky_api/v1/events.proto\x12\x10kandinsky_api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ckandinsky_api/v1/types.proto\"\xa1\x03\n\x05\x45vent\x12\x32\n\x06queued\x18\x01 \x01(\x0b\x32\x18.kandinsky_api.v1.QueuedH\x00R\x06queued\x12\x38\n\x08progress\x18\x02 \x01(\x0b\x32\x1a.kandinsky_api.v1.ProgressH\x00R\x08progress\x12\x35\n\x07preview\x18\x03 \x01(\x0b\x32\x19.kandinsky_api.v1.PreviewH\x00R\x07preview\x12\x41\n\tembedding\x18\x04 \x01(\x0b\x32!.kandinsky_api.v1.EmbeddingResultH\x00R\tembedding\x12\x35\n\x05image\x18\x05 \x01(\x0b\x32\x1d.kandinsky_api.v1.ImageResultH\x00R\x05image\x12\x34\n\x05\x63hunk\x18\x06 \x01(\x0b\x32\x1c.kandinsky_api.v1.ImageChunkH\x00R\x05\x63hunk\x12;\n\tcompleted\x18\x07 \x01(\x0b\x32\x1b.kandinsky_api.v1.CompletedH\x00R\tcompletedB\x06\n\x04kind\"\x8c\x02\n\x06Queued\x12\x1a\n\x08position\x18\x01 \x01(\x05R\x08position\x12\x42\n\x0fpredicted_start\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0epredictedStart\x12\x44\n\x10predicted_finish\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0fpredictedFinish\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\x12\x12\n\x04seed\x18\x05 \x01(\x03R\x04seed\x12)\n\x10trajectory_count\x18\x06 \x01(\x05R\x0ftrajectoryCount\"i\n\x08Progress\x12\x14\n\x05stage\x18\x01 \x01(\tR\x05stage\x12\x14\n\x05index\x18\x02 \x01(\x05R\x05index\x12\x12\n\x04step\x18\x03 \x01(\x05R\x04step\x12\x1d\n\nstep_count\x18\x04 \x01(\x05R\tstepCount\"\xd5\x01\n\x07Preview\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x12\n\x04step\x18\x02 \x01(\x05R\x04step\x12\x1d\n\nstep_count\x18\x03 \x01(\x05R\tstepCount\x12\x35\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x1d.kandinsky_api.v1.ImageFormatR\x06\x66ormat\x12\x19\n\x08width_px\x18\x05 \x01(\x05R\x07widthPx\x12\x1b\n\theight_px\x18\x06 \x01(\x05R\x08heightPx\x12\x12\n\x04\x64\x61ta\x18\x07 \x01(\x0cR\x04\x64\x61ta\"\xa2\x02\n\x0f\x45mbeddingResult\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12!\n\x0csource_index\x18\x02 \x01(\x05R\x0bsourceIndex\x12?\n\nembeddings\x18\x03 \x01(\x0b\x32\x1f.kandinsky_api.v1.EmbeddingPairR\nembeddings\x12\x33\n\x07receipt\x18\x04 \x01(\x0b\x32\x19.kandinsky_api.v1.ReceiptR\x07receipt\x12H\n\x0ftruncated_texts\x18\x05 \x03(\x0b\x32\x1f.kandinsky_api.v1.TruncatedTextR\x0etruncatedTexts\x12\x16\n\x06\x63\x61\x63hed\x18\x06 \x01(\x08R\x06\x63\x61\x63hed\"H\n\rTruncatedText\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12!\n\x0cremoved_text\x18\x02 \x01(\tR\x0bremovedText\"\xbe\x02\n\x0bImageResult\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12!\n\x0csource_index\x18\x02 \x01(\x05R\x0bsourceIndex\x12\x35\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1d.kandinsky_api.v1.ImageFormatR\x06\x66ormat\x12\x19\n\x08width_px\x18\x04 \x01(\x05R\x07widthPx\x12\x1b\n\theight_px\x18\x05 \x01(\x05R\x08heightPx\x12\x1d\n\nsize_bytes\x18\x06 \x01(\x03R\tsizeBytes\x12\x1f\n\x0b\x63hunk_count\x18\x07 \x01(\x05R\nchunkCount\x12\x12\n\x04\x64\x61ta\x18\x08 \x01(\x0cR\x04\x64\x61ta\x12\x33\n\x07receipt\x18\t \x01(\x0b\x32\x19.kandinsky_api.v1.ReceiptR\x07receipt\"Y\n\nImageChunk\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12!\n\x0coffset_bytes\x18\x02 \x01(\x03R\x0boffsetBytes\x12\x12\n\x04\x64\x61ta\x18\x03 \x01(\x0cR\x04\x64\x61ta\"\xd9\x01\n\tCompleted\x12\'\n\x0f\x65mbedding_count\x18\x01 \x01(\x05R\x0e\x65mbeddingCount\x12\x1f\n\x0bimage_count\x18\x02 \x01(\x05R\nimageCount\x12\x1d\n\nstep_count\x18\x03 \x01(\x03R\tstepCount\x12\x12\n\x04seed\x18\x04 \x01(\x03R\x04seed\x12\x33\n\x07timings\x18\x05 \x01(\x0b\x32\x19.kandinsky_api.v1.TimingsR\x07timings\x12\x1a\n\x08warnings\x18\x06 \x03(\tR\x08warningsB\xc3\x01\n\x1eio.github.kandinskygrpc.api.v1P\x01ZRgithub.com/kandinsky-grpc/kandinsky-grpc/clients/go/kandinskyapi/v1;kandinskyapiv1\xa2\x02\x03KNG\xaa\x02\x14KandinskyGrpc.Api.V1\xca\x02\x14KandinskyGrpc\\Api\\V1\xea\x02\x16KandinskyGrpc::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,21 +35,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\036io.github.kandinskygrpc.api.v1P\001ZRgithub.com/kandinsky-grpc/kandinsky-grpc/clients/go/kandinskyapi/v1;kandinskyapiv1\242\002\003KNG\252\002\024KandinskyGrpc.Api.V1\312\002\024KandinskyGrpc\\Api\\V1\352\002\026KandinskyGrpc::Api::V1'
   _globals['_EVENT']._serialized_start=114
-  _globals['_EVENT']._serialized_end=468
-  _globals['_QUEUED']._serialized_start=471
-  _globals['_QUEUED']._serialized_end=662
-  _globals['_PROGRESS']._serialized_start=664
-  _globals['_PROGRESS']._serialized_end=738
-  _globals['_PREVIEW']._serialized_start=741
-  _globals['_PREVIEW']._serialized_end=897
-  _globals['_EMBEDDINGRESULT']._serialized_start=900
-  _globals['_EMBEDDINGRESULT']._serialized_end=1125
-  _globals['_TRUNCATEDTEXT']._serialized_start=1127
-  _globals['_TRUNCATEDTEXT']._serialized_end=1179
-  _globals['_IMAGERESULT']._serialized_start=1182
-  _globals['_IMAGERESULT']._serialized_end=1415
-  _globals['_IMAGECHUNK']._serialized_start=1417
-  _globals['_IMAGECHUNK']._serialized_end=1480
-  _globals['_COMPLETED']._serialized_start=1483
-  _globals['_COMPLETED']._serialized_end=1636
+  _globals['_EVENT']._serialized_end=531
+  _globals['_QUEUED']._serialized_start=534
+  _globals['_QUEUED']._serialized_end=802
+  _globals['_PROGRESS']._serialized_start=804
+  _globals['_PROGRESS']._serialized_end=909
+  _globals['_PREVIEW']._serialized_start=912
+  _globals['_PREVIEW']._serialized_end=1125
+  _globals['_EMBEDDINGRESULT']._serialized_start=1128
+  _globals['_EMBEDDINGRESULT']._serialized_end=1418
+  _globals['_TRUNCATEDTEXT']._serialized_start=1420
+  _globals['_TRUNCATEDTEXT']._serialized_end=1492
+  _globals['_IMAGERESULT']._serialized_start=1495
+  _globals['_IMAGERESULT']._serialized_end=1813
+  _globals['_IMAGECHUNK']._serialized_start=1815
+  _globals['_IMAGECHUNK']._serialized_end=1904
+  _globals['_COMPLETED']._serialized_start=1907
+  _globals['_COMPLETED']._serialized_end=2124
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from kandinsky_api.v1 import events_pb2 as kandinsky__api_dot_v1_dot_events__pb2
 from kandinsky_api.v1 import types_pb2 as kandinsky__api_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckandinsky_api/v1/prior.proto\x12\x10kandinsky_api.v1\x1a\x1dkandinsky_api/v1/events.proto\x1a\x1ckandinsky_api/v1/types.proto\"\x88\x02\n\x0cPriorRequest\x12\x0f\n\x07prompts\x18\x01 \x03(\t\x12\x1c\n\x0fnegative_prompt\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x31\n\x08sampling\x18\x03 \x01(\x0b\x32\x1f.kandinsky_api.v1.PriorSampling\x12+\n\x05image\x18\x04 \x01(\x0b\x32\x1c.kandinsky_api.v1.InputImage\x12\x15\n\x08strength\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x31\n\x07options\x18\x06 \x01(\x0b\x32 .kandinsky_api.v1.RequestOptionsB\x12\n\x10_negative_promptB\x0b\n\t_strength\"7\n\rPriorResponse\x12&\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.kandinsky_api.v1.Event\"\xae\x02\n\x12InterpolateRequest\x12/\n\nconditions\x18\x01 \x03(\x0b\x32\x1b.kandinsky_api.v1.Condition\x12*\n\x07weights\x18\x02 \x03(\x0b\x32\x19.kandinsky_api.v1.Weights\x12\"\n\x15negative_prior_prompt\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0fnegative_prompt\x18\x04 \x01(\t\x12\x31\n\x08sampling\x18\x05 \x01(\x0b\x32\x1f.kandinsky_api.v1.PriorSampling\x12\x31\n\x07options\x18\x06 \x01(\x0b\x32 .kandinsky_api.v1.RequestOptionsB\x18\n\x16_negative_prior_prompt\"\x84\x01\n\tCondition\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12-\n\x05image\x18\x02 \x01(\x0b\x32\x1c.kandinsky_api.v1.InputImageH\x00\x12\x30\n\tembedding\x18\x03 \x01(\x0b\x32\x1b.kandinsky_api.v1.EmbeddingH\x00\x42\x06\n\x04kind\"\x19\n\x07Weights\x12\x0e\n\x06values\x18\x01 \x03(\x01\"=\n\x13InterpolateResponse\x12&\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.kandinsky_api.v1.Event2\xb8\x01\n\x0cPriorService\x12J\n\x05Prior\x12\x1e.kandinsky_api.v1.PriorRequest\x1a\x1f.kandinsky_api.v1.PriorResponse0\x01\x12\\\n\x0bInterpolate\x12$.kandinsky_api.v1.InterpolateRequest\x1a%.kandinsky_api.v1.InterpolateResponse0\x01\x42\xc3\x01\n\x1eio.github.kandinskygrpc.api.v1P\x01ZRgithub.com/kandinsky-grpc/kandinsky-grpc/clients/go/kandinskyapi/v1;kandinskyapiv1\xa2\x02\x03KNG\xaa\x02\x14KandinskyGrpc.Api.V1\xca\x02\x14KandinskyGrpc\\Api\\V1\xea\x02\x16KandinskyGrpc::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckandinsky_api/v1/prior.proto\x12\x10kandinsky_api.v1\x1a\x1dkandinsky_api/v1/events.proto\x1a\x1ckandinsky_api/v1/types.proto\"\xc5\x02\n\x0cPriorRequest\x12\x18\n\x07prompts\x18\x01 \x03(\tR\x07prompts\x12,\n\x0fnegative_prompt\x18\x02 \x01(\tH\x00R\x0enegativePrompt\x88\x01\x01\x12;\n\x08sampling\x18\x03 \x01(\x0b\x32\x1f.kandinsky_api.v1.PriorSamplingR\x08sampling\x12\x32\n\x05image\x18\x04 \x01(\x0b\x32\x1c.kandinsky_api.v1.InputImageR\x05image\x12\x1f\n\x08strength\x18\x05 \x01(\x01H\x01R\x08strength\x88\x01\x01\x12:\n\x07options\x18\x06 \x01(\x0b\x32 .kandinsky_api.v1.RequestOptionsR\x07optionsB\x12\n\x10_negative_promptB\x0b\n\t_strength\">\n\rPriorResponse\x12-\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.kandinsky_api.v1.EventR\x05\x65vent\"\xfb\x02\n\x12InterpolateRequest\x12;\n\nconditions\x18\x01 \x03(\x0b\x32\x1b.kandinsky_api.v1.ConditionR\nconditions\x12\x33\n\x07weights\x18\x02 \x03(\x0b\x32\x19.kandinsky_api.v1.WeightsR\x07weights\x12\x37\n\x15negative_prior_prompt\x18\x03 \x01(\tH\x00R\x13negativePriorPrompt\x88\x01\x01\x12\'\n\x0fnegative_prompt\x18\x04 \x01(\tR\x0enegativePrompt\x12;\n\x08sampling\x18\x05 \x01(\x0b\x32\x1f.kandinsky_api.v1.PriorSamplingR\x08sampling\x12:\n\x07options\x18\x06 \x01(\x0b\x32 .kandinsky_api.v1.RequestOptionsR\x07optionsB\x18\n\x16_negative_prior_prompt\"\x9c\x01\n\tCondition\x12\x14\n\x04text\x18\x01 \x01(\tH\x00R\x04text\x12\x34\n\x05image\x18\x02 \x01(\x0b\x32\x1c.kandinsky_api.v1.InputImageH\x00R\x05image\x12;\n\tembedding\x18\x03 \x01(\x0b\x32\x1b.kandinsky_api.v1.EmbeddingH\x00R\tembeddingB\x06\n\x04kind\"!\n\x07Weights\x12\x16\n\x06values\x18\x01 \x03(\x01R\x06values\"D\n\x13InterpolateResponse\x12-\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.kandinsky_api.v1.EventR\x05\x65vent2\xb8\x01\n\x0cPriorService\x12J\n\x05Prior\x12\x1e.kandinsky_api.v1.PriorRequest\x1a\x1f.kandinsky_api.v1.PriorResponse0\x01\x12\\\n\x0bInterpolate\x12$.kandinsky_api.v1.InterpolateRequest\x1a%.kandinsky_api.v1.InterpolateResponse0\x01\x42\xc3\x01\n\x1eio.github.kandinskygrpc.api.v1P\x01ZRgithub.com/kandinsky-grpc/kandinsky-grpc/clients/go/kandinskyapi/v1;kandinskyapiv1\xa2\x02\x03KNG\xaa\x02\x14KandinskyGrpc.Api.V1\xca\x02\x14KandinskyGrpc\\Api\\V1\xea\x02\x16KandinskyGrpc::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,17 +35,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\036io.github.kandinskygrpc.api.v1P\001ZRgithub.com/kandinsky-grpc/kandinsky-grpc/clients/go/kandinskyapi/v1;kandinskyapiv1\242\002\003KNG\252\002\024KandinskyGrpc.Api.V1\312\002\024KandinskyGrpc\\Api\\V1\352\002\026KandinskyGrpc::Api::V1'
   _globals['_PRIORREQUEST']._serialized_start=112
-  _globals['_PRIORREQUEST']._serialized_end=376
-  _globals['_PRIORRESPONSE']._serialized_start=378
-  _globals['_PRIORRESPONSE']._serialized_end=433
-  _globals['_INTERPOLATEREQUEST']._serialized_start=436
-  _globals['_INTERPOLATEREQUEST']._serialized_end=738
-  _globals['_CONDITION']._serialized_start=741
-  _globals['_CONDITION']._serialized_end=873
-  _globals['_WEIGHTS']._serialized_start=875
-  _globals['_WEIGHTS']._serialized_end=900
-  _globals['_INTERPOLATERESPONSE']._serialized_start=902
-  _globals['_INTERPOLATERESPONSE']._serialized_end=963
-  _globals['_PRIORSERVICE']._serialized_start=966
-  _globals['_PRIORSERVICE']._serialized_end=1150
+  _globals['_PRIORREQUEST']._serialized_end=437
+  _globals['_PRIORRESPONSE']._serialized_start=439
+  _globals['_PRIORRESPONSE']._serialized_end=501
+  _globals['_INTERPOLATEREQUEST']._serialized_start=504
+  _globals['_INTERPOLATEREQUEST']._serialized_end=883
+  _globals['_CONDITION']._serialized_start=886
+  _globals['_CONDITION']._serialized_end=1042
+  _globals['_WEIGHTS']._serialized_start=1044
+  _globals['_WEIGHTS']._serialized_end=1077
+  _globals['_INTERPOLATERESPONSE']._serialized_start=1079
+  _globals['_INTERPOLATERESPONSE']._serialized_end=1147
+  _globals['_PRIORSERVICE']._serialized_start=1150
+  _globals['_PRIORSERVICE']._serialized_end=1334
 # @@protoc_insertion_point(module_scope)

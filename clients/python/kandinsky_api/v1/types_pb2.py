@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckandinsky_api/v1/types.proto\x12\x10kandinsky_api.v1\x1a\x1egoogle/protobuf/duration.proto\"k\n\tEmbedding\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12&\n\x05\x64type\x18\x02 \x01(\x0e\x32\x17.kandinsky_api.v1.Dtype\x12\r\n\x05shape\x18\x03 \x03(\x05\x12\x19\n\x11prior_fingerprint\x18\x04 \x01(\t\"m\n\rEmbeddingPair\x12-\n\x08positive\x18\x01 \x01(\x0b\x32\x1b.kandinsky_api.v1.Embedding\x12-\n\x08negative\x18\x02 \x01(\x0b\x32\x1b.kandinsky_api.v1.Embedding\"n\n\nInputImage\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12-\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x1d.kandinsky_api.v1.ImageFormat\x12\x10\n\x08width_px\x18\x03 \x01(\x05\x12\x11\n\theight_px\x18\x04 \x01(\x05\"\xad\x01\n\rPriorSampling\x12\x18\n\x0bimage_count\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\nstep_count\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x1b\n\x0eguidance_scale\x18\x04 \x01(\x01H\x03\x88\x01\x01\x42\x0e\n\x0c_image_countB\x07\n\x05_seedB\r\n\x0b_step_countB\x11\n\x0f_guidance_scale\"w\n\rOutputOptions\x12-\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x1d.kandinsky_api.v1.ImageFormat\x12\x14\n\x07quality\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x15\n\rembed_receipt\x18\x03 \x01(\x08\x42\n\n\x08_quality\"\x87\x02\n\x0eRequestOptions\x12,\n\x08priority\x18\x01 \x01(\x0e\x32\x1a.kandinsky_api.v1.Priority\x12$\n\x17progress_interval_steps\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1e\n\x16preview_interval_steps\x18\x03 \x01(\x05\x12\x35\n\x0epreview_format\x18\x04 \x01(\x0e\x32\x1d.kandinsky_api.v1.ImageFormat\x12\x1b\n\x0epreview_max_px\x18\x05 \x01(\x05H\x01\x88\x01\x01\x42\x1a\n\x18_progress_interval_stepsB\x11\n\x0f_preview_max_px\"\xf2\x06\n\x07Receipt\x12\x0b\n\x03rpc\x18\x01 \x01(\t\x12\x0c\n\x04seed\x18\x02 \x01(\x03\x12\x12\n\nstep_count\x18\x03 \x01(\x05\x12\x16\n\x0eguidance_scale\x18\x04 \x01(\x01\x12\x15\n\x08strength\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08width_px\x18\x06 \x01(\x05\x12\x11\n\theight_px\x18\x07 \x01(\x05\x12\x13\n\x06prompt\x18\x08 \x01(\tH\x01\x88\x01\x01\x12\x1c\n\x0fnegative_prompt\x18\t \x01(\tH\x02\x88\x01\x01\x12\x11\n\tscheduler\x18\n \x01(\t\x12\r\n\x05stage\x18\x0b \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x0c \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\r \x01(\t\x12\r\n\x05\x64type\x18\x0e \x01(\t\x12\x39\n\x08versions\x18\x0f \x03(\x0b\x32\'.kandinsky_api.v1.Receipt.VersionsEntry\x12*\n\x07timings\x18\x10 \x01(\x0b\x32\x19.kandinsky_api.v1.Timings\x12\x16\n\x0epaste_original\x18\x11 \x01(\x08\x12\x0f\n\x07weights\x18\x12 \x03(\x01\x12\x37\n\x0eprior_sampling\x18\x13 \x01(\x0b\x32\x1f.kandinsky_api.v1.PriorSampling\x12\"\n\x15negative_prior_prompt\x18\x14 \x01(\tH\x03\x88\x01\x01\x12\x46\n\x0f\x63ondition_texts\x18\x15 \x03(\x0b\x32-.kandinsky_api.v1.Receipt.ConditionTextsEntry\x12\x42\n\rinput_digests\x18\x16 \x03(\x0b\x32+.kandinsky_api.v1.Receipt.InputDigestsEntry\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x35\n\x13\x43onditionTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x33\n\x11InputDigestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0b\n\t_strengthB\t\n\x07_promptB\x12\n\x10_negative_promptB\x18\n\x16_negative_prior_prompt\"\x8c\x01\n\x07Timings\x12)\n\x06queued\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tdenoising\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration*L\n\x05\x44type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\r\n\tDTYPE_F32\x10\x01\x12\r\n\tDTYPE_F16\x10\x02\x12\x0e\n\nDTYPE_BF16\x10\x03*\xa8\x01\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x01\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x02\x12\x15\n\x11IMAGE_FORMAT_WEBP\x10\x03\x12\x19\n\x15IMAGE_FORMAT_RAW_RGB8\x10\x04\x12\x1c\n\x18IMAGE_FORMAT_RAW_RGB_F32\x10\x05*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03\x42\xc3\x01\n\x1eio.github.kandinskygrpc.api.v1P\x01ZRgithub.com/kandinsky-grpc/kandinsky-grpc/clients/go/kandinskyapi/v1;kandinskyapiv1\xa2\x02\x03KNG\xaa\x02\x14KandinskyGrpc.Api.V1\xca\x02\x14KandinskyGrpc\\Api\\V1\xea\x02\x16KandinskyGrpc::Api::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckandinsky_api/v1/types.proto\x12\x10kandinsky_api.v1\x1a\x1egoogle/protobuf/duration.proto\"\x91\x01\n\tEmbedding\x12\x12\n\x04\x64\x61ta\x18\x01 \x01(\x0cR\x04\x64\x61ta\x12-\n\x05\x64type\x18\x02 \x01(\x0e\x32\x17.kandinsky_api.v1.DtypeR\x05\x64type\x12\x14\n\x05shape\x18\x03 \x03(\x05R\x05shape\x12+\n\x11prior_fingerprint\x18\x04 \x01(\tR\x10priorFingerprint\"\x81\x01\n\rEmbeddingPair\x12\x37\n\x08positive\x18\x01 \x01(\x0b\x32\x1b.kandinsky_api.v1.EmbeddingR\x08positive\x12\x37\n\x08negative\x18\x02 \x01(\x0b\x32\x1b.kandinsky_api.v1.EmbeddingR\x08negative\"\x8f\x01\n\nInputImage\x12\x12\n\x04\x64\x61ta\x18\x01 \x01(\x0cR\x04\x64\x61ta\x12\x35\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x1d.kandinsky_api.v1.ImageFormatR\x06\x66ormat\x12\x19\n\x08width_px\x18\x03 \x01(\x05R\x07widthPx\x12\x1b\n\theight_px\x18\x04 \x01(\x05R\x08heightPx\"\xd9\x01\n\rPriorSampling\x12$\n\x0bimage_count\x18\x01 \x01(\x05H\x00R\nimageCount\x88\x01\x01\x12\x17\n\x04seed\x18\x02 \x01(\x03H\x01R\x04seed\x88\x01\x01\x12\"\n\nstep_count\x18\x03 \x01(\x05H\x02R\tstepCount\x88\x01\x01\x12*\n\x0eguidance_scale\x18\x04 \x01(\x01H\x03R\rguidanceScale\x88\x01\x01\x42\x0e\n\x0c_image_countB\x07\n\x05_seedB\r\n\x0b_step_countB\x11\n\x0f_guidance_scale\"\x96\x01\n\rOutputOptions\x12\x35\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x1d.kandinsky_api.v1.ImageFormatR\x06\x66ormat\x12\x1d\n\x07quality\x18\x02 \x01(\x05H\x00R\x07quality\x88\x01\x01\x12#\n\rembed_receipt\x18\x03 \x01(\x08R\x0c\x65mbedReceiptB\n\n\x08_quality\"\xdb\x02\n\x0eRequestOptions\x12\x36\n\x08priority\x18\x01 \x01(\x0e\x32\x1a.kandinsky_api.v1.PriorityR\x08priority\x12;\n\x17progress_interval_steps\x18\x02 \x01(\x05H\x00R\x15progressIntervalSteps\x88\x01\x01\x12\x34\n\x16preview_interval_steps\x18\x03 \x01(\x05R\x14previewIntervalSteps\x12\x44\n\x0epreview_format\x18\x04 \x01(\x0e\x32\x1d.kandinsky_api.v1.ImageFormatR\rpreviewFormat\x12)\n\x0epreview_max_px\x18\x05 \x01(\x05H\x01R\x0cpreviewMaxPx\x88\x01\x01\x42\x1a\n\x18_progress_interval_stepsB\x11\n\x0f_preview_max_px\"\x8c\t\n\x07Receipt\x12\x10\n\x03rpc\x18\x01 \x01(\tR\x03rpc\x12\x12\n\x04seed\x18\x02 \x01(\x03R\x04seed\x12\x1d\n\nstep_count\x18\x03 \x01(\x05R\tstepCount\x12%\n\x0eguidance_scale\x18\x04 \x01(\x01R\rguidanceScale\x12\x1f\n\x08strength\x18\x05 \x01(\x01H\x00R\x08strength\x88\x01\x01\x12\x19\n\x08width_px\x18\x06 \x01(\x05R\x07widthPx\x12\x1b\n\theight_px\x18\x07 \x01(\x05R\x08heightPx\x12\x1b\n\x06prompt\x18\x08 \x01(\tH\x01R\x06prompt\x88\x01\x01\x12,\n\x0fnegative_prompt\x18\t \x01(\tH\x02R\x0enegativePrompt\x88\x01\x01\x12\x1c\n\tscheduler\x18\n \x01(\tR\tscheduler\x12\x14\n\x05stage\x18\x0b \x01(\tR\x05stage\x12 \n\x0b\x66ingerprint\x18\x0c \x01(\tR\x0b\x66ingerprint\x12\x18\n\x07\x62\x61\x63kend\x18\r \x01(\tR\x07\x62\x61\x63kend\x12\x14\n\x05\x64type\x18\x0e \x01(\tR\x05\x64type\x12\x43\n\x08versions\x18\x0f \x03(\x0b\x32\'.kandinsky_api.v1.Receipt.VersionsEntryR\x08versions\x12\x33\n\x07timings\x18\x10 \x01(\x0b\x32\x19.kandinsky_api.v1.TimingsR\x07timings\x12%\n\x0epaste_original\x18\x11 \x01(\x08R\rpasteOriginal\x12\x18\n\x07weights\x18\x12 \x03(\x01R\x07weights\x12\x46\n\x0eprior_sampling\x18\x13 \x01(\x0b\x32\x1f.kandinsky_api.v1.PriorSamplingR\rpriorSampling\x12\x37\n\x15negative_prior_prompt\x18\x14 \x01(\tH\x03R\x13negativePriorPrompt\x88\x01\x01\x12V\n\x0f\x63ondition_texts\x18\x15 \x03(\x0b\x32-.kandinsky_api.v1.Receipt.ConditionTextsEntryR\x0e\x63onditionTexts\x12P\n\rinput_digests\x18\x16 \x03(\x0b\x32+.kandinsky_api.v1.Receipt.InputDigestsEntryR\x0cinputDigests\x1a;\n\rVersionsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a\x41\n\x13\x43onditionTextsEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a?\n\x11InputDigestsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\x0b\n\t_strengthB\t\n\x07_promptB\x12\n\x10_negative_promptB\x18\n\x16_negative_prior_prompt\"\xa6\x01\n\x07Timings\x12\x31\n\x06queued\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06queued\x12\x37\n\tdenoising\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\tdenoising\x12/\n\x05total\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05total*L\n\x05\x44type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\r\n\tDTYPE_F32\x10\x01\x12\r\n\tDTYPE_F16\x10\x02\x12\x0e\n\nDTYPE_BF16\x10\x03*\xa8\x01\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x01\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x02\x12\x15\n\x11IMAGE_FORMAT_WEBP\x10\x03\x12\x19\n\x15IMAGE_FORMAT_RAW_RGB8\x10\x04\x12\x1c\n\x18IMAGE_FORMAT_RAW_RGB_F32\x10\x05*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03\x42\xc3\x01\n\x1eio.github.kandinskygrpc.api.v1P\x01ZRgithub.com/kandinsky-grpc/kandinsky-grpc/clients/go/kandinskyapi/v1;kandinskyapiv1\xa2\x02\x03KNG\xaa\x02\x14KandinskyGrpc.Api.V1\xca\x02\x14KandinskyGrpc\\Api\\V1\xea\x02\x16KandinskyGrpc::Api::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,32 +39,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECEIPT_CONDITIONTEXTSENTRY']._serialized_options = b'8\001'
   _globals['_RECEIPT_INPUTDIGESTSENTRY']._loaded_options = None
   _globals['_RECEIPT_INPUTDIGESTSENTRY']._serialized_options = b'8\001'
-  _globals['_DTYPE']._serialized_start=2005
-  _globals['_DTYPE']._serialized_end=2081
-  _globals['_IMAGEFORMAT']._serialized_start=2084
-  _globals['_IMAGEFORMAT']._serialized_end=2252
-  _globals['_PRIORITY']._serialized_start=2254
-  _globals['_PRIORITY']._serialized_end=2348
-  _globals['_EMBEDDING']._serialized_start=82
-  _globals['_EMBEDDING']._serialized_end=189
-  _globals['_EMBEDDINGPAIR']._serialized_start=191
-  _globals['_EMBEDDINGPAIR']._serialized_end=300
-  _globals['_INPUTIMAGE']._serialized_start=302
-  _globals['_INPUTIMAGE']._serialized_end=412
-  _globals['_PRIORSAMPLING']._serialized_start=415
-  _globals['_PRIORSAMPLING']._serialized_end=588
-  _globals['_OUTPUTOPTIONS']._serialized_start=590
-  _globals['_OUTPUTOPTIONS']._serialized_end=709
-  _globals['_REQUESTOPTIONS']._serialized_start=712
-  _globals['_REQUESTOPTIONS']._serialized_end=975
-  _globals['_RECEIPT']._serialized_start=978
-  _globals['_RECEIPT']._serialized_end=1860
-  _globals['_RECEIPT_VERSIONSENTRY']._serialized_start=1635
-  _globals['_RECEIPT_VERSIONSENTRY']._serialized_end=1682
-  _globals['_RECEIPT_CONDITIONTEXTSENTRY']._serialized_start=1684
-  _globals['_RECEIPT_CONDITIONTEXTSENTRY']._serialized_end=1737
-  _globals['_RECEIPT_INPUTDIGESTSENTRY']._serialized_start=1739
-  _globals['_RECEIPT_INPUTDIGESTSENTRY']._serialized_end=1790
-  _globals['_TIMINGS']._serialized_start=1863
-  _globals['_TIMINGS']._serialized_end=2003
+  _globals['_DTYPE']._serialized_start=2567
+  _globals['_DTYPE']._serialized_end=2643
+  _globals['_IMAGEFORMAT']._serialized_start=2646
+  _globals['_IMAGEFORMAT']._serialized_end=2814
+  _globals['_PRIORITY']._serialized_start=2816
+  _globals['_PRIORITY']._serialized_end=2910
+  _globals['_EMBEDDING']._serialized_start=83
+  _globals['_EMBEDDING']._serialized_end=228
+  _globals['_EMBEDDINGPAIR']._serialized_start=231
+  _globals['_EMBEDDINGPAIR']._serialized_end=360
+  _globals['_INPUTIMAGE']._serialized_start=363
+  _globals['_INPUTIMAGE']._serialized_end=506
+  _globals['_PRIORSAMPLING']._serialized_start=509
+  _globals['_PRIORSAMPLING']._serialized_end=726
+  _globals['_OUTPUTOPTIONS']._serialized_start=729
+  _globals['_OUTPUTOPTIONS']._serialized_end=879
+  _globals['_REQUESTOPTIONS']._serialized_start=882
+  _globals['_REQUESTOPTIONS']._serialized_end=1229
+  _globals['_RECEIPT']._serialized_start=1232
+  _globals['_RECEIPT']._serialized_end=2396
+  _globals['_RECEIPT_VERSIONSENTRY']._serialized_start=2135
+  _globals['_RECEIPT_VERSIONSENTRY']._serialized_end=2194
+  _globals['_RECEIPT_CONDITIONTEXTSENTRY']._serialized_start=2196
+  _globals['_RECEIPT_CONDITIONTEXTSENTRY']._serialized_end=2261
+  _globals['_RECEIPT_INPUTDIGESTSENTRY']._serialized_start=2263
+  _globals['_RECEIPT_INPUTDIGESTSENTRY']._serialized_end=2326
+  _globals['_TIMINGS']._serialized_start=2399
+  _globals['_TIMINGS']._serialized_end=2565
 # @@protoc_insertion_point(module_scope)
