@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -35,6 +35,10 @@ WIDTH = 8
 REQUEST_ID = "request-1"
 TRAILING = (("x-request-id", REQUEST_ID),)
 CHUNK_BYTES = 64 * 1024
+LATER_KIND = events_pb2.Event.FromString(b"\xfa\x01\x02\x08\x07")
+"""An event of a kind, number 31, that this contract does not have."""
+
+LATER_FORMAT = 77
 
 
 @dataclass
@@ -44,12 +48,15 @@ class Failure:
     message: str = "no"
     retry_seconds: float | None = None
     violations: tuple[tuple[str, str], ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
 
     def abort(self, context: grpc.ServicerContext) -> None:
         context.set_trailing_metadata(TRAILING)
         details = []
         if self.reason:
-            details.append(error_details_pb2.ErrorInfo(reason=self.reason, domain="kandinsky-grpc.github.io"))
+            domain = "kandinsky-grpc.github.io"
+            info = error_details_pb2.ErrorInfo(reason=self.reason, domain=domain, metadata=self.metadata)
+            details.append(info)
         if self.violations:
             fields = [
                 error_details_pb2.BadRequest.FieldViolation(field=f, description=d)
@@ -78,7 +85,8 @@ class FakeServer(
 ):
     """Starts on a free port; `requests` and `metadata` remember what came.
 
-    `failures` are the next calls' fates; `fail_after_first` is that of a call that has given one result.
+    `failures` are the next calls' fates; `fail_after_first` is that of a call that has given one result. One that is
+    `newer` sends what the contract may say one day.
     """
 
     def __init__(self) -> None:
@@ -89,6 +97,7 @@ class FakeServer(
         self.cut_stream = False
         self.lose_chunk = False
         self.endless = False
+        self.newer = False
         self.backends: list[Any] = []
         self.cancelled = threading.Event()
         self.health = health.HealthServicer()
@@ -213,6 +222,8 @@ class FakeServer(
                     rpc="Fake", seed=seed + index, step_count=4, versions={"torch": "0"}
                 )
                 for event in make(index, index // count, receipt, request):
+                    if self.newer:
+                        yield response(event=LATER_KIND)
                     yield response(event=events_pb2.Event(**event))
                 if self.fail_after_first:
                     self.fail_after_first.abort(context)
@@ -248,14 +259,15 @@ class FakeServer(
         receipt.width_px, receipt.height_px = width, height
         if request.options.preview_interval_steps:
             tiny = encode(np.zeros((4, 4, 3)), types_pb2.IMAGE_FORMAT_JPEG)
-            yield {"preview": events_pb2.Preview(index=index, format=types_pb2.IMAGE_FORMAT_JPEG, data=tiny)}
+            jpeg = LATER_FORMAT if self.newer else types_pb2.IMAGE_FORMAT_JPEG
+            yield {"preview": events_pb2.Preview(index=index, format=jpeg, data=tiny)}
         text = MessageToJson(receipt) if options.embed_receipt else None
         data = encode(pixels(width, height), image_format, text)
         whole = len(data) <= CHUNK_BYTES
         header = events_pb2.ImageResult(
             index=index,
             source_index=source,
-            format=image_format,
+            format=LATER_FORMAT if self.newer else image_format,
             width_px=width,
             height_px=height,
             size_bytes=len(data),

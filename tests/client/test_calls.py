@@ -102,6 +102,15 @@ def test_each_rpc_gets_its_own_fields(client: Kandinsky, server: FakeServer) -> 
     assert len(frames) == 3
 
 
+def test_generate_has_a_seed_for_each_half(client: Kandinsky, server: FakeServer) -> None:
+    client.generate("a cat", seed=1, prior_seed=2, prior_step_count=3, prior_guidance_scale=0.5)
+    request = server.requests[-1]
+    assert request.prior_sampling == types_pb2.PriorSampling(seed=2, step_count=3, guidance_scale=0.5)
+    assert request.sampling.seed == 1
+    client.generate("a cat", seed=1)
+    assert not server.requests[-1].prior_sampling.ListFields(), "the server then takes the images' seed"
+
+
 def test_generate_gives_images_with_their_embeddings(client: Kandinsky) -> None:
     images = client.generate(["a cat", "a dog"], prior_step_count=5, image_count=2)
     assert len(images) == len(images.embeddings) == 4
