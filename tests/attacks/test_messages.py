@@ -157,7 +157,7 @@ def test_the_largest_honest_requests_pass(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\x0a\xff\xff\xff\xff\x0f", b"\x80" * 50, b"\x09\0\0", b"\x0b", b"\x0d\0", b"\x3a\x02\x0a\x05"]
+    "data", [b"\x0a\xff\xff\xff\xff\x0f", b"\x80" * 50, b"\x09\0\0", b"\x0b", b"\x0d\0", b"\x22\x02\x0a\x05"]
 )
 def test_what_is_no_message_is_refused_however_it_ends(data: bytes) -> None:
     request = b"\xaa\x3f" + b"\x90\x4e" + bytes(10_000) + data

@@ -135,11 +135,10 @@ def test_a_picture_is_prepared_once_for_all_its_results(
         pb.InputImage(data=picture(512, 512)),
         pb.InputImage(data=picture(512, 512, "WEBP", lossless=True)),
     )
-    prompts, most = ["a", "b"], {"image_count": 2, "step_count": 2, "seed": 1, "strength": 1}
+    prompts, sampling = ["a", "b"], pb.PriorSampling(image_count=2, step_count=2, seed=1)
     for number, image in enumerate((png, webp), 1):
-        answer = raw.call(
-            "Prior", prior_pb2.PriorRequest(prompts=prompts, image=image, **most), **as_client("alice")
-        )
+        request = prior_pb2.PriorRequest(prompts=prompts, image=image, strength=1, sampling=sampling)
+        answer = raw.call("Prior", request, **as_client("alice"))
         assert len(answer.embeddings) == 4
         assert all(result.cached == (number == 2) for result in answer.embeddings)
         assert len(threads) == number

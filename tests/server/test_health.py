@@ -114,7 +114,7 @@ def test_draining_turns_new_work_away_and_lets_running_work_finish(tiny_model: P
         assert (refused.code, refused.reason, refused.domain) == (
             StatusCode.UNAVAILABLE,
             "DRAINING",
-            "kandinsky",
+            "kandinsky-grpc.github.io",
         )
         assert refused.retry_seconds
         assert refused.request_id
