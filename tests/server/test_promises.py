@@ -249,6 +249,10 @@ def test_starting_and_draining_are_told_in_trailers_alone(tiny_model: Path, tmp_
     model = only(tmp_path / "model", tiny_model, "prior")
     with StartingServer(model) as starting:
         assert shape(starting.target, PRIOR, GOOD) == TRAILERS_ONLY
+        starting.app.model.status = "loading prior"
+        with connected(starting.target) as stubs:
+            refused = stubs.call("Prior", GOOD)
+            assert (refused.reason, refused.metadata) == ("STARTING", {"status": "loading prior"})
         starting.load()
         starting.app.admission.draining = True
         assert shape(starting.target, PRIOR, GOOD) == TRAILERS_ONLY

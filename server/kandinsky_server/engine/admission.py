@@ -185,6 +185,7 @@ class Admission:
             f"{advice}, or ask for fewer steps or images",
             max(MIN_RETRY_SECONDS, late),
             predicted_seconds=f"{prediction.finish:.1f}",
+            alone_seconds=f"{alone:.1f}",
             left_seconds=f"{left:.1f}",
         )
 

@@ -62,6 +62,7 @@ class Face:
             raise Starting(
                 f"the server is still starting ({self.info.model.status or 'loading'})",
                 STARTING_RETRY_SECONDS,
+                status=self.info.model.status,
             )
         return self.runtime, self.converter
 

@@ -70,7 +70,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DEADLINE_UNREACHABLE: _ErrorReason.ValueType  # 10
     """RESOURCE_EXHAUSTED: the result could not be ready before the deadline; known at arrival. RetryInfo says after how
     long a new call of the same timeout could do; the call itself is not worth trying again. `predicted_seconds`,
-    `left_seconds`.
+    `left_seconds`, and `alone_seconds`: what it would take if nobody else were served, so no retry helps who has less.
     """
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 11
     """DEADLINE_EXCEEDED: the deadline passed while the request waited or ran. Often a client's own clock tells it first."""
@@ -141,7 +141,7 @@ and `trajectory_count`, which is the request's; or `limit_bytes` of pictures.
 ERROR_REASON_DEADLINE_UNREACHABLE: ErrorReason.ValueType  # 10
 """RESOURCE_EXHAUSTED: the result could not be ready before the deadline; known at arrival. RetryInfo says after how
 long a new call of the same timeout could do; the call itself is not worth trying again. `predicted_seconds`,
-`left_seconds`.
+`left_seconds`, and `alone_seconds`: what it would take if nobody else were served, so no retry helps who has less.
 """
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 11
 """DEADLINE_EXCEEDED: the deadline passed while the request waited or ran. Often a client's own clock tells it first."""
