@@ -17,7 +17,10 @@ ANSWER_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request got. ``heard`` is False when its client ended it, by its own clock or choice: nobody answered."""
+    """What a request got. ``heard`` is False when its client ended it, by its own clock or choice: nobody answered.
+
+    ``events`` are ``Event`` messages.
+    """
 
     rpc: str
     code: str
@@ -25,13 +28,13 @@ class Answer:
     events: tuple[Any, ...]
 
     def __str__(self) -> str:
-        kinds = Counter(event.WhichOneof("event") for event in self.events)
+        kinds = Counter(event.WhichOneof("kind") for event in self.events)
         return f"{self.code} {'heard' if self.heard else 'not heard'} after {dict(kinds)}"
 
     @property
     def whole(self) -> bool:
         """Whether there is one final answer: an error, or a last event that completes a stream not completed before."""
-        kinds = [event.WhichOneof("event") for event in self.events]
+        kinds = [event.WhichOneof("kind") for event in self.events]
         completed = kinds.count("completed")
         return completed == 0 if self.code != "OK" else completed == 1 and kinds[-1] == "completed"
 
@@ -50,8 +53,8 @@ def ask(
     events: list[Any] = []
     code, heard = "OK", True
     try:
-        for event in call:
-            events.append(event)
+        for response in call:
+            events.append(response.event)
             if len(events) == patience:
                 call.cancel()
     except grpc.RpcError as error:
@@ -62,7 +65,7 @@ def ask(
 
 def _results(events: tuple[Any, ...]) -> Iterator[bytes]:
     for event in events:
-        match event.WhichOneof("event"):
+        match event.WhichOneof("kind"):
             case "image":
                 yield event.image.data
             case "chunk":

@@ -18,7 +18,7 @@ import PIL.Image
 import torch
 from diffusers import KandinskyV22Img2ImgPipeline, KandinskyV22Pipeline, KandinskyV22PriorPipeline
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from kandinsky_api.v1 import image_pb2, image_pb2_grpc, prior_pb2, prior_pb2_grpc
+from kandinsky_api.v1 import events_pb2, image_pb2, image_pb2_grpc, prior_pb2, prior_pb2_grpc
 from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_backends.options import DTYPES
 
@@ -42,10 +42,10 @@ class Pipelines:
         embeddings = self._prior(
             list(request.prompts),
             negative_prompt=request.negative_prompt if request.HasField("negative_prompt") else None,
-            num_images_per_prompt=_given(request, "image_count", 1),
-            num_inference_steps=_given(request, "step_count", 25),
-            guidance_scale=_given(request, "guidance_scale", 4.0),
-            generator=torch.Generator().manual_seed(request.seed),
+            num_images_per_prompt=_given(request.sampling, "image_count", 1),
+            num_inference_steps=_given(request.sampling, "step_count", 25),
+            guidance_scale=_given(request.sampling, "guidance_scale", 4.0),
+            generator=torch.Generator().manual_seed(request.sampling.seed),
         )
         return embeddings.image_embeds.float().cpu(), embeddings.negative_image_embeds.float().cpu()
 
@@ -88,8 +88,12 @@ class Prior(prior_pb2_grpc.PriorServiceServicer):
         positive, negative = self.pipelines.prior(request)
         for index, (for_, against) in enumerate(zip(positive, negative, strict=True)):
             pair = pb.EmbeddingPair(positive=_embedding(for_), negative=_embedding(against))
-            yield prior_pb2.PriorResponse(embedding=pb.EmbeddingResult(index=index, embeddings=pair))
-        yield prior_pb2.PriorResponse(completed=pb.Completed(embedding_count=len(positive)))
+            yield prior_pb2.PriorResponse(
+                event=events_pb2.Event(embedding=events_pb2.EmbeddingResult(index=index, embeddings=pair))
+            )
+        yield prior_pb2.PriorResponse(
+            event=events_pb2.Event(completed=events_pb2.Completed(embedding_count=len(positive)))
+        )
 
 
 class Images(image_pb2_grpc.ImageServiceServicer):
@@ -99,14 +103,18 @@ class Images(image_pb2_grpc.ImageServiceServicer):
     def Decode(self, request: image_pb2.DecodeRequest, context: Any) -> Iterator[image_pb2.DecodeResponse]:
         images = self.pipelines.decode(request)
         for index, image in enumerate(images):
-            yield image_pb2.DecodeResponse(image=_result(index, image))
-        yield image_pb2.DecodeResponse(completed=pb.Completed(image_count=len(images)))
+            yield image_pb2.DecodeResponse(event=events_pb2.Event(image=_result(index, image)))
+        yield image_pb2.DecodeResponse(
+            event=events_pb2.Event(completed=events_pb2.Completed(image_count=len(images)))
+        )
 
     def Img2Img(self, request: image_pb2.Img2ImgRequest, context: Any) -> Iterator[image_pb2.Img2ImgResponse]:
         images = self.pipelines.img2img(request)
         for index, image in enumerate(images):
-            yield image_pb2.Img2ImgResponse(image=_result(index, image))
-        yield image_pb2.Img2ImgResponse(completed=pb.Completed(image_count=len(images)))
+            yield image_pb2.Img2ImgResponse(event=events_pb2.Event(image=_result(index, image)))
+        yield image_pb2.Img2ImgResponse(
+            event=events_pb2.Event(completed=events_pb2.Completed(image_count=len(images)))
+        )
 
 
 def start(model: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> tuple[grpc.Server, int]:
@@ -136,10 +144,10 @@ def _embedding(row: torch.Tensor) -> pb.Embedding:
     return pb.Embedding(data=row.numpy().tobytes(), dtype=pb.DTYPE_F32, shape=row.shape)
 
 
-def _result(index: int, image: PIL.Image.Image) -> pb.ImageResult:
+def _result(index: int, image: PIL.Image.Image) -> events_pb2.ImageResult:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    return pb.ImageResult(
+    return events_pb2.ImageResult(
         index=index,
         format=pb.IMAGE_FORMAT_PNG,
         width_px=image.width,

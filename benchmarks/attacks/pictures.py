@@ -56,10 +56,13 @@ def slow() -> bytes:
     return whole[:-2] + SCANS * last + whole[-2:]
 
 
-def emb2emb(data: bytes, **options: Any) -> prior_pb2.PriorRequest:
+def emb2emb(data: bytes, **sampling: Any) -> prior_pb2.PriorRequest:
     """A Prior that starts from a picture."""
     return prior_pb2.PriorRequest(
-        **{"prompts": ["a red house"], "strength": 1, "image": pb.InputImage(data=data), **options}
+        prompts=["a red house"],
+        strength=1,
+        image=pb.InputImage(data=data),
+        sampling=pb.PriorSampling(**sampling),
     )
 
 

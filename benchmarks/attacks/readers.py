@@ -101,7 +101,10 @@ def _request(side: int, count: int) -> image_pb2.GenerateRequest:
     sampling = image_pb2.Sampling(step_count=2, image_count=count, seed=1, width_px=side, height_px=side)
     output = pb.OutputOptions(format=pb.IMAGE_FORMAT_RAW_RGB_F32)
     return image_pb2.GenerateRequest(
-        prompts=["a red circle"], prior_step_count=2, sampling=sampling, output=output
+        prompts=["a red circle"],
+        prior_sampling=pb.PriorSampling(step_count=2),
+        sampling=sampling,
+        output=output,
     )
 
 

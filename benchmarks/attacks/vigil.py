@@ -11,6 +11,7 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from kandinsky_api.v1 import prior_pb2, prior_pb2_grpc
+from kandinsky_api.v1 import types_pb2 as pb
 
 LIMIT_SECONDS = 60.0
 PAUSE_SECONDS = 0.02
@@ -63,7 +64,7 @@ class Vigil:
             self.health_seconds = max(self.health_seconds, self._timed(check))
 
     def _prior(self) -> None:
-        request = prior_pb2.PriorRequest(prompts=["a vigil"], seed=1, step_count=2)
+        request = prior_pb2.PriorRequest(prompts=["a vigil"], sampling=pb.PriorSampling(seed=1, step_count=2))
 
         def prior(channel: grpc.Channel) -> None:
             stub = prior_pb2_grpc.PriorServiceStub(channel)

@@ -50,13 +50,18 @@ class Violation:
 
 
 class ServingError(Exception):
-    """A request's end other than success. ``reason`` is machine-readable, the message is for people."""
+    """A request's end other than success: a message for people, and for programs a ``reason`` and ``metadata``.
 
-    reason: ClassVar[str] = ""
+    ``reason`` is a name of ``ErrorReason`` in errors.proto, which also says by what names ``metadata`` holds limits and
+    values. Only classes that have a reason are raised.
+    """
 
-    def __init__(self, message: str) -> None:
+    reason: ClassVar[str]
+
+    def __init__(self, message: str, **metadata: object) -> None:
         super().__init__(message)
         self.message = message
+        self.metadata = {name: str(value) for name, value in metadata.items()}
 
 
 class InvalidRequest(ServingError):
@@ -69,7 +74,7 @@ class InvalidRequest(ServingError):
             if unnamed
             else ""
         )
-        super().__init__(more + "; ".join(told))
+        super().__init__(more + "; ".join(told), violation_count=len(told) + unnamed)
         self.violations = tuple(violations)
 
 
@@ -113,14 +118,19 @@ class MessageTooLong(ServingError):
     reason = "MESSAGE_TOO_LONG"
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"the message has more than {most} bytes")
+        super().__init__(f"the message has more than {most} bytes", limit_bytes=most)
 
 
 class RetryLater(ServingError):
-    """The request is fine, the moment is not. ``retry_after`` is in seconds."""
+    """The request is fine, the moment is not. ``retry_after`` is in seconds.
 
-    def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message)
+    ``worth_repeating`` says whether the same call, within its own deadline, could do better then.
+    """
+
+    worth_repeating: ClassVar[bool] = True
+
+    def __init__(self, message: str, retry_after: float, **metadata: object) -> None:
+        super().__init__(message, **metadata)
         self.retry_after = retry_after
 
 
@@ -150,6 +160,8 @@ class DeadlineUnreachable(Overloaded):
     """The result could not be ready before the client's deadline."""
 
     reason = "DEADLINE_UNREACHABLE"
+    # The deadline is as much closer then as the queue is shorter.
+    worth_repeating = False
 
 
 class Draining(RetryLater):
@@ -179,6 +191,8 @@ class DeviceLost(RetryLater):
 class DeadlineExceeded(ServingError):
     """The client's deadline passed while the request waited or ran."""
 
+    reason = "DEADLINE_EXCEEDED"
+
 
 class ReceiveTimedOut(DeadlineExceeded):
     """The client took too long to send its message."""
@@ -201,17 +215,25 @@ class NotRead(ServingError):
 class RequestCancelled(ServingError):
     """The client went away."""
 
+    reason = "CANCELLED"
+
 
 class Unauthenticated(ServingError):
     """There is no token, or it is not known."""
+
+    reason = "UNAUTHENTICATED"
 
 
 class PermissionDenied(ServingError):
     """The token is known, but not for this."""
 
+    reason = "PERMISSION_DENIED"
+
 
 class InternalFailure(ServingError):
     """The server failed; the log has the details."""
+
+    reason = "INTERNAL"
 
 
 class NonFinite(InternalFailure):

@@ -37,6 +37,8 @@ Amount = Annotated[int, Field(ge=1, le=2**53)]
 
 MAX_SECONDS = 86400
 MAX_THREADS = 1024
+MAX_TEXT = 240_000
+"""Characters of all texts of one request: each has up to 4 bytes, and a result's message, of 2 MiB, has them twice."""
 
 
 class Settings(BaseSettings):
@@ -275,6 +277,17 @@ class Settings(BaseSettings):
             if value == field.default:
                 return None  # what is kept at home is not kept; the preflight says so
             raise ValueError("this user has no home directory: give a path without ~") from error
+
+    @field_validator("max_prompt_length")
+    @classmethod
+    def _receipts_fit_a_message(cls, length: int, info: ValidationInfo) -> int:
+        """A result of Interpolate repeats all its texts, and what was cut off them, in a message of 2 MiB at most."""
+        texts = info.data.get("max_prompts", 0) + 2
+        if texts * length > MAX_TEXT:
+            raise ValueError(
+                f"with max_prompts {texts - 2} it may be at most {MAX_TEXT // texts}: a receipt repeats every text"
+            )
+        return length
 
     @field_validator("tls_key")
     @classmethod

@@ -104,7 +104,7 @@ def test_work_that_nobody_waits_for_is_no_queue(
     wrap(server, monkeypatch, held)
     call: Any = raw.image_service.Decode(decode(step_count=ENDLESS, image_count=8))
     try:
-        assert next(call).WhichOneof("event") == "queued"
+        assert next(call).event.WhichOneof("kind") == "queued"
         eventually(lambda: len(server.app.engine.active) == 8)
         holding.set()
         assert entered.wait(60)
@@ -112,7 +112,7 @@ def test_work_that_nobody_waits_for_is_no_queue(
         call.cancel()
         eventually(lambda: wait() < before / 100)
         queued = next(raw.image_service.Decode(decode(step_count=2), timeout=LEFT))
-        assert queued.WhichOneof("event") == "queued"
+        assert queued.event.WhichOneof("kind") == "queued"
     finally:
         go_on.set()
     eventually(lambda: server.idle)

@@ -89,13 +89,9 @@ def endless(rpc: str, serial: int = 0) -> Any:
     """Three results of as many steps as there may be, unlike any other's; previews of images."""
     request = good_requests()[rpc]
     seed = 1000 + 10 * serial
-    if hasattr(request, "sampling"):
-        request.sampling.CopyFrom(sampling(step_count=ENDLESS, image_count=3, seed=seed))
+    request.sampling.step_count, request.sampling.image_count, request.sampling.seed = ENDLESS, 3, seed
+    if rpc not in ("Prior", "Interpolate"):
         request.options.preview_interval_steps = 1
-    else:
-        request.step_count, request.image_count, request.seed = ENDLESS, 3, seed
-    if rpc == "Generate":
-        request.prior_step_count = 2
     if rpc == "Prior":
         request.strength = 1
         request.image.data = picture()
@@ -105,8 +101,9 @@ def endless(rpc: str, serial: int = 0) -> Any:
 def begun(raw: Raw, request: Any, rpc: str, **options: Any) -> Any:
     service = raw.prior_service if rpc in ("Prior", "Interpolate") else raw.image_service
     call = getattr(service, rpc)(request, **options)
-    for event in call:
-        if event.WhichOneof("event") == "progress" and event.progress.step > 2:
+    for response in call:
+        event = response.event
+        if event.WhichOneof("kind") == "progress" and event.progress.step > 2:
             return call
     raise AssertionError("it ended")
 

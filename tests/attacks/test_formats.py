@@ -87,6 +87,6 @@ def test_a_long_image_has_previews(raw: Raw) -> None:
     )
     answer = raw.call("Decode", asked)
     assert answer.code == StatusCode.OK
-    previews = [event.preview for event in answer.events if event.WhichOneof("event") == "preview"]
+    previews = [event.preview for event in answer.events if event.WhichOneof("kind") == "preview"]
     # A slow reader has fewer.
     assert {(preview.width_px, preview.height_px) for preview in previews} <= {(16, 1)}

@@ -60,10 +60,8 @@ def much_wrong() -> prior_pb2.InterpolateRequest:
         conditions=[prior_pb2.Condition(text="é" * 3000)] * 16,
         weights=[prior_pb2.Weights(values=[float("nan")] * 16)] * 16,
         negative_prompt="é" * 2001,
-        step_count=-1,
-        guidance_scale=-1,
-        seed=-1,
         options=pb.RequestOptions(preview_max_px=1, priority=77, preview_format=99),
+        sampling=pb.PriorSampling(step_count=-1, guidance_scale=-1, seed=-1),
     )
 
 
@@ -159,7 +157,7 @@ def test_the_largest_honest_requests_pass(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\x0a\xff\xff\xff\xff\x0f", b"\x80" * 50, b"\x09\0\0", b"\x0b", b"\x0d\0", b"\x3a\x02\x0a\x05"]
+    "data", [b"\x0a\xff\xff\xff\xff\x0f", b"\x80" * 50, b"\x09\0\0", b"\x0b", b"\x0d\0", b"\x22\x02\x0a\x05"]
 )
 def test_what_is_no_message_is_refused_however_it_ends(data: bytes) -> None:
     request = b"\xaa\x3f" + b"\x90\x4e" + bytes(10_000) + data

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import prior_pb2
+from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_server.output import OutputStream
 
 from benchmarks.attacks.bystanders import stall_log
@@ -72,7 +73,9 @@ def test_a_prompt_gives_the_terminal_no_orders(tiny_model: Path) -> None:
     clear = "\x1b[2J\x07"
     flags = ("--model=null", f"--prior={tiny_model / 'prior'}", "--log-prompts", "--log-format=console")
     with process.Process(tiny_model, *flags) as server, connected(server.target("serving")) as raw:
-        request = prior_pb2.PriorRequest(prompts=[clear], negative_prompt=clear, step_count=2)
+        request = prior_pb2.PriorRequest(
+            prompts=[clear], negative_prompt=clear, sampling=pb.PriorSampling(step_count=2)
+        )
         assert raw.call("Prior", request).code == StatusCode.OK
         server.terminate()
         assert server.wait() == 0

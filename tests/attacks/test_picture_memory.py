@@ -71,7 +71,7 @@ class Waiting(ExitStack):
     def add(self, raw: Raw, client: str, request: Any = None) -> grpc.Call:
         call = raw.image_service.Img2Img(request or img2img(), metadata=list(as_client(client).items()))
         self.callback(call.cancel)
-        assert next(call).WhichOneof("event") == "queued"
+        assert next(call).event.WhichOneof("kind") == "queued"
         return call
 
 
@@ -135,19 +135,17 @@ def test_a_picture_is_prepared_once_for_all_its_results(
         pb.InputImage(data=picture(512, 512)),
         pb.InputImage(data=picture(512, 512, "WEBP", lossless=True)),
     )
-    prompts, most = ["a", "b"], {"image_count": 2, "step_count": 2, "seed": 1, "strength": 1}
+    prompts, sampling = ["a", "b"], pb.PriorSampling(image_count=2, step_count=2, seed=1)
     for number, image in enumerate((png, webp), 1):
-        answer = raw.call(
-            "Prior", prior_pb2.PriorRequest(prompts=prompts, image=image, **most), **as_client("alice")
-        )
+        request = prior_pb2.PriorRequest(prompts=prompts, image=image, strength=1, sampling=sampling)
+        answer = raw.call("Prior", request, **as_client("alice"))
         assert len(answer.embeddings) == 4
         assert all(result.cached == (number == 2) for result in answer.embeddings)
         assert len(threads) == number
     mixture = prior_pb2.InterpolateRequest(
         conditions=[prior_pb2.Condition(image=png)],
         weights=[prior_pb2.Weights(values=[1])],
-        image_count=4,
-        step_count=2,
+        sampling=pb.PriorSampling(image_count=4, step_count=2),
     )
     assert raw.call("Interpolate", mixture, **as_client("alice")).code == StatusCode.OK
     assert len(threads) == 3
@@ -166,7 +164,10 @@ def test_memory_is_back_within_seconds(tiny_model: Path, tmp_path: Path) -> None
     Image.new("RGB", (4096, 4096)).save(large, "PNG")
     request = img2img(large.getvalue())
     prior = prior_pb2.PriorRequest(
-        prompts=["a cat"], image=request.image, strength=1, step_count=ENDLESS, seed=1
+        prompts=["a cat"],
+        image=request.image,
+        strength=1,
+        sampling=pb.PriorSampling(step_count=ENDLESS, seed=1),
     )
     with Process(model) as server, connected(server.target("serving")) as raw:
         assert raw.call("Img2Img", img2img(step_count=1)).code == StatusCode.OK
@@ -174,7 +175,7 @@ def test_memory_is_back_within_seconds(tiny_model: Path, tmp_path: Path) -> None
         before = resident(process)
         calls = [raw.image_service.Img2Img(request) for _ in range(20)]
         calls += [raw.prior_service.Prior(prior) for _ in range(4)]
-        assert all(next(call).WhichOneof("event") == "queued" for call in calls)
+        assert all(next(call).event.WhichOneof("kind") == "queued" for call in calls)
         # What CLIP's processor needs for two pictures at once is the server's own until there is nothing to do.
         assert resident(process) < before + 500 * 1024 * 1024
         for call in calls:

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from kandinsky_api.v1 import prior_pb2, server_pb2
+from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_server.rpc import delivery
 
 from tests.faults.lone_client import lone_client, wait_for
@@ -114,7 +115,9 @@ def test_a_connection_that_reads_nothing_has_its_share_for_a_while_and_others_ar
 def silent_calls() -> dict[str, tuple[str, Message]]:
     """A call of every kind whose answer nobody reads."""
     requests = good_requests()
-    requests["Prior"] = prior_pb2.PriorRequest(prompts=["unread"] * 4, image_count=4, step_count=2, seed=5)
+    requests["Prior"] = prior_pb2.PriorRequest(
+        prompts=["unread"] * 4, sampling=pb.PriorSampling(image_count=4, step_count=2, seed=5)
+    )
     requests["Generate"].options.preview_interval_steps = 1
     requests["Generate"].options.preview_max_px = 1024
     calls: dict[str, tuple[str, Message]] = {}
@@ -155,10 +158,10 @@ def test_an_unread_call_leaves_those_on_its_connection_alone_and_hears_why_it_en
     ):
         raw = Raw(channel)
         read, unread = raw.image_service.Decode(decode(step_count=ENDLESS)), raw.image_service.Decode(large)
-        assert next(read).WhichOneof("event") == "queued"
+        assert next(read).event.WhichOneof("kind") == "queued"
         eventually(lambda: ends(server)[("Decode", "ABORTED")] == 1)
         time.sleep(5 * QUICK_SECONDS)
-        assert [next(read).WhichOneof("event") for _ in range(3)] == ["progress"] * 3
+        assert [next(read).event.WhichOneof("kind") for _ in range(3)] == ["progress"] * 3
         answer = rest(unread)
         read.cancel()
     assert (answer.code, answer.reason) == (grpc.StatusCode.ABORTED, "NOT_READ")
@@ -228,9 +231,9 @@ def test_a_preview_is_not_made_where_there_is_no_room_for_it(decoder: Path) -> N
             wire.ask(1, DECODE, decode())
             eventually(lambda: server.app.unread.allotment.taken == IMAGE_BYTES)
             call = raw.image_service.Decode(request)
-            for event in call:
-                kinds.append(event.WhichOneof("event"))
-                if event.progress.step == 30:
+            for response in call:
+                kinds.append(response.event.WhichOneof("kind"))
+                if response.event.progress.step == 30:
                     break
             assert server.app.admission.length == 2, "its image waits for room"
         last = rest(call).kinds
@@ -315,7 +318,7 @@ def test_a_client_that_pauses_for_20_seconds_gets_everything(decoder: Path) -> N
     request = decode(width_px=512, height_px=512, guidance_scale=1.0, image_count=3)
     with RunningServer(decoder) as server, grpc.insecure_channel(server.target, NARROW) as channel:
         call = Raw(channel).image_service.Decode(request)
-        assert next(call).WhichOneof("event") == "queued"
+        assert next(call).event.WhichOneof("kind") == "queued"
         time.sleep(20)
         assert rest(call).kinds.count("image") == 3
 

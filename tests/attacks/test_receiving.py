@@ -137,7 +137,7 @@ def test_a_message_is_let_go_when_it_has_been_read(server: RunningServer, raw: R
     request.image.data = picture(512, 512)
     request.sampling.step_count = ENDLESS
     running = raw.image_service.Img2Img(request)
-    assert [next(running).WhichOneof("event") for _ in range(2)] == ["queued", "progress"]
+    assert [next(running).event.WhichOneof("kind") for _ in range(2)] == ["queued", "progress"]
     assert not server.app.intake.holding.bytes.taken
     running.cancel()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kandinsky_api.v1 import image_pb2, prior_pb2
+from kandinsky_api.v1 import events_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 
 from benchmarks import soak
@@ -14,11 +14,11 @@ from benchmarks.exchange import Answer
 from benchmarks.repeats import Repeats
 from benchmarks.setting import Setting
 
-DONE = image_pb2.DecodeResponse(completed=pb.Completed())
-STEP = image_pb2.DecodeResponse(progress=pb.Progress(step=1))
+DONE = events_pb2.Event(completed=events_pb2.Completed())
+STEP = events_pb2.Event(progress=events_pb2.Progress(step=1))
 
 
-def answer(code: str = "OK", *events: image_pb2.DecodeResponse, heard: bool = True) -> Answer:
+def answer(code: str = "OK", *events: events_pb2.Event, heard: bool = True) -> Answer:
     return Answer("Decode", code, heard, events)
 
 
@@ -83,7 +83,7 @@ def test_another_rpcs_count_does_not_make_up_for_one(accounts: Accounts) -> None
 def embedded(*values: float) -> Answer:
     data = np.asarray(values, "<f4").tobytes()
     pair = pb.EmbeddingPair(positive=pb.Embedding(data=data), negative=pb.Embedding())
-    event = prior_pb2.PriorResponse(embedding=pb.EmbeddingResult(embeddings=pair))
+    event = events_pb2.Event(embedding=events_pb2.EmbeddingResult(embeddings=pair))
     return Answer("Prior", "OK", True, (event,))
 
 

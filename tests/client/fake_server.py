@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -21,6 +21,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_status import rpc_status
 from kandinsky_api.v1 import (
+    events_pb2,
     image_pb2,
     image_pb2_grpc,
     prior_pb2,
@@ -31,10 +32,13 @@ from kandinsky_api.v1 import (
 )
 
 WIDTH = 8
-DRAWN_SEED = 4242
 REQUEST_ID = "request-1"
 TRAILING = (("x-request-id", REQUEST_ID),)
 CHUNK_BYTES = 64 * 1024
+LATER_KIND = events_pb2.Event.FromString(b"\xfa\x01\x02\x08\x07")
+"""An event of a kind, number 31, that this contract does not have."""
+
+LATER_FORMAT = 77
 
 
 @dataclass
@@ -44,12 +48,15 @@ class Failure:
     message: str = "no"
     retry_seconds: float | None = None
     violations: tuple[tuple[str, str], ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
 
     def abort(self, context: grpc.ServicerContext) -> None:
         context.set_trailing_metadata(TRAILING)
         details = []
         if self.reason:
-            details.append(error_details_pb2.ErrorInfo(reason=self.reason, domain="kandinsky"))
+            domain = "kandinsky-grpc.github.io"
+            info = error_details_pb2.ErrorInfo(reason=self.reason, domain=domain, metadata=self.metadata)
+            details.append(info)
         if self.violations:
             fields = [
                 error_details_pb2.BadRequest.FieldViolation(field=f, description=d)
@@ -78,7 +85,8 @@ class FakeServer(
 ):
     """Starts on a free port; `requests` and `metadata` remember what came.
 
-    `failures` are the next calls' fates; `fail_after_first` is that of a call that has given one result.
+    `failures` are the next calls' fates; `fail_after_first` is that of a call that has given one result. One that is
+    `newer` sends what the contract may say one day.
     """
 
     def __init__(self) -> None:
@@ -89,6 +97,7 @@ class FakeServer(
         self.cut_stream = False
         self.lose_chunk = False
         self.endless = False
+        self.newer = False
         self.backends: list[Any] = []
         self.cancelled = threading.Event()
         self.health = health.HealthServicer()
@@ -115,11 +124,13 @@ class FakeServer(
 
     def Prior(self, request: Any, context: Any) -> Iterator[Any]:
         sources = range(len(request.prompts))
-        return self._stream(prior_pb2.PriorResponse, request, context, request, embeddings=sources)
+        return self._stream(prior_pb2.PriorResponse, request, context, request.sampling, embeddings=sources)
 
     def Interpolate(self, request: Any, context: Any) -> Iterator[Any]:
         sources = range(len(request.weights))
-        return self._stream(prior_pb2.InterpolateResponse, request, context, request, embeddings=sources)
+        return self._stream(
+            prior_pb2.InterpolateResponse, request, context, request.sampling, embeddings=sources
+        )
 
     def Decode(self, request: Any, context: Any) -> Iterator[Any]:
         return self._decoder(image_pb2.DecodeResponse, request, context)
@@ -182,14 +193,23 @@ class FakeServer(
         self._arrive(request, context)
         finished = threading.Event()
         context.add_callback(lambda: finished.is_set() or self.cancelled.set())
-        yield response(queued=types_pb2.Queued(position=2, predicted_start=Duration(seconds=1)))
+        queued = events_pb2.Queued(
+            position=2,
+            predicted_start=Duration(seconds=1),
+            request_id=REQUEST_ID,
+            seed=sampling.seed,
+            trajectory_count=3,
+        )
+        yield response(event=events_pb2.Event(queued=queued))
         options = request.options
         silent = options.HasField("progress_interval_steps") and not options.progress_interval_steps
         while self.endless and context.is_active():
-            yield response(progress=types_pb2.Progress(stage="prior", step=1, step_count=2))
+            progress = events_pb2.Progress(stage="prior", step=1, step_count=2)
+            yield response(event=events_pb2.Event(progress=progress))
         for step in () if silent else range(1, 5):
-            yield response(progress=types_pb2.Progress(stage="decoder", step=step, step_count=4))
-        seed = sampling.seed if sampling.HasField("seed") else DRAWN_SEED
+            progress = events_pb2.Progress(stage="decoder", step=step, step_count=4)
+            yield response(event=events_pb2.Event(progress=progress))
+        seed = sampling.seed
         count = sampling.image_count if sampling.HasField("image_count") else 1
         makers: list[tuple[range, Callable[..., Iterator[dict[str, Any]]]]] = [
             (embeddings, self._embedding),
@@ -202,19 +222,20 @@ class FakeServer(
                     rpc="Fake", seed=seed + index, step_count=4, versions={"torch": "0"}
                 )
                 for event in make(index, index // count, receipt, request):
-                    yield response(**event)
+                    if self.newer:
+                        yield response(event=LATER_KIND)
+                    yield response(event=events_pb2.Event(**event))
                 if self.fail_after_first:
                     self.fail_after_first.abort(context)
         finished.set()
         if not self.cut_stream:
-            yield response(
-                completed=types_pb2.Completed(
-                    embedding_count=len(embeddings) * count,
-                    image_count=len(images) * count,
-                    step_count=4,
-                    seed=seed,
-                )
+            completed = events_pb2.Completed(
+                embedding_count=len(embeddings) * count,
+                image_count=len(images) * count,
+                step_count=4,
+                seed=seed,
             )
+            yield response(event=events_pb2.Event(completed=completed))
 
     def _embedding(self, index: int, source: int, receipt: Any, request: Any) -> Iterator[dict[str, Any]]:
         def message(value: float) -> Any:
@@ -226,7 +247,9 @@ class FakeServer(
             )
 
         pair = types_pb2.EmbeddingPair(positive=message(index + 1), negative=message(-1))
-        result = types_pb2.EmbeddingResult(index=index, source_index=source, embeddings=pair, receipt=receipt)
+        result = events_pb2.EmbeddingResult(
+            index=index, source_index=source, embeddings=pair, receipt=receipt
+        )
         yield {"embedding": result}
 
     def _image(self, index: int, source: int, receipt: Any, request: Any) -> Iterator[dict[str, Any]]:
@@ -236,14 +259,15 @@ class FakeServer(
         receipt.width_px, receipt.height_px = width, height
         if request.options.preview_interval_steps:
             tiny = encode(np.zeros((4, 4, 3)), types_pb2.IMAGE_FORMAT_JPEG)
-            yield {"preview": types_pb2.Preview(index=index, format=types_pb2.IMAGE_FORMAT_JPEG, data=tiny)}
+            jpeg = LATER_FORMAT if self.newer else types_pb2.IMAGE_FORMAT_JPEG
+            yield {"preview": events_pb2.Preview(index=index, format=jpeg, data=tiny)}
         text = MessageToJson(receipt) if options.embed_receipt else None
         data = encode(pixels(width, height), image_format, text)
         whole = len(data) <= CHUNK_BYTES
-        header = types_pb2.ImageResult(
+        header = events_pb2.ImageResult(
             index=index,
             source_index=source,
-            format=image_format,
+            format=LATER_FORMAT if self.newer else image_format,
             width_px=width,
             height_px=height,
             size_bytes=len(data),
@@ -255,7 +279,7 @@ class FakeServer(
         for offset in range(0, 0 if whole else len(data), CHUNK_BYTES):
             if not (self.lose_chunk and offset == CHUNK_BYTES):
                 part = data[offset : offset + CHUNK_BYTES]
-                yield {"chunk": types_pb2.ImageChunk(index=index, offset_bytes=offset, data=part)}
+                yield {"chunk": events_pb2.ImageChunk(index=index, offset_bytes=offset, data=part)}
 
 
 def pixels(width: int, height: int) -> np.ndarray[Any, Any]:

@@ -23,7 +23,7 @@ from kandinsky_client import (
     Receipt,
 )
 
-from .fake_server import DRAWN_SEED, WIDTH, FakeServer, pixels
+from .fake_server import WIDTH, FakeServer, pixels
 
 PAIR = EmbeddingPair(Embedding.from_array(np.ones(WIDTH)), Embedding.from_array(np.zeros(WIDTH)))
 
@@ -47,15 +47,15 @@ def test_prior_gives_results_in_order_that_decode_takes(client: Kandinsky, serve
 
 
 def test_unset_stays_unset_and_set_arrives(client: Kandinsky, server: FakeServer) -> None:
-    assert client.decode(PAIR).seed == DRAWN_SEED
+    client.decode(PAIR)
     bare = server.requests[-1]
-    assert not bare.sampling.ListFields()
+    assert [field.name for field, _ in bare.sampling.ListFields()] == ["seed"], "which the client draws"
     assert not bare.output.ListFields()
     client.decode(
-        PAIR, step_count=3, guidance_scale=0.0, width_px=32, format="jpeg", quality=5, priority="low"
+        PAIR, seed=0, step_count=3, guidance_scale=0.0, width_px=32, format="jpeg", quality=5, priority="low"
     )
     request = server.requests[-1]
-    assert request.sampling == image_pb2.Sampling(step_count=3, guidance_scale=0.0, width_px=32)
+    assert request.sampling == image_pb2.Sampling(seed=0, step_count=3, guidance_scale=0.0, width_px=32)
     assert request.output == types_pb2.OutputOptions(format=types_pb2.IMAGE_FORMAT_JPEG, quality=5)
     assert request.options.priority == types_pb2.PRIORITY_LOW
 
@@ -100,6 +100,15 @@ def test_each_rpc_gets_its_own_fields(client: Kandinsky, server: FakeServer) -> 
     frames = client.interpolate(["a cat", "a dog"], [[1, 0], [0.5, 0.5], [0, 1]])
     assert [list(weights.values) for weights in server.requests[-1].weights] == [[1, 0], [0.5, 0.5], [0, 1]]
     assert len(frames) == 3
+
+
+def test_generate_has_a_seed_for_each_half(client: Kandinsky, server: FakeServer) -> None:
+    client.generate("a cat", seed=1, prior_seed=2, prior_step_count=3, prior_guidance_scale=0.5)
+    request = server.requests[-1]
+    assert request.prior_sampling == types_pb2.PriorSampling(seed=2, step_count=3, guidance_scale=0.5)
+    assert request.sampling.seed == 1
+    client.generate("a cat", seed=1)
+    assert not server.requests[-1].prior_sampling.ListFields(), "the server then takes the images' seed"
 
 
 def test_generate_gives_images_with_their_embeddings(client: Kandinsky) -> None:

@@ -19,16 +19,17 @@ from kandinsky_client import Receipt, load_embeddings
 from kandinsky_client.cli import plugins
 
 from .conftest import Run
-from .fake_server import DRAWN_SEED, Failure, FakeServer
+from .fake_server import Failure, FakeServer
 
 
-def test_prior_then_decode(run: Run) -> None:
+def test_prior_then_decode(run: Run, server: FakeServer) -> None:
     assert "wrote cat.safetensors\n" in run("prior", "a red circle", "-o", "cat.safetensors", "--seed", "5")
     said = run("decode", "cat.safetensors", "-n", "4", "-o", "out/")
     files = [f"out/cat-{index}.png" for index in range(4)]
-    assert said.splitlines() == [*(f"wrote {file}" for file in files), f"seed {DRAWN_SEED}"]
+    drawn = server.requests[-1].sampling.seed
+    assert said.splitlines() == [*(f"wrote {file}" for file in files), f"seed {drawn}"]
     with PIL.Image.open(files[3]) as image:
-        assert Receipt.from_json(image.text["kandinsky"]).seed == DRAWN_SEED + 3
+        assert Receipt.from_json(image.text["kandinsky"]).seed == drawn + 3
 
 
 def test_what_is_replaced_is_said(run: Run) -> None:
@@ -47,13 +48,13 @@ def test_the_suffix_chooses_the_format(run: Run, server: FakeServer) -> None:
     assert "images end in" in run("generate", "a cat", "-o", "a.gif", code=2)
 
 
-def test_json_is_all_that_stdout_has(run: Run) -> None:
+def test_json_is_all_that_stdout_has(run: Run, server: FakeServer) -> None:
     said = json.loads(run("prior", "a", "b", "--json"))
     assert [result["path"] for result in said["results"]] == ["prior.safetensors"] * 2
-    assert said["seed"] == DRAWN_SEED
+    assert said["seed"] == server.requests[-1].sampling.seed
     said = json.loads(run("decode", "prior.safetensors", "--json", "--step-count", "7"))
     assert [Path(result["path"]).exists() for result in said["results"]] == [True, True]
-    assert [result["seed"] for result in said["results"]] == [DRAWN_SEED, DRAWN_SEED + 1]
+    assert [result["seed"] for result in said["results"]] == [said["seed"], said["seed"] + 1]
     assert said["results"][1]["receipt"]["rpc"] == "Fake"
     assert json.loads(run("info", "--json"))["device"] == "cpu"
 
@@ -74,7 +75,7 @@ def test_every_call_sends_its_own_options(run: Run, server: FakeServer) -> None:
     assert kinds == ["text", "image", "embedding"]
     assert len(load_embeddings("interpolate.safetensors")) == 2
     run("generate", "a cat", "--prior-steps", "3", "--guidance-scale", "0", "--priority", "high")
-    assert server.requests[-1].prior_step_count == 3
+    assert server.requests[-1].prior_sampling.step_count == 3
     assert server.requests[-1].sampling.guidance_scale == 0
     assert server.requests[-1].options.priority == types_pb2.PRIORITY_HIGH
 

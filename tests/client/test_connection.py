@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import grpc
@@ -30,6 +31,15 @@ def test_token_metadata_and_priority_go_with_each_call(target: str, server: Fake
         assert server.requests[-1].options.priority == types_pb2.PRIORITY_HIGH
         client.estimate.prior("x", priority="low")
         assert server.requests[-1].prior.options.priority == types_pb2.PRIORITY_LOW
+
+
+async def test_a_server_sees_who_calls(target: str, server: FakeServer) -> None:
+    named = f"kandinsky-client-python/{version('kandinsky-client')} "
+    with Kandinsky(target) as client:
+        client.info()
+    async with AsyncKandinsky(target) as client:
+        await client.info()
+    assert [metadata["user-agent"].startswith(named) for metadata in server.metadata] == [True, True]
 
 
 async def test_mutual_tls(server: FakeServer) -> None:

@@ -123,6 +123,30 @@ def test_events_before_the_first_result_may_come_again(client: Kandinsky, server
     assert len(server.requests) == 2
 
 
+def test_a_call_that_is_tried_again_is_the_same_call(client: Kandinsky, server: FakeServer) -> None:
+    """Also one without a seed: the client draws it."""
+    for call in (lambda: client.prior("x"), lambda: client.generate("x"), lambda: client.estimate.prior("x")):
+        server.requests.clear()
+        server.failures.append(Failure(Code.UNAVAILABLE))
+        call()
+        first, second = server.requests
+        assert first == second
+    client.prior("x")
+    seeds = {client.prior("x").seed for _ in range(4)}
+    assert len(seeds) == 4
+    assert all(0 <= seed < 2**53 for seed in seeds)
+
+
+async def test_the_async_client_repeats_itself_alike(
+    async_client: AsyncKandinsky, server: FakeServer
+) -> None:
+    server.failures.append(Failure(Code.UNAVAILABLE))
+    made = await async_client.generate("x")
+    first, second = server.requests
+    assert first == second
+    assert made.seed == second.sampling.seed
+
+
 def test_a_timeout_ends_a_call(client: Kandinsky, server: FakeServer) -> None:
     server.endless = True
     with pytest.raises(DeadlineExceededError):

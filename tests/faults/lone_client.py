@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kandinsky_api.v1 import image_pb2
+from kandinsky_api.v1 import types_pb2 as pb
 
 from tests.faults.requests import decode
 from tests.server.raw import Raw, connected
@@ -21,8 +22,9 @@ from tests.server.raw import Raw, connected
 
 def main(target: str, rpc: str, steps: str, size: str, stop: str = "") -> None:
     with connected(target) as raw:
-        for event in start(raw, rpc, int(steps), int(size)):
-            kind = event.WhichOneof("event")
+        for response in start(raw, rpc, int(steps), int(size)):
+            event = response.event
+            kind = event.WhichOneof("kind")
             print(kind, flush=True)
             if kind == "progress":
                 print(f"{event.progress.stage} {event.progress.step}", flush=True)
@@ -38,7 +40,9 @@ def start(raw: Raw, rpc: str, steps: int, size: int) -> Any:
     options = {"sampling": request.sampling, "output": request.output}
     prompt = f"a cat {os.getpid()}"
     return raw.image_service.Generate(
-        image_pb2.GenerateRequest(prompts=[prompt], prior_step_count=steps, **options)
+        image_pb2.GenerateRequest(
+            prompts=[prompt], prior_sampling=pb.PriorSampling(step_count=steps), **options
+        )
     )
 
 

@@ -35,7 +35,7 @@ def busy(narrow: RunningServer) -> Iterator[Raw]:
 def running(raw: Raw, **options: object) -> grpc.Call:
     """A request that has been given a seat."""
     call = raw.image_service.Decode(decode(**options), metadata=[("x-request-id", "long")])
-    assert [next(call).WhichOneof("event") for _ in range(2)] == ["queued", "progress"]
+    assert [next(call).event.WhichOneof("kind") for _ in range(2)] == ["queued", "progress"]
     return call
 
 
@@ -48,7 +48,7 @@ def served(server: RunningServer, *names: str) -> list[str]:
 def test_a_tight_deadline_overtakes_long_requests_that_came_first(narrow: RunningServer, busy: Raw) -> None:
     """Neither of the long ones takes a step between the first and the last of the short one."""
     first, second = running(busy, step_count=ENDLESS), busy.image_service.Decode(decode(step_count=ENDLESS))
-    assert next(second).WhichOneof("event") == "queued"
+    assert next(second).event.WhichOneof("kind") == "queued"
     answer = busy.call("Decode", decode(step_count=10), timeout=100, x_request_id="tight")
     assert answer.kinds[-1] == "completed"
     order = served(narrow, "long", "tight")
@@ -68,7 +68,7 @@ def test_nothing_starves_under_a_stream_of_urgent_work(
     name = [("x-request-id", "urgent")]
     stream = [busy.image_service.Decode(urgent, metadata=name) for _ in range(2)]
     for call in stream:
-        assert next(call).WhichOneof("event") == "queued"
+        assert next(call).event.WhichOneof("kind") == "queued"
     low = decode(step_count=30)
     low.options.priority = pb.PRIORITY_LOW
     answer = busy.call("Decode", low, timeout=None, x_request_id="low")
@@ -116,7 +116,7 @@ def test_estimate_is_what_admission_then_predicts(narrow: RunningServer, busy: R
         eventually(lambda: bool(entered))
         estimate = busy.call("Estimate", server_pb2.EstimateRequest(decode=asked)).events[0]
         second = busy.image_service.Decode(asked)
-        queued = next(second).queued
+        queued = next(second).event.queued
     finally:
         network.call = inner
         entered.append(())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from kandinsky_api.v1 import prior_pb2
+from kandinsky_api.v1 import types_pb2 as pb
 
 from tests.server.process import Process
 from tests.server.raw import connected
@@ -40,7 +41,9 @@ def warnings(prior: Path, cache: Path) -> list[str]:
     flags = ("--backend=openvino", "--buckets=1", "--max-batch-rows=1", f"--backend-cache-dir={cache}")
     with Process(prior, "--model=null", f"--prior={prior}", *flags) as server:
         with connected(server.target("serving")) as raw:
-            answer = raw.call("Prior", prior_pb2.PriorRequest(prompts=["a cat"], step_count=2))
+            answer = raw.call(
+                "Prior", prior_pb2.PriorRequest(prompts=["a cat"], sampling=pb.PriorSampling(step_count=2))
+            )
         server.terminate()
         assert server.wait() == 0
     assert [result.receipt.backend for result in answer.embeddings] == ["openvino"]

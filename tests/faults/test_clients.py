@@ -69,7 +69,7 @@ def test_a_client_killed_while_it_waits_for_a_seat(
 
     monkeypatch.setattr(wrap(server, monkeypatch, alone), "max_rows", 2)
     running = raw.image_service.Decode(decode(step_count=ENDLESS))
-    assert [next(running).WhichOneof("event") for _ in range(2)] == ["queued", "progress"]
+    assert [next(running).event.WhichOneof("kind") for _ in range(2)] == ["queued", "progress"]
     with lone_client(server.target, "Decode", ENDLESS, 64) as process:
         wait_for(process, "queued")
         eventually(lambda: len(server.app.engine.active) == 3)
@@ -78,7 +78,7 @@ def test_a_client_killed_while_it_waits_for_a_seat(
         process.kill()
         eventually(lambda: len(server.app.engine.active) == 1)
     assert all(run.trajectory.step == 0 for run in waiting)
-    assert next(running).WhichOneof("event") == "progress"
+    assert next(running).event.WhichOneof("kind") == "progress"
     running.cancel()
     before.left_by_nobody(server)
 
@@ -115,7 +115,7 @@ def test_a_client_that_does_not_read_costs_no_previews_and_gets_its_image_when_i
     first = len(server.recorder.steps)
     with grpc.insecure_channel(server.target, NARROW_WINDOW) as channel:
         stalled = Raw(channel).image_service.Decode(request)
-        assert next(stalled).WhichOneof("event") == "queued"
+        assert next(stalled).event.WhichOneof("kind") == "queued"
         others_are_served(raw)
         eventually(lambda: not server.app.engine.active)
         networks = [
@@ -181,7 +181,7 @@ def test_a_watcher_of_health_that_never_reads_holds_up_nothing(decoder: Path, se
         assert raw.serving() == raw.serving("decoder") == "SERVING"
         with ThreadPoolExecutor() as thread:
             running = raw.image_service.Decode(decode(step_count=ENDLESS))
-            assert next(running).WhichOneof("event") == "queued"
+            assert next(running).event.WhichOneof("kind") == "queued"
             drained = thread.submit(server.run, server.app.drain())
             eventually(lambda: raw.serving() == "NOT_SERVING")
             assert raw.call("Decode", decode()).reason == "DRAINING"

@@ -110,9 +110,9 @@ def test_more_connections_than_places_are_refused_and_those_inside_are_served(
     credentials = grpc.ssl_channel_credentials(ca.certificate.read_bytes())
     with grpc.secure_channel(guarded.target, credentials) as channel, ExitStack() as stack:
         inside = Raw(channel).image_service.Decode(decode(step_count=ENDLESS))
-        assert next(inside).WhichOneof("event") == "queued"
+        assert next(inside).event.WhichOneof("kind") == "queued"
         eventually(crowded_out)
-        assert next(inside).WhichOneof("event") == "progress"
+        assert next(inside).event.WhichOneof("kind") == "progress"
         eventually(gets_in)
         inside.cancel()
 

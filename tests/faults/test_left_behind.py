@@ -92,7 +92,7 @@ def fill_the_pools(raw: Raw) -> None:
         calls = [raw.image_service.Decode(decode(seed, **large)) for seed in range(8)]
         for call in calls:
             stack.callback(call.cancel)
-        assert all([event.WhichOneof("event") for event in call][-1] == "completed" for call in calls)
+        assert all([event.event.WhichOneof("kind") for event in call][-1] == "completed" for call in calls)
 
 
 def test_clients_killed_in_every_phase_leave_nothing(server: Process) -> None:

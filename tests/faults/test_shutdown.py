@@ -36,7 +36,7 @@ def crowd(target: str) -> Iterator[list[Raw]]:
 def taken_in(raw: Raw, seed: int, step_count: int) -> grpc.Call:
     """A Decode that the server has admitted."""
     call = raw.image_service.Decode(decode(seed, step_count=step_count))
-    assert next(call).WhichOneof("event") == "queued"
+    assert next(call).event.WhichOneof("kind") == "queued"
     return call
 
 

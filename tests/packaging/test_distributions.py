@@ -4,24 +4,19 @@ The client's environment takes its dependencies from the package index; the othe
 """
 
 import email
-import os
-import subprocess
-import sys
-import tarfile
-import venv
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.harness import RunningServer
+from tests.packaging.conftest import FOLDERS
+from tests.packaging.environments import environment, run
 from tests.packaging.test_versions import ROOT, project
 
 pytestmark = pytest.mark.slow
 
-FOLDERS = {"client": ROOT / "clients" / "python", "server": ROOT, "toy": ROOT / "models"}
 PACKAGES = {
     "client": {"kandinsky_api", "kandinsky_client"},
     "server": {"kandinsky_server", "kandinsky_backends"},
@@ -29,44 +24,6 @@ PACKAGES = {
 }
 MOST_BYTES = {"client": 200_000, "server": 400_000, "toy": 25_000_000}
 STAGES = ["controlnet", "decoder", "depth", "inpaint", "prior"]
-
-
-def run(*command: str | Path, code: int = 0, folder: Path | None = None) -> str:
-    """What a command says on stdout, or on stderr where it has to fail; it sees no modules but its environment's."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, timeout=240)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stderr if code else done.stdout
-
-
-def names(wheel: Path) -> list[str]:
-    return sorted(zipfile.ZipFile(wheel).namelist())
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A wheel of each distribution, made from its sdist alone, where the repository is not at hand."""
-    made = {}
-    for name, source in FOLDERS.items():
-        built, unpacked = tmp_path_factory.mktemp("built"), tmp_path_factory.mktemp("unpacked")
-        run(sys.executable, "-m", "hatchling", "build", "-d", built, folder=source)
-        with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
-            sdist.extractall(unpacked, filter="data")
-        (folder,) = unpacked.iterdir()
-        run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", unpacked, folder=folder)
-        (made[name],) = unpacked.glob("*.whl")
-        (of_the_repository,) = built.glob("*.whl")
-        assert names(made[name]) == names(of_the_repository)
-    return made
-
-
-def environment(folder: Path, wheels: Iterable[Path], *options: str) -> Path:
-    """An environment that has these wheels; the folder of its commands."""
-    venv.create(folder, with_pip=False)
-    commands = folder / "bin"
-    pip = [sys.executable, "-m", "pip", "--python", commands / "python", "--disable-pip-version-check"]
-    run(*pip, "install", "--quiet", *options, *wheels)
-    return commands
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -15,7 +15,7 @@ import numpy as np
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
-from kandinsky_api.v1 import image_pb2, image_pb2_grpc, prior_pb2, prior_pb2_grpc, server_pb2_grpc
+from kandinsky_api.v1 import events_pb2, image_pb2, image_pb2_grpc, prior_pb2, prior_pb2_grpc, server_pb2_grpc
 from kandinsky_api.v1 import types_pb2 as pb
 from PIL import Image
 
@@ -25,7 +25,10 @@ WIDTH = 64
 
 @dataclass
 class Answer:
-    """How a call ended, and what it carried until then."""
+    """How a call ended, and what it carried until then: of a stream its events, else its response.
+
+    ``reason``, ``domain`` and ``metadata`` are ErrorInfo's.
+    """
 
     code: grpc.StatusCode
     message: str = ""
@@ -34,19 +37,21 @@ class Answer:
     violations: dict[str, str] = field(default_factory=dict)
     retry_seconds: float | None = None
     request_id: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    pushback_ms: int | None = None
     events: list[Any] = field(default_factory=list)
 
     @property
     def kinds(self) -> list[str]:
-        return [event.WhichOneof("event") for event in self.events]
+        return [event.WhichOneof("kind") for event in self.events]
 
     @cached_property
-    def images(self) -> list[pb.ImageResult]:
-        return [event.image for event in self.events if event.WhichOneof("event") == "image"]
+    def images(self) -> list[events_pb2.ImageResult]:
+        return [event.image for event in self.events if event.WhichOneof("kind") == "image"]
 
     @cached_property
-    def embeddings(self) -> list[pb.EmbeddingResult]:
-        return [event.embedding for event in self.events if event.WhichOneof("event") == "embedding"]
+    def embeddings(self) -> list[events_pb2.EmbeddingResult]:
+        return [event.embedding for event in self.events if event.WhichOneof("kind") == "embedding"]
 
 
 class Raw:
@@ -86,7 +91,7 @@ def rest(call: Any) -> Answer:
     """Reads what is left of a stream."""
     events: list[Any] = []
     try:
-        events.extend(call)
+        events.extend(response.event for response in call)
     except grpc.RpcError as error:
         return _failed(error, events)
     return Answer(grpc.StatusCode.OK, request_id=_request_id(call), events=events)
@@ -137,12 +142,11 @@ def good_requests() -> dict[str, Any]:
     """A small valid request for every streaming RPC."""
     image, mask = pb.InputImage(data=picture()), pb.InputImage(data=picture(kind="WEBP"))
     return {
-        "Prior": prior_pb2.PriorRequest(prompts=["a cat"], step_count=2, seed=1),
+        "Prior": prior_pb2.PriorRequest(prompts=["a cat"], sampling=pb.PriorSampling(step_count=2, seed=1)),
         "Interpolate": prior_pb2.InterpolateRequest(
             conditions=[prior_pb2.Condition(text="a cat"), prior_pb2.Condition(image=image)],
             weights=[prior_pb2.Weights(values=[0.3, 0.7])],
-            step_count=2,
-            seed=1,
+            sampling=pb.PriorSampling(step_count=2, seed=1),
         ),
         "Decode": image_pb2.DecodeRequest(embeddings=[pair()], sampling=sampling()),
         "Img2Img": image_pb2.Img2ImgRequest(
@@ -150,12 +154,16 @@ def good_requests() -> dict[str, Any]:
         ),
         "Inpaint": image_pb2.InpaintRequest(embeddings=[pair()], image=image, mask=mask, sampling=sampling()),
         "ControlNet": image_pb2.ControlNetRequest(embeddings=[pair()], hint=image, sampling=sampling()),
-        "Generate": image_pb2.GenerateRequest(prompts=["a cat"], prior_step_count=2, sampling=sampling()),
+        "Generate": image_pb2.GenerateRequest(
+            prompts=["a cat"], prior_sampling=pb.PriorSampling(step_count=2), sampling=sampling()
+        ),
     }
 
 
 def _failed(error: grpc.RpcError, events: list[Any]) -> Answer:
     answer = Answer(error.code(), error.details() or "", request_id=_request_id(error), events=events)
+    if pushback := dict(error.trailing_metadata() or ()).get("grpc-retry-pushback-ms"):
+        answer.pushback_ms = int(pushback)
     status = rpc_status.from_call(error)
     for packed in status.details if status else ():
         info, bad, retry = (
@@ -164,7 +172,7 @@ def _failed(error: grpc.RpcError, events: list[Any]) -> Answer:
             error_details_pb2.RetryInfo(),
         )
         if packed.Unpack(info):
-            answer.reason, answer.domain = info.reason, info.domain
+            answer.reason, answer.domain, answer.metadata = info.reason, info.domain, dict(info.metadata)
         elif packed.Unpack(bad):
             answer.violations = {v.field: v.description for v in bad.field_violations}
         elif packed.Unpack(retry):

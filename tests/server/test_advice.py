@@ -126,7 +126,7 @@ ADVICE: list[tuple[str, Callable[..., None]]] = [
     (r"must have at most (\d+) characters", lambda place, length: place.set(place.value[: int(length)])),
     (r"make embeddings of the texts with Prior", embed_texts),
     (r"needs (image|mask|PNG)", lambda place, _: place.clear()),
-    (r"must be 0:", lambda place: place.clear()),
+    (r"must be (0|unset):", lambda place, _: place.clear()),
     (r"must be one of (\w+)", lambda place, _: place.clear()),
     (r"must be JPEG or WEBP", lambda place: place.set(pb.IMAGE_FORMAT_WEBP)),
     (
@@ -206,9 +206,9 @@ CASES: dict[str, tuple[str, Any]] = {
     "strength of 7 steps": ("Img2Img", {"strength": 0.01, "sampling": {"step_count": 7}}),
     "default strength of one step": ("Img2Img", {"sampling": {"step_count": 1}}),
     "strength and no steps": ("Img2Img", {"strength": 0.2, "sampling": {"step_count": 0}}),
-    "prior of one step": ("Prior", {"step_count": 1}),
-    "prior of no steps": ("Prior", {"step_count": 0}),
-    "generate of one prior step": ("Generate", {"prior_step_count": -1}),
+    "prior of one step": ("Prior", {"sampling": {"step_count": 1}}),
+    "prior of no steps": ("Prior", {"sampling": {"step_count": 0}}),
+    "generate of one prior step": ("Generate", {"prior_sampling": {"step_count": -1}}),
     "more steps than trained": ("Decode", {"sampling": {"step_count": 1100}}),
     "more steps than allowed": ("Decode", {"sampling": {"step_count": BIG}}),
     "wide": ("Decode", {"sampling": {"width_px": BIG, "height_px": 128}}),
@@ -217,12 +217,14 @@ CASES: dict[str, tuple[str, Any]] = {
     "a little too large": ("Decode", {"sampling": {"width_px": 128, "height_px": 128}}),
     "a size of nothing": ("Decode", {"sampling": {"width_px": -BIG, "height_px": 0}}),
     "seed and count": ("Decode", {"sampling": {"seed": 2**63 - 1, "image_count": 99}}),
-    "seed below": ("Prior", {"seed": -(2**63)}),
+    "seed below": ("Prior", {"sampling": {"seed": -(2**63)}}),
     "more prompts than results": ("Prior", {"prompts": ["a"] * 8}),
     "more prompts than allowed": ("Generate", {"prompts": ["a"] * 20}),
     "more places than there are": ("Prior", {"prompts": ["a"] * 5}),
     "more places by count": ("Decode", {"sampling": {"image_count": 5}}),
-    "more places by both": ("Prior", {"prompts": ["a"] * 2, "image_count": 3}),
+    "more places by both": ("Prior", {"prompts": ["a"] * 2, "sampling": {"image_count": 3}}),
+    "a count of the prior's own": ("Generate", {"prior_sampling": {"image_count": 1}}),
+    "a seed of the prior's own": ("Generate", {"prior_sampling": {"seed": -1}}),
     "two places an image": ("Generate", {"sampling": {"image_count": 3}}),
     "two places a prompt": ("Generate", {"prompts": ["a"] * 3}),
     "texts to mix": (
@@ -235,7 +237,7 @@ CASES: dict[str, tuple[str, Any]] = {
             "conditions": [{"text": t} for t in "abc"],
             "weights": [{"values": [1, 1, 1]}],
             "negative_prompt": "d",
-            "image_count": 2,
+            "sampling": {"image_count": 2},
         },
     ),
     "no weights": ("Interpolate", {"conditions": [{"text": "a"}]}),
@@ -276,7 +278,7 @@ def test_a_deadline_that_is_advised_is_enough(server: RunningServer, raw: Raw) -
     advised = re.search(r"allow at least the ([\d.]+) s", refused.message)
     assert advised, refused.message
     call = raw.image_service.Decode(request, timeout=float(advised[1]))
-    assert next(call).WhichOneof("event") == "queued"
+    assert next(call).event.WhichOneof("kind") == "queued"
     call.cancel()
 
 

@@ -37,27 +37,55 @@ def decoder_only(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def check(answer: Answer, code: StatusCode, reason: str) -> None:
     """What every error has in common."""
-    assert (answer.code, answer.reason, answer.domain) == (code, reason, "kandinsky"), answer
+    assert (answer.code, answer.reason, answer.domain) == (code, reason, "kandinsky-grpc.github.io"), answer
     assert len(answer.message) > 10
     assert answer.request_id
     assert not any(word in answer.message for word in ("Traceback", 'File "', ".py", "Error(", "0x"))
 
 
-PRIOR = {"prompts": ["a cat"], "step_count": 2}
+PRIOR = {"prompts": ["a cat"]}
 
 INVALID_FIELDS: list[tuple[str, Any, str]] = [
     ("Prior", prior_pb2.PriorRequest(), "prompts"),
     ("Prior", prior_pb2.PriorRequest(prompts=["a"] * 17), "prompts"),
     ("Prior", prior_pb2.PriorRequest(prompts=["a" * 2001]), "prompts[0]"),
     ("Prior", prior_pb2.PriorRequest(**PRIOR, negative_prompt="a" * 2001), "negative_prompt"),
-    ("Prior", prior_pb2.PriorRequest(prompts=["a"], step_count=0), "step_count"),
-    ("Prior", prior_pb2.PriorRequest(prompts=["a"], step_count=1001), "step_count"),
-    ("Prior", prior_pb2.PriorRequest(**PRIOR, image_count=0), "image_count"),
-    ("Prior", prior_pb2.PriorRequest(**PRIOR, image_count=17), "image_count"),
-    ("Prior", prior_pb2.PriorRequest(**PRIOR, seed=-1), "seed"),
-    ("Prior", prior_pb2.PriorRequest(**PRIOR, seed=2**63 - 1, image_count=2), "seed"),
-    ("Prior", prior_pb2.PriorRequest(**PRIOR, guidance_scale=float("nan")), "guidance_scale"),
-    ("Prior", prior_pb2.PriorRequest(**PRIOR, guidance_scale=101), "guidance_scale"),
+    (
+        "Prior",
+        prior_pb2.PriorRequest(prompts=["a"], sampling=pb.PriorSampling(step_count=0)),
+        "sampling.step_count",
+    ),
+    (
+        "Prior",
+        prior_pb2.PriorRequest(prompts=["a"], sampling=pb.PriorSampling(step_count=1001)),
+        "sampling.step_count",
+    ),
+    (
+        "Prior",
+        prior_pb2.PriorRequest(**PRIOR, sampling=pb.PriorSampling(image_count=0)),
+        "sampling.image_count",
+    ),
+    (
+        "Prior",
+        prior_pb2.PriorRequest(**PRIOR, sampling=pb.PriorSampling(image_count=17)),
+        "sampling.image_count",
+    ),
+    ("Prior", prior_pb2.PriorRequest(**PRIOR, sampling=pb.PriorSampling(seed=-1)), "sampling.seed"),
+    (
+        "Prior",
+        prior_pb2.PriorRequest(**PRIOR, sampling=pb.PriorSampling(seed=2**63 - 1, image_count=2)),
+        "sampling.seed",
+    ),
+    (
+        "Prior",
+        prior_pb2.PriorRequest(**PRIOR, sampling=pb.PriorSampling(guidance_scale=float("nan"))),
+        "sampling.guidance_scale",
+    ),
+    (
+        "Prior",
+        prior_pb2.PriorRequest(**PRIOR, sampling=pb.PriorSampling(guidance_scale=101)),
+        "sampling.guidance_scale",
+    ),
     ("Prior", prior_pb2.PriorRequest(**PRIOR, strength=0.5), "strength"),
     (
         "Prior",
@@ -148,7 +176,11 @@ INVALID_FIELDS: list[tuple[str, Any, str]] = [
     ("Generate", image_pb2.GenerateRequest(), "prompts"),
     ("Generate", image_pb2.GenerateRequest(prompts=["a"], mask=pb.InputImage(data=picture())), "mask"),
     ("Generate", image_pb2.GenerateRequest(prompts=["a"], paste_original=True), "paste_original"),
-    ("Generate", image_pb2.GenerateRequest(prompts=["a"], prior_step_count=-1), "prior_step_count"),
+    (
+        "Generate",
+        image_pb2.GenerateRequest(prompts=["a"], prior_sampling=pb.PriorSampling(step_count=-1)),
+        "prior_sampling.step_count",
+    ),
     ("Estimate", server_pb2.EstimateRequest(), "request"),
     (
         "Estimate",

@@ -120,8 +120,8 @@ def test_the_default_quality_is_the_one_shown(raw: Raw, info: server_pb2.GetServ
 def test_estimate_counts_the_work_that_the_request_then_is(raw: Raw, method: str) -> None:
     request = good_requests()[method]
     # A seed of its own: what the prior cache holds is no work.
-    target = request.sampling if hasattr(request, "sampling") else request
-    target.seed, target.image_count = 1000 + 10 * list(good_requests()).index(method), 2
+    request.sampling.seed = 1000 + 10 * list(good_requests()).index(method)
+    request.sampling.image_count = 2
     predicted = estimate(raw, **{method.lower(): request})
     answer = raw.call(method, request)
     assert answer.code == StatusCode.OK

@@ -86,7 +86,10 @@ def test_every_kind_of_png_is_a_picture(raw: Raw, mode: str) -> None:
     buffer = io.BytesIO()
     Image.new(mode, (64, 48)).save(buffer, "PNG")
     request = prior_pb2.PriorRequest(
-        prompts=["a cat"], step_count=4, strength=1, image=pb.InputImage(data=buffer.getvalue())
+        prompts=["a cat"],
+        strength=1,
+        image=pb.InputImage(data=buffer.getvalue()),
+        sampling=pb.PriorSampling(step_count=4),
     )
     assert raw.call("Prior", request).code == StatusCode.OK
 

@@ -66,7 +66,7 @@ def full(raw: Raw) -> Iterator[Raw]:
     request = good_requests()["Decode"]
     request.sampling.step_count, request.sampling.image_count = ENDLESS, QUEUE_SIZE
     call = raw.image_service.Decode(request)
-    assert next(call).WhichOneof("event") == "queued"
+    assert next(call).event.WhichOneof("kind") == "queued"
     yield raw
     call.cancel()
 

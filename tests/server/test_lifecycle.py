@@ -30,7 +30,7 @@ def long_decode(raw: Raw, step_count: int) -> grpc.Call:
     request = good_requests()["Decode"]
     request.sampling.step_count = step_count
     call = raw.image_service.Decode(request)
-    assert next(iter(call)).WhichOneof("event") == "queued"
+    assert next(iter(call)).event.WhichOneof("kind") == "queued"
     return call
 
 

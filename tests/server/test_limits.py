@@ -42,8 +42,11 @@ def raw(small: RunningServer) -> Iterator[Raw]:
         yield stubs
 
 
-def prior(**options: Any) -> prior_pb2.PriorRequest:
-    return prior_pb2.PriorRequest(**{"prompts": ["a cat"], "step_count": 2, "seed": 1, **options})
+def prior(
+    prompts: tuple[str, ...] = ("a cat",), negative: str = "", **options: Any
+) -> prior_pb2.PriorRequest:
+    sampling = pb.PriorSampling(**{"step_count": 2, "seed": 1, **options})
+    return prior_pb2.PriorRequest(prompts=prompts, negative_prompt=negative, sampling=sampling)
 
 
 def decode(pairs: int = 1, **options: Any) -> image_pb2.DecodeRequest:
@@ -57,11 +60,11 @@ def img2img(width: int, height: int) -> image_pb2.Img2ImgRequest:
 
 AT_AND_OVER = {
     "image_count": ("Decode", decode(image_count=2), decode(image_count=3), "sampling.image_count"),
-    "image_count_of_prior": ("Prior", prior(image_count=2), prior(image_count=3), "image_count"),
-    "step_count": ("Prior", prior(step_count=30), prior(step_count=31), "step_count"),
+    "image_count_of_prior": ("Prior", prior(image_count=2), prior(image_count=3), "sampling.image_count"),
+    "step_count": ("Prior", prior(step_count=30), prior(step_count=31), "sampling.step_count"),
     "pixel_count": ("Decode", decode(width_px=128), decode(width_px=192), "sampling.width_px"),
-    "prompt_length": ("Prior", prior(prompts=["é" * 10]), prior(prompts=["é" * 11]), "prompts[0]"),
-    "prompt_count": ("Prior", prior(prompts=["a", "b"]), prior(prompts=["a", "b", "c"]), "prompts"),
+    "prompt_length": ("Prior", prior(("é" * 10,)), prior(("é" * 11,)), "prompts[0]"),
+    "prompt_count": ("Prior", prior(("a", "b")), prior(("a", "b", "c")), "prompts"),
     "pair_count": ("Decode", decode(2), decode(3), "embeddings"),
     "input_pixel_count": ("Img2Img", img2img(80, 60), img2img(80, 61), "image"),
 }
@@ -85,9 +88,9 @@ def test_the_limit_itself_is_allowed_and_one_more_is_not(raw: Raw, case: str) ->
 
 def test_a_message_over_the_limit_is_refused_before_it_is_read(raw: Raw) -> None:
     most = LIMITS["max_message_bytes"][1]
-    request = prior(negative_prompt="x" * (most - 100))
+    request = prior(negative="x" * (most - 100))
     assert raw.call("Prior", request).code == StatusCode.INVALID_ARGUMENT
-    request = prior(negative_prompt="x" * (most + 1))
+    request = prior(negative="x" * (most + 1))
     assert raw.call("Prior", request).code == StatusCode.RESOURCE_EXHAUSTED
     assert raw.call("Prior", prior()).code == StatusCode.OK
 
@@ -104,7 +107,7 @@ def test_a_full_queue_says_when_to_come_back(raw: Raw, small: RunningServer) -> 
 
     small.app.model.networks["decoder"].call = slow
     try:
-        assert [next(iter(call)).WhichOneof("event") for call in running] == ["queued", "queued"]
+        assert [next(iter(call)).event.WhichOneof("kind") for call in running] == ["queued", "queued"]
         answer = raw.call("Decode", decode())
         assert (answer.code, answer.reason) == (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
         assert answer.retry_seconds is not None
@@ -113,13 +116,13 @@ def test_a_full_queue_says_when_to_come_back(raw: Raw, small: RunningServer) -> 
     finally:
         small.app.model.networks["decoder"].call = stepped
         held.set()
-    assert [list(call)[-1].WhichOneof("event") for call in running] == ["completed", "completed"]
+    assert [list(call)[-1].event.WhichOneof("kind") for call in running] == ["completed", "completed"]
     assert raw.call("Decode", decode()).code == StatusCode.OK
 
 
 def test_cancelling_makes_room_in_the_queue(raw: Raw) -> None:
     running = [raw.image_service.Decode(decode(step_count=30)) for _ in range(2)]
-    assert {next(iter(call)).WhichOneof("event") for call in running} == {"queued"}
+    assert {next(iter(call)).event.WhichOneof("kind") for call in running} == {"queued"}
     for call in running:
         call.cancel()
     answer = raw.call("Decode", decode())
@@ -133,9 +136,9 @@ def test_a_request_that_could_never_fit_the_queue_is_told_what_to_change(raw: Ra
     requests = good_requests()
     requests["Generate"].sampling.image_count, requests["Generate"].sampling.seed = 2, 99
     requests["Interpolate"].conditions[1].text = "a dog"
-    requests["Interpolate"].image_count, requests["Interpolate"].seed = 2, 99
-    for method, field in (("Generate", "sampling.image_count"), ("Interpolate", "image_count")):
+    requests["Interpolate"].sampling.MergeFrom(pb.PriorSampling(image_count=2, seed=99))
+    for method in ("Generate", "Interpolate"):
         answer = raw.call(method, requests[method])
         assert (answer.code, answer.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
         assert answer.retry_seconds is None
-        assert "needs 4 places" in answer.violations[field]
+        assert "needs 4 places" in answer.violations["sampling.image_count"]

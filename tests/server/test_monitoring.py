@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from kandinsky_api.v1 import prior_pb2
+from kandinsky_api.v1 import types_pb2 as pb
 
 from tests.harness import RunningServer
 from tests.server.raw import connected
@@ -38,7 +39,7 @@ needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="Pr
 def server(tiny_model: Path) -> Iterator[RunningServer]:
     """A server that has served one request and refused another."""
     with RunningServer(prior=str(tiny_model / "prior")) as running, connected(running.target) as raw:
-        raw.call("Prior", prior_pb2.PriorRequest(prompts=["a cat"], step_count=2))
+        raw.call("Prior", prior_pb2.PriorRequest(prompts=["a cat"], sampling=pb.PriorSampling(step_count=2)))
         raw.call("Prior", prior_pb2.PriorRequest())
         yield running
 

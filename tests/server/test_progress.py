@@ -129,10 +129,10 @@ def previews_read_late(server: RunningServer, pair: EmbeddingPair) -> int:
     )
     with grpc.insecure_channel(server.target, options) as channel:
         responses = image_pb2_grpc.ImageServiceStub(channel).Decode(request)
-        assert next(responses).HasField("queued")
+        assert next(responses).event.HasField("queued")
         while server.app.engine.active:
             time.sleep(0.05)
-        kinds = [response.WhichOneof("event") for response in responses]
+        kinds = [response.event.WhichOneof("kind") for response in responses]
     assert kinds.count("image") == 10
     return kinds.count("preview")
 

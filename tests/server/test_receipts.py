@@ -40,8 +40,8 @@ def settings(receipt: Receipt, *more: str) -> dict[str, Any]:
 
 
 def generate_again(client: Kandinsky, receipt: Receipt, **pictures: Any) -> Any:
-    names = ("negative_prompt", "prior_step_count", "prior_guidance_scale", "width_px", "height_px")
-    chosen = settings(receipt, *names) | pictures
+    names = ("negative_prompt", "prior_seed", "prior_step_count", "prior_guidance_scale")
+    chosen = settings(receipt, *names, "width_px", "height_px") | pictures
     if receipt.paste_original:
         chosen["paste_original"] = True
     assert receipt.prompt is not None

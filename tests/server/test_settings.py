@@ -16,6 +16,7 @@ import pytest
 from kandinsky_server.cli import main
 from kandinsky_server.preflight import Preflight
 from kandinsky_server.settings import Settings, load_settings
+from pydantic import ValidationError
 
 
 @pytest.fixture(autouse=True)
@@ -320,6 +321,13 @@ def test_without_temporary_files_the_way_out_is_told(
         main(load_settings(["--check"]))
     assert ended.value.code == 2
     assert "no directory for them can be written; mount one at /tmp" in capsys.readouterr().err
+
+
+def test_texts_that_no_receipt_could_repeat_are_refused() -> None:
+    """No message exceeds 2 MiB, and a result of Interpolate has all texts, and what was cut off them."""
+    assert Settings(max_prompts=16, max_prompt_length=13_333).max_prompt_length == 13_333
+    with pytest.raises(ValidationError, match="at most 13333"):
+        Settings(max_prompts=16, max_prompt_length=13_334)
 
 
 def test_metrics_can_be_turned_off() -> None:

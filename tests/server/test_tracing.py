@@ -15,6 +15,7 @@ import structlog
 from google.protobuf.message import Message
 from grpc import StatusCode
 from kandinsky_api.v1 import prior_pb2
+from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_server.settings import Settings, load_settings
 
 from tests.harness import RunningServer
@@ -116,7 +117,7 @@ def test_a_request_is_a_span_of_the_callers_trace_with_its_phases_as_children(tr
 
 
 def test_without_a_traceparent_or_with_a_broken_one_a_trace_begins_here(traced: Traced) -> None:
-    request = prior_pb2.PriorRequest(prompts=["a cat"], step_count=2)
+    request = prior_pb2.PriorRequest(prompts=["a cat"], sampling=pb.PriorSampling(step_count=2))
     traced.raw.call("Prior", request, x_request_id="alone")
     traced.raw.call("Prior", request, x_request_id="broken", traceparent="00-zz-1")
     (alone, _), (broken, _) = traced.spans("alone"), traced.spans("broken")
@@ -125,7 +126,7 @@ def test_without_a_traceparent_or_with_a_broken_one_a_trace_begins_here(traced: 
 
 
 def test_the_log_line_of_a_request_names_its_span(traced: Traced) -> None:
-    request = prior_pb2.PriorRequest(prompts=["a cat"], step_count=2)
+    request = prior_pb2.PriorRequest(prompts=["a cat"], sampling=pb.PriorSampling(step_count=2))
     with structlog.testing.capture_logs() as lines:
         traced.raw.call("Prior", request, x_request_id="logged", traceparent=f"00-{TRACE}-{CALLER}-01")
         span, _ = traced.spans("logged")
@@ -135,7 +136,7 @@ def test_the_log_line_of_a_request_names_its_span(traced: Traced) -> None:
 
 
 def test_a_caller_that_does_not_sample_is_not_traced(traced: Traced) -> None:
-    request = prior_pb2.PriorRequest(prompts=["a cat"], step_count=2)
+    request = prior_pb2.PriorRequest(prompts=["a cat"], sampling=pb.PriorSampling(step_count=2))
     traced.raw.call("Prior", request, x_request_id="unseen", traceparent=f"00-{TRACE}-{CALLER}-00")
     traced.raw.call("Prior", request, x_request_id="seen")
     traced.spans("seen")
@@ -156,7 +157,7 @@ def test_a_failure_is_an_error(traced: Traced, monkeypatch: pytest.MonkeyPatch) 
 
     with monkeypatch.context() as patch:
         patch.setattr(traced.server.app.model.networks["prior"], "call", broken)
-        request = prior_pb2.PriorRequest(prompts=["a failure"], step_count=2)
+        request = prior_pb2.PriorRequest(prompts=["a failure"], sampling=pb.PriorSampling(step_count=2))
         answer = traced.raw.call("Prior", request, x_request_id="failed")
     assert answer.code == StatusCode.INTERNAL
     span, children = traced.spans("failed")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kandinsky_api.v1 import types_pb2
+from kandinsky_api.v1 import events_pb2
 
 from kandinsky_client.errors import IncompleteStreamError
 from kandinsky_client.events import EmbeddingReady, Event, ImageReady, Preview, Progress, Queued
-from kandinsky_client.formats import FORMATS
+from kandinsky_client.formats import format_of
 from kandinsky_client.receipts import Receipt
 from kandinsky_client.result_sets import Completed, EmbeddingSet, ImageSet
 from kandinsky_client.results import EmbeddingResult, ImageResult
@@ -20,7 +20,7 @@ class Assembly:
 
     def __init__(self) -> None:
         self._embeddings: dict[int, EmbeddingResult] = {}
-        self._arriving: dict[int, tuple[types_pb2.ImageResult, bytearray]] = {}
+        self._arriving: dict[int, tuple[events_pb2.ImageResult, bytearray]] = {}
         self._image_count = 0
         self._completed: Completed | None = None
 
@@ -30,31 +30,32 @@ class Assembly:
         `Completed` is held back until `finish`, when the status is known to be OK.
 
         Args:
-            response: A PriorResponse, DecodeResponse or any other with their `event`.
+            response: A PriorResponse, DecodeResponse or any other: all carry one `Event`.
 
         Raises:
             IncompleteStreamError: Bytes of an image are missing.
         """
-        match response.WhichOneof("event"):
+        event: events_pb2.Event = response.event
+        match event.WhichOneof("kind"):
             case "queued":
-                yield Queued.from_message(response.queued)
+                yield Queued.from_message(event.queued)
             case "progress":
-                yield Progress.from_message(response.progress)
+                yield Progress.from_message(event.progress)
             case "preview":
-                yield Preview.from_message(response.preview)
+                yield Preview.from_message(event.preview)
             case "embedding":
-                embedding = EmbeddingResult.from_message(response.embedding)
+                embedding = EmbeddingResult.from_message(event.embedding)
                 self._embeddings[embedding.index] = embedding
                 yield EmbeddingReady(embedding)
             case "image":
-                self._arriving[response.image.index] = response.image, bytearray(response.image.data)
-                yield from self._arrived(response.image.index)
+                self._arriving[event.image.index] = event.image, bytearray(event.image.data)
+                yield from self._arrived(event.image.index)
             case "chunk":
-                self._append(response.chunk)
-                yield from self._arrived(response.chunk.index)
+                self._append(event.chunk)
+                yield from self._arrived(event.chunk.index)
             case "completed":
-                self._completed = Completed.from_message(response.completed)
-            case _:  # an event of a newer server
+                self._completed = Completed.from_message(event.completed)
+            case _:  # a kind of event that is newer than this client
                 return
 
     def finish(self) -> Completed:
@@ -73,7 +74,7 @@ class Assembly:
             )
         return self._completed
 
-    def _append(self, chunk: types_pb2.ImageChunk) -> None:
+    def _append(self, chunk: events_pb2.ImageChunk) -> None:
         if chunk.index not in self._arriving:
             raise IncompleteStreamError(f"a chunk of image {chunk.index} came without its header")
         _, data = self._arriving[chunk.index]
@@ -97,7 +98,7 @@ class Assembly:
                 index=index,
                 source_index=header.source_index,
                 data=bytes(data),
-                format=FORMATS[header.format],
+                format=format_of(header.format),
                 width_px=header.width_px,
                 height_px=header.height_px,
                 receipt=Receipt.from_message(header.receipt),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import secrets
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import TypedDict, Unpack
 
 import grpc
@@ -16,11 +18,13 @@ from kandinsky_client.timeouts import check_timeout
 from kandinsky_client.tls import Tls
 
 DEFAULT_TARGET = "localhost:50051"
+DRAWN_SEEDS = 2**32
 
 # An answer's messages stay near 1 MiB by contract; the room above is for servers with other limits, and still
 # bounds what a stray server can make this process hold. What may be sent is the server's to limit.
 MAX_RECEIVE_BYTES = 64 * 2**20
 CHANNEL_OPTIONS = [
+    ("grpc.primary_user_agent", f"kandinsky-client-python/{version('kandinsky-client')}"),
     ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
     ("grpc.max_send_message_length", -1),
     # A request may wait in the queue without a word for longer than NAT tables and proxies remember.
@@ -100,7 +104,12 @@ class Connection:
         return Retry(self.timeout if timeout is None else timeout, self.retries)
 
     def fill(self, request: Request, **defaults: Unpack[CallOptions]) -> None:
-        """Sets what the caller left unset in `request`: the client's priority, and `defaults`."""
+        """Sets what the caller left unset in `request`: the client's priority, a seed, and `defaults`.
+
+        The seed is drawn here and not by the server, so that a call that is tried again is the same call.
+        """
+        if not request.sampling.HasField("seed"):
+            request.sampling.seed = secrets.randbelow(DRAWN_SEEDS)
         options = request_options(CallOptions(priority=self.priority, **defaults))
         options.MergeFrom(request.options)
         request.options.CopyFrom(options)

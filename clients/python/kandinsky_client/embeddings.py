@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from kandinsky_api.v1 import types_pb2
 
+from kandinsky_client.errors import IncompleteStreamError
 from kandinsky_client.receipts import Receipt
 
 Dtype = Literal["f32", "f16", "bf16"]
@@ -74,7 +75,13 @@ class Embedding:
 
     @classmethod
     def from_message(cls, message: types_pb2.Embedding) -> Embedding:
-        """Reads the wire's form."""
+        """Reads the wire's form.
+
+        Raises:
+            IncompleteStreamError: A dtype that this client does not know; by contract servers send f32.
+        """
+        if message.dtype not in _NAMES:
+            raise IncompleteStreamError(f"an embedding of dtype {message.dtype} needs a newer client")
         return cls(message.data, _NAMES[message.dtype], tuple(message.shape), message.prior_fingerprint)
 
     def to_message(self) -> types_pb2.Embedding:

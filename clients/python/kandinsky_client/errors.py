@@ -24,7 +24,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -35,7 +35,7 @@ from grpc_status import rpc_status
 
 from kandinsky_client.grpc_messages import explain
 
-DOMAIN = "kandinsky"
+DOMAIN = "kandinsky-grpc.github.io"
 REQUEST_ID_KEY = "x-request-id"
 
 
@@ -70,7 +70,9 @@ class RpcError(KandinskyError):
     Args:
         code: The canonical code.
         message: The server's sentence.
-        reason: The machine-readable reason, such as "QUEUE_FULL"; empty when the server gave none.
+        reason: The machine-readable reason, such as "QUEUE_FULL": a name of the contract's ErrorReason; empty when gRPC
+            itself made the status.
+        metadata: The limits and values that the message speaks of, by the names that errors.proto gives at each reason.
         field_violations: The fields to change, for INVALID_ARGUMENT.
         retry_delay: Seconds to wait before another try, as the server advises; None when it does not.
         request_id: What the server's log knows the request by; empty when the request never got there.
@@ -82,6 +84,7 @@ class RpcError(KandinskyError):
         message: str,
         *,
         reason: str = "",
+        metadata: Mapping[str, str] | None = None,
         field_violations: tuple[FieldViolation, ...] = (),
         retry_delay: float | None = None,
         request_id: str = "",
@@ -90,6 +93,7 @@ class RpcError(KandinskyError):
         self.code = code
         self.message = message
         self.reason = reason
+        self.metadata = dict(metadata or {})
         self.field_violations = field_violations
         self.retry_delay = retry_delay
         self.request_id = request_id
@@ -189,10 +193,10 @@ def from_grpc(error: grpc.RpcError) -> RpcError:
     """Translates what grpc or grpc.aio raised, with the details that the server attached."""
     call = cast(grpc.Call, error)  # what either flavour raises is one too; the types do not say so
     code = call.code()
-    reason, violations, retry_delay = "", [], None
+    reason, metadata, violations, retry_delay = "", {}, [], None
     for detail in _details(call):
         if isinstance(detail, error_details_pb2.ErrorInfo) and detail.domain == DOMAIN:
-            reason = detail.reason
+            reason, metadata = detail.reason, dict(detail.metadata)
         elif isinstance(detail, error_details_pb2.BadRequest):
             violations += [FieldViolation(v.field, v.description) for v in detail.field_violations]
         elif isinstance(detail, error_details_pb2.RetryInfo):
@@ -206,6 +210,7 @@ def from_grpc(error: grpc.RpcError) -> RpcError:
         code,
         explanation.words if explanation else message,
         reason=reason,
+        metadata=metadata,
         field_violations=tuple(violations),
         retry_delay=retry_delay,
         request_id=_request_id(call),

@@ -6,9 +6,9 @@ import io
 from dataclasses import dataclass
 
 import PIL.Image
-from kandinsky_api.v1 import types_pb2
+from kandinsky_api.v1 import events_pb2
 
-from kandinsky_client.formats import FORMATS, ImageFormat
+from kandinsky_client.formats import ResultFormat, format_of
 from kandinsky_client.pictures import png
 from kandinsky_client.receipts import seconds
 from kandinsky_client.result_sets import Completed
@@ -23,16 +23,29 @@ class Queued:
         position: How many trajectories go before this request's first.
         start_seconds: How long until its first step, as predicted.
         finish_seconds: How long until its last result, as predicted.
+        request_id: What the server's log knows the request by.
+        seed: The seed of the first result.
+        trajectory_count: How many trajectories it became: what it holds of the server's queue.
     """
 
     position: int
     start_seconds: float
     finish_seconds: float
+    request_id: str = ""
+    seed: int = 0
+    trajectory_count: int = 0
 
     @classmethod
-    def from_message(cls, message: types_pb2.Queued) -> Queued:
+    def from_message(cls, message: events_pb2.Queued) -> Queued:
         """Reads the wire's form."""
-        return cls(message.position, seconds(message.predicted_start), seconds(message.predicted_finish))
+        return cls(
+            position=message.position,
+            start_seconds=seconds(message.predicted_start),
+            finish_seconds=seconds(message.predicted_finish),
+            request_id=message.request_id,
+            seed=message.seed,
+            trajectory_count=message.trajectory_count,
+        )
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,7 @@ class Progress:
 
     Args:
         stage: "prior", "decoder", "inpaint" or "controlnet".
-        index: The index of the result it will become.
+        index: The index of the result it will become; of `interpolate`, the place of its condition.
         step: How many steps are done.
         step_count: How many there are.
     """
@@ -52,7 +65,7 @@ class Progress:
     step_count: int
 
     @classmethod
-    def from_message(cls, message: types_pb2.Progress) -> Progress:
+    def from_message(cls, message: events_pb2.Progress) -> Progress:
         """Reads the wire's form."""
         return cls(message.stage, message.index, message.step, message.step_count)
 
@@ -66,19 +79,20 @@ class Preview:
         step: The step it was taken after.
         step_count: How many steps there are.
         data: The encoded bytes.
-        format: How `data` is encoded.
+        format: How `data` is encoded; "unknown" when this client is older than the encoding.
     """
 
     index: int
     step: int
     step_count: int
     data: bytes
-    format: ImageFormat
+    format: ResultFormat
 
     @classmethod
-    def from_message(cls, message: types_pb2.Preview) -> Preview:
+    def from_message(cls, message: events_pb2.Preview) -> Preview:
         """Reads the wire's form."""
-        return cls(message.index, message.step, message.step_count, message.data, FORMATS[message.format])
+        encoding = format_of(message.format)
+        return cls(message.index, message.step, message.step_count, message.data, encoding)
 
     def __repr__(self) -> str:
         step = f"step {self.step} of {self.step_count}"

@@ -42,7 +42,7 @@ class Exchange:
     def delay_after(self, error: grpc.RpcError) -> float:
         """Returns the seconds to wait before the next try, or raises the typed error.
 
-        Once a result was delivered there is no next try: it could come twice, or from another drawn seed.
+        Once a result was delivered there is no next try: it could come twice.
         """
         typed = from_grpc(error)
         if self._delivered:

@@ -15,8 +15,8 @@ MessageT = TypeVar("MessageT", bound=Message)
 _INTEGER_BITS = {FieldDescriptor.TYPE_INT32: 32, FieldDescriptor.TYPE_INT64: 64}
 
 
-def build(kind: type[MessageT], **values: Any) -> MessageT:
-    """Makes a message; what is None stays unset.
+def build(kind: type[MessageT], prefix: str = "", /, **values: Any) -> MessageT:
+    """Makes a message; what is None stays unset. Arguments are named as the fields are, after `prefix`.
 
     Raises:
         TypeError: A value of the wrong type.
@@ -24,7 +24,8 @@ def build(kind: type[MessageT], **values: Any) -> MessageT:
     """
     fields: Mapping[str, Any] = kind.DESCRIPTOR.fields_by_name
     given = {name: value for name, value in values.items() if value is not None}
-    return kind(**{name: _value(fields[name], name, value) for name, value in given.items()})
+    named = {name.removeprefix(prefix): name for name in given}
+    return kind(**{field: _value(fields[field], name, given[name]) for field, name in named.items()})
 
 
 def texts(name: str, value: str | Iterable[str]) -> list[str]:

@@ -18,7 +18,14 @@ from kandinsky_client.inputs import (
     pair_messages,
 )
 from kandinsky_client.messages import build, texts
-from kandinsky_client.options import CallOptions, ImageOptions, PriorOptions, image_fields, prior_fields
+from kandinsky_client.options import (
+    CallOptions,
+    ImageOptions,
+    PriorOptions,
+    image_fields,
+    prior_fields,
+    prior_sampling,
+)
 from kandinsky_client.rpcs import EmbeddingRequest, ImageRequest, Request
 
 EmbeddingsT = TypeVar("EmbeddingsT", covariant=True)
@@ -210,6 +217,7 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
         prompts: str | Sequence[str],
         *,
         negative_prompt: str | None = None,
+        prior_seed: int | None = None,
         prior_step_count: int | None = None,
         prior_guidance_scale: float | None = None,
         image: ImageLike | None = None,
@@ -223,6 +231,8 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
         Args:
             prompts: One prompt or several.
             negative_prompt: As in `prior`.
+            prior_seed: The seed of the first embedding; result k uses prior_seed + k. Default: `seed`. With it the
+                embeddings stay as they are while `seed` varies the images.
             prior_step_count: Denoising steps of the prior. Default 25.
             prior_guidance_scale: Classifier-free guidance of the prior, 0 to 100. Default 4.
             image: An image to start from.
@@ -235,8 +245,7 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
             image_pb2.GenerateRequest,
             prompts=texts("prompts", prompts),
             negative_prompt=negative_prompt,
-            prior_step_count=prior_step_count,
-            prior_guidance_scale=prior_guidance_scale,
+            prior_sampling=prior_sampling(prior_seed, prior_step_count, prior_guidance_scale),
             image=image_message(image, "image"),
             mask=image_message(mask, "mask"),
             strength=strength,

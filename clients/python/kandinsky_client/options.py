@@ -88,8 +88,7 @@ def prior_fields(options: PriorOptions) -> dict[str, Any]:
         ValueError: A name that its enum does not have.
     """
     _check_names(options, PriorOptions)
-    fields = {name: options.get(name) for name in ("image_count", "seed", "step_count", "guidance_scale")}
-    return {**fields, "options": request_options(options)}
+    return {"sampling": _chosen(types_pb2.PriorSampling, options), "options": request_options(options)}
 
 
 def image_fields(options: ImageOptions) -> dict[str, Any]:
@@ -100,6 +99,14 @@ def image_fields(options: ImageOptions) -> dict[str, Any]:
         "output": _chosen(types_pb2.OutputOptions, options),
         "options": request_options(options),
     }
+
+
+def prior_sampling(
+    seed: int | None, step_count: int | None, guidance_scale: float | None
+) -> types_pb2.PriorSampling:
+    """Returns how `generate` samples embeddings; raises as `prior_fields`, by the names of its arguments."""
+    given = {"prior_seed": seed, "prior_step_count": step_count, "prior_guidance_scale": guidance_scale}
+    return build(types_pb2.PriorSampling, "prior_", **given)
 
 
 def request_options(options: CallOptions) -> types_pb2.RequestOptions:

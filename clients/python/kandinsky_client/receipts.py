@@ -38,15 +38,19 @@ _OPTIONAL = (
     "strength",
     "prompt",
     "negative_prompt",
-    "prior_step_count",
-    "prior_guidance_scale",
     "negative_prior_prompt",
 )
+_PRIOR = {
+    "prior_seed": "seed",
+    "prior_step_count": "step_count",
+    "prior_guidance_scale": "guidance_scale",
+}
+"""Fields of `Receipt` that are fields of its message's `prior_sampling`."""
 
 
 @dataclass(frozen=True, repr=False)
 class Receipt:
-    """The receipt of one result; fields as in the message of that name.
+    """The receipt of one result; fields as in the message of that name, with those of `prior_sampling` among them.
 
     Args:
         rpc: The RPC, such as "Decode".
@@ -67,10 +71,13 @@ class Receipt:
         timings: How long it took.
         paste_original: Whether the kept pixels were pasted back, for Inpaint.
         weights: The weights of the conditions, for Interpolate.
-        prior_step_count: The denoising steps of the prior, for the images of Generate; None elsewhere.
+        prior_seed: The seed of the embedding, for the images of Generate; None elsewhere.
+        prior_step_count: The denoising steps of the prior, likewise.
         prior_guidance_scale: Its guidance scale, likewise.
         negative_prior_prompt: The negative prompt of each text's prior run, for Interpolate.
         condition_texts: The texts among the conditions of Interpolate, by their place.
+        input_digests: The SHA-256, in hexadecimal digits, of each picture and embedding that it was made from, by the
+            request's field, such as "image" or "embeddings[0].positive": of the bytes as they were sent.
     """
 
     rpc: str = ""
@@ -91,10 +98,12 @@ class Receipt:
     timings: Timings = Timings()
     paste_original: bool = False
     weights: tuple[float, ...] = ()
+    prior_seed: int | None = None
     prior_step_count: int | None = None
     prior_guidance_scale: float | None = None
     negative_prior_prompt: str | None = None
     condition_texts: Mapping[int, str] = field(default_factory=dict)
+    input_digests: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """What was set, in a line: long texts are cut, versions and timings left out."""
@@ -114,7 +123,9 @@ class Receipt:
         given = {field.name for field, _ in message.ListFields()}
         converted: dict[str, Any] = {
             **{name: getattr(message, name) if name in given else None for name in _OPTIONAL},
+            **_prior_fields(message),
             "condition_texts": dict(message.condition_texts),
+            "input_digests": dict(message.input_digests),
             "versions": dict(message.versions),
             "timings": Timings.from_message(message.timings),
             "weights": tuple(message.weights),
@@ -143,7 +154,13 @@ class Receipt:
                 total=_duration(self.timings.total_seconds),
             )
         }
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in converted}
+        sampling = {
+            name: value for field, name in _PRIOR.items() if (value := getattr(self, field)) is not None
+        }
+        if sampling:
+            converted["prior_sampling"] = types_pb2.PriorSampling(**sampling)
+        done = (*converted, *_PRIOR)
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in done}
         return types_pb2.Receipt(**plain, **converted)
 
     def to_json(self) -> str:
@@ -153,6 +170,11 @@ class Receipt:
     def to_dict(self) -> dict[str, object]:
         """Returns protobuf's JSON form as plain objects."""
         return MessageToDict(self.to_message(), preserving_proto_field_name=True)
+
+
+def _prior_fields(message: types_pb2.Receipt) -> dict[str, Any]:
+    given = {field.name: value for field, value in message.prior_sampling.ListFields()}
+    return {field: given.get(name) for field, name in _PRIOR.items()}
 
 
 def seconds(duration: Duration) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Generic, TypeVar, overload
 
-from kandinsky_api.v1 import types_pb2
+from kandinsky_api.v1 import events_pb2
 
 from kandinsky_client.embedding_file import save_embeddings
 from kandinsky_client.receipts import Timings
@@ -22,7 +22,7 @@ class Completed:
         embedding_count: How many embeddings it carried.
         image_count: How many images it carried.
         step_count: How many denoising steps were run for it, over all results.
-        seed: The seed of the first result: the request's, or the one that was drawn.
+        seed: The seed of the first result: the call's, or the one that was drawn for it.
         timings: Where the time went.
         warnings: What the caller may not have meant, a sentence each, such as of a mask that repaints nothing.
     """
@@ -35,7 +35,7 @@ class Completed:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def from_message(cls, message: types_pb2.Completed) -> Completed:
+    def from_message(cls, message: events_pb2.Completed) -> Completed:
         """Reads the wire's form."""
         return cls(
             embedding_count=message.embedding_count,
@@ -64,7 +64,7 @@ class ResultSet(Sequence[ResultT], Generic[ResultT]):
 
     @property
     def seed(self) -> int:
-        """The seed of the first result: the request's, or the one that was drawn."""
+        """The seed of the first result: the call's, or the one that was drawn for it."""
         return self.completed.seed
 
     @overload

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
-from kandinsky_api.v1 import types_pb2
+from kandinsky_api.v1 import events_pb2
 
 from kandinsky_client.embeddings import EmbeddingPair
-from kandinsky_client.formats import RAW_DTYPES, SUFFIX_FORMATS, ImageFormat
+from kandinsky_client.formats import RAW_DTYPES, SUFFIX_FORMATS, ResultFormat
 from kandinsky_client.pictures import png
 from kandinsky_client.receipts import Receipt
 
@@ -57,7 +57,7 @@ class EmbeddingResult:
         return f"<EmbeddingResult {self.index} of seed {self.seed}: {self.embedding!r}>"
 
     @classmethod
-    def from_message(cls, message: types_pb2.EmbeddingResult) -> EmbeddingResult:
+    def from_message(cls, message: events_pb2.EmbeddingResult) -> EmbeddingResult:
         """Reads the wire's form."""
         receipt = Receipt.from_message(message.receipt)
         return cls(
@@ -87,7 +87,7 @@ class ImageResult:
         index: Its place among the results, from 0.
         source_index: The index of the embedding pair it was made from.
         data: The bytes as the server sent them.
-        format: How `data` is encoded.
+        format: How `data` is encoded; "unknown" when this client is older than the encoding.
         width_px: Width in pixels.
         height_px: Height in pixels.
         receipt: What made it.
@@ -97,7 +97,7 @@ class ImageResult:
     index: int
     source_index: int
     data: bytes
-    format: ImageFormat
+    format: ResultFormat
     width_px: int
     height_px: int
     receipt: Receipt

@@ -21,8 +21,7 @@ LONGEST_DELAY_SECONDS = 10.0
 class Retry:
     """The patience of one call: how much of its timeout is left, and how many retries.
 
-    Trying again is safe: a request carries all it needs, results depend on nothing but their seed, and a seed
-    left unset is drawn anew by whoever answers.
+    Trying again is safe: a request carries all it needs, and its results depend on nothing but that.
 
     Args:
         timeout: Seconds for the whole call, retries and waits included; None is no limit.

@@ -39,7 +39,8 @@ class DepthEstimator:
         if not self.source:
             raise StageNotLoaded(
                 "depth_from needs a depth model and this server has none: start it with --depth-model, or send the "
-                "hint itself"
+                "hint itself",
+                stage="depth",
             )
         return self.source
 

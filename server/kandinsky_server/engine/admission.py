@@ -149,11 +149,17 @@ class Admission:
             raise QueueFull(
                 f"{taken} of {self.places.size} places are taken and this request needs {count}; retry later",
                 self.retry_after(),
+                queue_size=self.places.size,
+                queue_length=taken,
+                trajectory_count=count,
             )
         if held + count > allowed:
             raise QuotaExceeded(
                 f"{ticket.holder_name} holds {held} places and may hold {allowed}; wait for your own requests to finish",
                 self.retry_after(),
+                allowed_count=allowed,
+                held_count=held,
+                trajectory_count=count,
             )
 
     def _check_deadline(self, ticket: Ticket, works: Sequence[Work[Any]], prediction: Forecast) -> None:
@@ -178,6 +184,9 @@ class Admission:
             f"the result would take about {prediction.finish:.1f} s and {limit}; "
             f"{advice}, or ask for fewer steps or images",
             max(MIN_RETRY_SECONDS, late),
+            predicted_seconds=f"{prediction.finish:.1f}",
+            alone_seconds=f"{alone:.1f}",
+            left_seconds=f"{left:.1f}",
         )
 
     def _is_probe(self, works: Sequence[Work[Any]]) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from kandinsky_server.diffusion.prior import PriorSampling
 from kandinsky_server.flows.requests import Embeddings
 
 
@@ -46,19 +48,25 @@ class Receipt:
     negative_prompt: str | None = None
     paste_original: bool = False
     weights: tuple[float, ...] = ()
-    prior_step_count: int | None = None
-    prior_guidance_scale: float | None = None
+    prior_sampling: PriorSampling | None = None
     negative_prior_prompt: str | None = None
     condition_texts: dict[int, str] = field(default_factory=dict)
+    input_digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Queued:
-    """Seconds from now; ``position`` counts trajectories."""
+    """Seconds from now; ``position`` counts the trajectories that go before, ``trajectory_count`` those of the request.
+
+    ``seed`` is that of the first result.
+    """
 
     position: int
     predicted_start: float
     predicted_finish: float
+    request_id: str
+    seed: int
+    trajectory_count: int
 
 
 @dataclass(frozen=True)

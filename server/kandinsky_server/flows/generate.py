@@ -17,12 +17,12 @@ from kandinsky_server.flows.session import Runtime, Session
 
 
 class GenerateRecipe:
-    """Each embedding, then its image, which has the same index and the same seed."""
+    """Each embedding, then its image, which has the same index."""
 
     def __init__(self, runtime: Runtime, request: GenerateRequest) -> None:
         self.request = request
         self.watch = request.prior.watch
-        self.seed = request.prior.sampling.seed
+        self.seed = request.image.sampling.seed
         image = request.image
         self._prior = PriorRecipe(runtime, request.prior, "Generate")
         self._material = MaterialWork(runtime, image)
@@ -46,7 +46,7 @@ class GenerateRecipe:
             advice = "an image takes two: call Prior, and then an RPC that takes its embeddings"
             return [Violation("prompts", advice)]
         prior = self.request.prior
-        return fewer("sampling.", prior.image_count, "prompts", len(prior.prompts), 2, allowed)
+        return fewer(prior.image_count, "prompts", len(prior.prompts), 2, allowed)
 
     async def serve(self, session: Session) -> None:
         """See `Recipe`."""
@@ -62,8 +62,7 @@ class GenerateRecipe:
         made_from = {
             "prompt": prior.prompts[index // prior.image_count],
             "negative_prompt": prior.negative_prompt,
-            "prior_step_count": prior.sampling.step_count,
-            "prior_guidance_scale": prior.sampling.guidance_scale,
+            "prior_sampling": seeded(prior.sampling, index),
         }
         ready = await asyncio.shield(material)
         await self._images[index].post(session, ready, pair, index, **made_from)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,7 +49,7 @@ class ImageRecipe:
     def ask_less(self, allowed: int) -> list[Violation]:
         """See `Recipe`."""
         request = self.request
-        return fewer("sampling.", request.image_count, "embeddings", len(request.embeddings), 1, allowed)
+        return fewer(request.image_count, "embeddings", len(request.embeddings), 1, allowed)
 
     async def serve(self, session: Session) -> None:
         """See `Recipe`."""
@@ -129,6 +129,16 @@ def _mask_warnings(keep: Floats) -> list[str]:
     return []
 
 
+def _digests(digests: Mapping[str, str], source: int) -> dict[str, str]:
+    """Those of what an image is made from: of embeddings only its own pair's."""
+    own = f"embeddings[{source}]."
+    return {
+        field: digest
+        for field, digest in digests.items()
+        if field.startswith(own) or not field.startswith("embeddings[")
+    }
+
+
 class ImageWork:
     """One image: its steps, when what they need has ended, then its pixels."""
 
@@ -174,6 +184,7 @@ class ImageWork:
         made = await session.decode(self._decode, latents, stage.name)
         if request.paste_original and request.image is not None and material.repaint is not None:
             made = await session.work(pixels.paste_kept, made, request.image, material.repaint)
+        source = index // request.image_count
         receipt = receipt_of(
             session,
             request.rpc,
@@ -183,12 +194,13 @@ class ImageWork:
             width=sampling.width,
             height=sampling.height,
             paste_original=request.paste_original,
+            input_digests=_digests(session.input_digests, source),
             **made_from,
         )
         # Encoded now and not when it is read: pixels are larger.
         picture = await session.encode(made, receipt, index)
         room.resize(len(picture.data))
-        session.mailbox.put(ImageReady(index, index // request.image_count, picture, receipt), room)
+        session.mailbox.put(ImageReady(index, source, picture, receipt), room)
 
     def _previews(self, session: Session, index: int) -> Previews:
         stage, watch = self._stage, session.watch

@@ -20,6 +20,7 @@ from kandinsky_server.flows.embedding import (
 )
 from kandinsky_server.flows.events import EmbeddingReady
 from kandinsky_server.flows.receipts import receipt_of
+from kandinsky_server.flows.recipe import COUNT
 from kandinsky_server.flows.requests import (
     MAX_VALUE,
     ClipImage,
@@ -74,8 +75,8 @@ class InterpolateRecipe:
         count = self.request.image_count
         runs = len(self._parts) // count
         if runs <= allowed:
-            return [Violation("image_count", f"must be 1 to {allowed // runs}")]
-        found = [Violation("image_count", "must be 1 to 1")] if count > 1 else []
+            return [Violation(COUNT, f"must be 1 to {allowed // runs}")]
+        found = [Violation(COUNT, "must be 1 to 1")] if count > 1 else []
         return [*found, Violation("conditions", "make embeddings of the texts with Prior, and mix those")]
 
     async def serve(self, session: Session) -> None:
@@ -96,6 +97,7 @@ class InterpolateRecipe:
                     negative_prompt=request.negative_prompt,
                     negative_prior_prompt=request.negative_prior_prompt,
                     condition_texts=self._texts,
+                    input_digests=session.input_digests,
                 )
                 pair = Embeddings(mixed, negative)
                 index = frame * request.image_count + count

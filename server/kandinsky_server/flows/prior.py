@@ -42,7 +42,7 @@ class PriorRecipe:
     def ask_less(self, allowed: int) -> list[Violation]:
         """See `Recipe`."""
         request = self.request
-        return fewer("", request.image_count, "prompts", len(request.prompts), 1, allowed)
+        return fewer(request.image_count, "prompts", len(request.prompts), 1, allowed)
 
     async def serve(self, session: Session) -> None:
         """See `Recipe`."""
@@ -61,6 +61,8 @@ class PriorRecipe:
             result.timings,
             prompt=prompt.text,
             negative_prompt=prompt.negative,
+            # A picture that Generate came with is for its other half.
+            input_digests={} if self.rpc == "Generate" else session.input_digests,
         )
         texts = {f"prompts[{source}]": prompt.text, "negative_prompt": prompt.negative or ""}
         truncated = await removed_texts(session, texts)

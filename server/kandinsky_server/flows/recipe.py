@@ -10,6 +10,9 @@ from kandinsky_server.errors import Violation
 from kandinsky_server.flows.requests import Watch
 from kandinsky_server.flows.session import Session
 
+COUNT = "sampling.image_count"
+"""The field that says how many results each prompt, pair or weight vector makes."""
+
 
 class Recipe(Protocol):
     """Made of one request, as the prior cache stands then. ``seed`` is the first result's."""
@@ -31,10 +34,10 @@ class Recipe(Protocol):
         ...
 
 
-def fewer(prefix: str, count: int, field: str, sources: int, places: int, allowed: int) -> list[Violation]:
+def fewer(count: int, field: str, sources: int, places: int, allowed: int) -> list[Violation]:
     """What to ask less of where each of ``sources`` makes ``count`` results, which take so many ``places`` each."""
     most = allowed // (sources * places)
     if most:
-        return [Violation(f"{prefix}image_count", f"must be 1 to {most}")]
-    found = [Violation(f"{prefix}image_count", "must be 1 to 1")] if count > 1 else []
+        return [Violation(COUNT, f"must be 1 to {most}")]
+    found = [Violation(COUNT, "must be 1 to 1")] if count > 1 else []
     return [*found, Violation(field, f"send 1 to {allowed // places} at once")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.flows.events import Completed, EmbeddingReady, Event, ImageReady, Queued
@@ -34,19 +34,28 @@ def recipe_of(runtime: Runtime, request: Request) -> Recipe:
             return GenerateRecipe(runtime, request)
 
 
-async def serve(runtime: Runtime, recipe: Recipe, ticket: Ticket, encoder: Encoder) -> AsyncGenerator[Event]:
+async def serve(
+    runtime: Runtime, recipe: Recipe, ticket: Ticket, encoder: Encoder, input_digests: Mapping[str, str]
+) -> AsyncGenerator[Event]:
     """Runs a request that has entered and yields its events; closing the iterator cancels it.
 
-    ``encoder`` makes pictures of its images.
+    ``encoder`` makes pictures of its images; ``input_digests`` are for its receipts.
 
     Raises:
         ServingError: what ended it other than success.
     """
     prediction = runtime.admission.admit(ticket, recipe.works, recipe.ask_less)
-    session = Session(runtime, ticket, recipe.watch, encoder)
+    session = Session(runtime, ticket, recipe.watch, encoder, input_digests)
     embeddings = images = 0
     try:
-        yield Queued(prediction.position, prediction.start, prediction.finish)
+        yield Queued(
+            prediction.position,
+            prediction.start,
+            prediction.finish,
+            ticket.request_id,
+            recipe.seed,
+            sum(work.denoising for work in recipe.works),
+        )
         async for event in session.mailbox.stream(lambda: recipe.serve(session)):
             embeddings += isinstance(event, EmbeddingReady)
             images += isinstance(event, ImageReady)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -63,13 +63,24 @@ class Runtime:
 
 
 class Session:
-    """One admitted request. Everything it submits carries its ticket."""
+    """One admitted request. Everything it submits carries its ticket.
 
-    def __init__(self, runtime: Runtime, ticket: Ticket, watch: Watch, encoder: Encoder) -> None:
+    ``input_digests`` are the SHA-256 of the pictures and embeddings that it came with, by field.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        ticket: Ticket,
+        watch: Watch,
+        encoder: Encoder,
+        input_digests: Mapping[str, str],
+    ) -> None:
         self.runtime = runtime
         self.ticket = ticket
         self.watch = watch
         self.encoder = encoder
+        self.input_digests = input_digests
         self.mailbox = Mailbox()
         self.unread = Unread(runtime.unread, ticket)
         self.started: float | None = None
@@ -84,7 +95,9 @@ class Session:
             StageNotLoaded: when there is none.
         """
         if self.runtime.model.prior is None:
-            raise StageNotLoaded("this server has no prior; send embeddings that another server's Prior made")
+            raise StageNotLoaded(
+                "this server has no prior; send embeddings that another server's Prior made", stage="prior"
+            )
         return self.runtime.model.prior
 
     async def run(self, work: Work[T], *materials: Any, followers: Followers | None = None) -> T:

@@ -56,6 +56,9 @@ class ByteBudget:
                 f"the pictures of waiting requests take {taken} of {size} bytes and this one's {amount}; "
                 "retry later",
                 self.retry_after(),
+                limit_bytes=size,
+                held_bytes=taken,
+                request_bytes=amount,
             )
         own, allowed = self.bytes.held(ticket.holder), self.bytes.allowed(ticket.holder, ticket.share)
         if own and own + amount > allowed:
@@ -63,6 +66,9 @@ class ByteBudget:
                 f"the pictures of {ticket.holder_name} take {own} bytes and may take {allowed}; "
                 "wait for your own requests to finish",
                 self.retry_after(),
+                limit_bytes=allowed,
+                held_bytes=own,
+                request_bytes=amount,
             )
         self._held[ticket] = self._held.get(ticket, 0) + amount
         self.bytes.take(ticket.holder, amount)

@@ -43,4 +43,6 @@ def check_allowed(client: Client, rpc: str) -> None:
     """Raises PermissionDenied when the client's token is not good for ``rpc``."""
     if client.rpcs is not None and rpc not in client.rpcs:
         allowed = ", ".join(sorted(client.rpcs)) or "nothing"
-        raise PermissionDenied(f"the token of {client.name!r} is not good for {rpc}; it is for {allowed}")
+        raise PermissionDenied(
+            f"the token of {client.name!r} is not good for {rpc}; it is for {allowed}", rpc=rpc
+        )

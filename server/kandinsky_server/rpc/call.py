@@ -13,7 +13,10 @@ from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.rpc.limits import Limits
 
 REQUEST_ID_KEY = "x-request-id"
-"""Metadata that carries the request id: the client's own is kept, and the id always comes back as trailing metadata."""
+"""Metadata that carries the request id: the client's own is kept, and the id always comes back as trailing metadata.
+
+It comes before the first message as initial metadata too. A refused call has none: its answer is to be trailers-only.
+"""
 
 TRACE_CONTEXT_KEYS = ("traceparent", "tracestate")
 """Metadata that says of which trace a call is part: W3C Trace Context."""
@@ -39,6 +42,11 @@ class Call:
     received: ExitStack = field(default_factory=ExitStack)
     texts: dict[str, Any] = field(default_factory=dict)
     trace_context: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What the client is told of the call besides its answer."""
+        return ((REQUEST_ID_KEY, self.ticket.request_id),)
 
 
 def texts_of(request: Any, limits: Limits) -> dict[str, Any]:

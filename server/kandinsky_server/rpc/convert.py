@@ -37,6 +37,7 @@ ImageRpc = (
     | image_pb2.ControlNetRequest
 )
 MAX_WEIGHT = 1000.0
+NOT_LOADED = "this server has no {} stage; GetServerInfo lists the stages it has"
 IMAGE_USES: dict[str, Use] = {"image": "start", "mask": "mask", "hint": "hint", "depth_from": "hint"}
 
 
@@ -59,9 +60,15 @@ class Converter:
         fields.read_prompts(found, message.prompts, self.limits)
         fields.read_prompt(found, "negative_prompt", message.negative_prompt, self.limits)
         prompts = len(message.prompts)
-        count = fields.read_count(found, "", message, prompts, self.limits, prompts)
-        seed = fields.read_seed(found, "", message, len(message.prompts) * count, self.limits)
-        sampling = self._prior_sampling(found, message, seed)
+        count = fields.read_count(found, message.sampling, prompts, self.limits, prompts)
+        seed = fields.read_seed(found, message.sampling, prompts * count, self.limits)
+        sampling = self._prior_sampling(found, "sampling", message.sampling, seed)
+        if message.HasField("image"):
+            strength = fields.read_strength(found, message, sampling.step_count)
+            sampling = replace(sampling, strength=strength)
+        elif message.HasField("strength"):
+            found.add("strength", "needs image")
+        self._check_steps(found, "sampling.step_count", "prior", sampling.step_count)
         watch = read_watch(found, message.options, shows_images=False)
         found.check()
         images = {"image": message.image} if message.HasField("image") else {}
@@ -75,9 +82,11 @@ class Converter:
         self._check_conditions(found, message)
         for name in ("negative_prior_prompt", "negative_prompt"):
             fields.read_prompt(found, name, getattr(message, name), self.limits)
-        count = fields.read_count(found, "", message, len(message.weights), self.limits, text_runs(message))
-        seed = fields.read_seed(found, "", message, count, self.limits)
-        sampling = self._prior_sampling(found, message, seed)
+        vectors, places = len(message.weights), text_runs(message)
+        count = fields.read_count(found, message.sampling, vectors, self.limits, places)
+        seed = fields.read_seed(found, message.sampling, count, self.limits)
+        sampling = self._prior_sampling(found, "sampling", message.sampling, seed)
+        self._check_steps(found, "sampling.step_count", "prior", sampling.step_count)
         watch = read_watch(found, message.options, shows_images=False)
         found.check()
         has_negative = message.HasField("negative_prior_prompt")
@@ -131,23 +140,17 @@ class Converter:
         fields.read_prompts(found, message.prompts, self.limits, places=2)
         fields.read_prompt(found, "negative_prompt", message.negative_prompt, self.limits)
         prompts = len(message.prompts)
-        count = fields.read_count(found, "sampling.", message.sampling, prompts, self.limits, 2 * prompts)
-        results = len(message.prompts) * count
+        count = fields.read_count(found, message.sampling, prompts, self.limits, 2 * prompts)
+        results = prompts * count
         strong = self._generate_strength(found, message)
         counters = self.model.step_counters
         sampling = fields.read_sampling(
             found, message.sampling, stage, counters[stage.name], results, strong, self.limits
         )
-        prior_sampling = PriorSampling(
-            sampling.seed,
-            fields.read_steps(
-                found, "prior_step_count", message, Defaults.prior_step_count, counters["prior"], self.limits
-            ),
-            fields.read_guidance(found, "prior_guidance_scale", message, Defaults.prior_guidance_scale),
-        )
+        prior_sampling = self._generate_prior(found, message, sampling.seed, results)
         watch = read_watch(found, message.options, shows_images=True)
         check_output(found, read_output(found, message.output), sampling.width, sampling.height)
-        self._check_steps(found, "prior_step_count", "prior", prior_sampling.step_count)
+        self._check_steps(found, "prior_sampling.step_count", "prior", prior_sampling.step_count)
         self._check_steps(found, "sampling.step_count", stage.name, sampling.step_count)
         found.check()
         pictures = await self._pictures(message, sampling)
@@ -172,14 +175,14 @@ class Converter:
     def prior_stage(self) -> PriorStage:
         """The loaded prior."""
         if self.model.prior is None:
-            raise StageNotLoaded("this server has no prior stage; GetServerInfo lists the stages it has")
+            raise StageNotLoaded(NOT_LOADED.format("prior"), stage="prior")
         return self.model.prior
 
     def decoder_stage(self, name: str) -> DecoderStage:
         """The loaded decoder stage ``name``."""
         stage = self.model.decoders.get(name)
         if stage is None:
-            raise StageNotLoaded(f"this server has no {name} stage; GetServerInfo lists the stages it has")
+            raise StageNotLoaded(NOT_LOADED.format(name), stage=name)
         return stage
 
     # ------------------------------------------------------------------------------------------ parts
@@ -194,21 +197,27 @@ class Converter:
         found.add(field, f"the {stage} stage's scheduler cannot take {step_count} steps; {advice}")
 
     def _prior_sampling(
-        self, found: Violations, message: prior_pb2.PriorRequest | prior_pb2.InterpolateRequest, seed: int
+        self, found: Violations, name: str, message: pb.PriorSampling, seed: int
     ) -> PriorSampling:
-        counters = self.model.step_counters
-        steps = fields.read_steps(
-            found, "step_count", message, Defaults.prior_step_count, counters["prior"], self.limits
+        """Steps and guidance of the prior, in the request's field ``name``."""
+        steps, counter = f"{name}.step_count", self.model.step_counters["prior"]
+        guidance = f"{name}.guidance_scale"
+        return PriorSampling(
+            seed,
+            fields.read_steps(found, steps, message, Defaults.prior_step_count, counter, self.limits),
+            fields.read_guidance(found, guidance, message, Defaults.prior_guidance_scale),
         )
-        guidance = fields.read_guidance(found, "guidance_scale", message, Defaults.prior_guidance_scale)
-        strength = None
-        if isinstance(message, prior_pb2.PriorRequest):
-            if message.HasField("image"):
-                strength = fields.read_strength(found, message, steps)
-            elif message.HasField("strength"):
-                found.add("strength", "needs image")
-        self._check_steps(found, "step_count", "prior", steps)
-        return PriorSampling(seed, steps, guidance, strength)
+
+    def _generate_prior(
+        self, found: Violations, message: image_pb2.GenerateRequest, image_seed: int, results: int
+    ) -> PriorSampling:
+        """The prior's half of Generate, which starts from the seed of the images unless it has its own."""
+        name, sampling, seed = "prior_sampling", message.prior_sampling, image_seed
+        if sampling.HasField("image_count"):
+            found.add(f"{name}.image_count", "must be unset: sampling.image_count says how many")
+        if sampling.HasField("seed"):
+            seed = fields.read_seed(found, sampling, results, self.limits, name=name)
+        return self._prior_sampling(found, name, sampling, seed)
 
     def _check_conditions(self, found: Violations, message: prior_pb2.InterpolateRequest) -> None:
         count = len(message.conditions)
@@ -257,7 +266,7 @@ class Converter:
         stage = self.decoder_stage(stage_name)
         pairs = len(message.embeddings)
         fields.read_sources(found, "embeddings", message.embeddings, self.limits)
-        count = fields.read_count(found, "sampling.", message.sampling, pairs, self.limits, pairs)
+        count = fields.read_count(found, message.sampling, pairs, self.limits, pairs)
         counter = self.model.step_counters[stage_name]
         sampling = fields.read_sampling(
             found, message.sampling, stage, counter, pairs * count, strong, self.limits

@@ -43,18 +43,21 @@ class Delivery:
         with _counted(self._served, context.peer()):
             yield
 
-    async def write(self, context: Any, message: Message) -> None:
-        """Sends one message; waits while the client does not read.
+    async def write(self, context: Any, message: Message, metadata: tuple[tuple[str, str], ...] = ()) -> None:
+        """Sends one message, the first of a call after its initial ``metadata``; waits while the client does not read.
 
         Raises:
             NotRead: the client did not take it in time. Nothing can be sent after it but what `end` sends.
             asyncio.CancelledError: the client has gone, and the write heard of it before the call is cancelled.
         """
-        sending = asyncio.ensure_future(context.write(message))
+        sending = asyncio.ensure_future(_send(context, message, metadata))
         self._sending[context] = sending
         sending.add_done_callback(lambda _: self._sent(context))
         if not (await asyncio.wait({sending}, timeout=self.timeout))[0]:
-            raise NotRead(f"a message was left unread for {self.timeout:g} s; read them as they come")
+            raise NotRead(
+                f"a message was left unread for {self.timeout:g} s; read them as they come",
+                limit_seconds=f"{self.timeout:g}",
+            )
         await _unless_gone(sending)
 
     def _sent(self, context: Any) -> None:
@@ -85,6 +88,12 @@ class Delivery:
                 if useless and connection.close(peer):
                     log.warning("closed a connection whose client does not read")
         await _unless_gone(sending)
+
+
+async def _send(context: Any, message: Message, metadata: tuple[tuple[str, str], ...]) -> None:
+    if metadata:
+        await context.send_initial_metadata(metadata)
+    await context.write(message)
 
 
 async def _unless_gone(sending: asyncio.Future[None]) -> None:

@@ -44,7 +44,10 @@ def read_embedding(message: pb.Embedding, field: str, width: int, prior_fingerpr
     if maker and prior_fingerprint and maker != prior_fingerprint:
         raise FingerprintMismatch(
             f"{field} was made by the prior {maker[:FINGERPRINT_LENGTH]} and this server's is {prior_fingerprint}; make "
-            "it again with this server's Prior, or send it to a server with that prior"
+            "it again with this server's Prior, or send it to a server with that prior",
+            field=field,
+            embedding_fingerprint=maker[:FINGERPRINT_LENGTH],
+            server_fingerprint=prior_fingerprint,
         )
     return values
 

@@ -6,8 +6,8 @@ import math
 import secrets
 from collections.abc import Sequence
 
-from google.protobuf.message import Message
 from kandinsky_api.v1 import image_pb2, prior_pb2
+from kandinsky_api.v1 import types_pb2 as pb
 
 from kandinsky_server.diffusion.checkpoint import DecoderStage
 from kandinsky_server.diffusion.decoder import DecoderSampling
@@ -19,7 +19,7 @@ MAX_SEED = 2**63 - 1
 DRAWN_SEEDS = 2**32
 MAX_GUIDANCE = 100.0
 
-Seeded = prior_pb2.PriorRequest | prior_pb2.InterpolateRequest | image_pb2.Sampling
+Seeded = pb.PriorSampling | image_pb2.Sampling
 Strong = (
     prior_pb2.PriorRequest
     | image_pb2.Img2ImgRequest
@@ -49,40 +49,38 @@ def read_sources(
     found.integer(field, len(sources), 1, most, min(most, limits.places // places), "hold")
 
 
-def read_count(
-    found: Violations, prefix: str, message: Seeded, sources: int, limits: Limits, places: int
-) -> int:
+def read_count(found: Violations, message: Seeded, sources: int, limits: Limits, places: int) -> int:
     """Results for each of ``sources`` prompts or embeddings, all of which take so many ``places`` a result.
 
     Too many sources are noted elsewhere.
     """
-    count = message.image_count if message.HasField("image_count") else 1
+    count = message.image_count if message.HasField("image_count") else Defaults.image_count
     most = max(1, limits.image_count // max(1, sources))
-    return found.integer(f"{prefix}image_count", count, 1, most, min(most, limits.places // max(1, places)))
+    return found.integer("sampling.image_count", count, 1, most, min(most, limits.places // max(1, places)))
 
 
-def read_seed(found: Violations, prefix: str, message: Seeded, results: int, limits: Limits) -> int:
-    """The seed of the first of ``results``; drawn when unset."""
+def read_seed(
+    found: Violations, message: Seeded, results: int, limits: Limits, *, name: str = "sampling"
+) -> int:
+    """The seed of the first of ``results`` that the message, of this ``name``, has; drawn when unset."""
     if not message.HasField("seed"):
         return secrets.randbelow(DRAWN_SEEDS)
     # When the number of results has to change, what is advised is right for any that may come.
     most = limits.image_count if found.found else results
-    return found.integer(f"{prefix}seed", message.seed, 0, MAX_SEED - max(0, most - 1))
+    return found.integer(f"{name}.seed", message.seed, 0, MAX_SEED - max(0, most - 1))
 
 
 def read_steps(
-    found: Violations, field: str, message: Message, default: int, counter: StepCounter, limits: Limits
+    found: Violations, field: str, message: Seeded, default: int, counter: StepCounter, limits: Limits
 ) -> int:
-    """Denoising steps that a stage's scheduler takes; a prefix of ``field`` is not part of the field's name."""
-    name = field.rpartition(".")[2]
-    value: int = getattr(message, name) if message.HasField(name) else default
+    """Denoising steps that a stage's scheduler takes."""
+    value = message.step_count if message.HasField("step_count") else default
     return found.integer(field, value, counter.least, counter.most(limits.step_count))
 
 
-def read_guidance(found: Violations, field: str, message: Message, default: float) -> float:
-    """A guidance scale, likewise."""
-    name = field.rpartition(".")[2]
-    value: float = getattr(message, name) if message.HasField(name) else default
+def read_guidance(found: Violations, field: str, message: Seeded, default: float) -> float:
+    """A guidance scale."""
+    value = message.guidance_scale if message.HasField("guidance_scale") else default
     return found.number(field, value, 0, MAX_GUIDANCE)
 
 
@@ -115,7 +113,7 @@ def read_sampling(
     width, height = _size(found, message, stage, limits.pixel_count)
     steps = read_steps(found, "sampling.step_count", message, Defaults.step_count, counter, limits)
     return DecoderSampling(
-        seed=read_seed(found, "sampling.", message, results, limits),
+        seed=read_seed(found, message, results, limits),
         step_count=steps,
         guidance_scale=read_guidance(found, "sampling.guidance_scale", message, Defaults.guidance_scale),
         width=width,

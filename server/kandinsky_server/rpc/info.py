@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class InfoSource:
     device: str
     dtype: str
     started: float = field(default_factory=time.monotonic)
+    instance_id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def response(self) -> server_pb2.GetServerInfoResponse:
         """The server as it is now."""
@@ -54,6 +56,9 @@ class InfoSource:
                 guidance_scale=defaults.guidance_scale,
                 strength=defaults.strength,
                 quality=defaults.quality,
+                image_count=defaults.image_count,
+                progress_interval_steps=defaults.progress_interval_steps,
+                preview_max_px=defaults.preview_max_px,
             ),
             backends=[
                 server_pb2.BackendInfo(
@@ -70,6 +75,7 @@ class InfoSource:
             uptime=duration(time.monotonic() - self.started),
             model=public_name(self.name) if self.name else "",
             status=self.model.status,
+            instance_id=self.instance_id,
         )
 
     def _stage(self, name: str, stage: PriorStage | DecoderStage | None) -> server_pb2.StageInfo:

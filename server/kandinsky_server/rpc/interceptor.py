@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import structlog
 from grpc import StatusCode
-from grpc_status import rpc_status
 
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import InternalFailure, RequestTooLong, ServingError
@@ -24,7 +23,7 @@ from kandinsky_server.rpc.call import Call
 from kandinsky_server.rpc.delivery import Delivery
 from kandinsky_server.rpc.intake import Intake
 from kandinsky_server.rpc.standard import bounded
-from kandinsky_server.rpc.status import code_of, status_of
+from kandinsky_server.rpc.status import code_of, ending
 from kandinsky_server.security.tokens import Client
 
 if TYPE_CHECKING:
@@ -112,7 +111,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
     async def _unary(
         self, behavior: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any
     ) -> None:
-        await self.delivery.write(context, await behavior(request, context))
+        response = await behavior(request, context)
+        await self.delivery.write(context, response, calls.current.get().metadata)
 
     async def _stream(
         self, behavior: Callable[[Any, Any], AsyncGenerator[Any]], request: Any, context: Any
@@ -125,7 +125,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         del request  # it may be large, and is not needed until the end
         async with aclosing(generator) as responses:
             async for response in responses:
-                await self.delivery.write(context, response)
+                await self.delivery.write(context, response, () if call.first_event else call.metadata)
                 self._count(call, response)
 
     async def _serve(
@@ -147,8 +147,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         calls.current.set(call)
         # The transport knows first that a client is gone; a handler may be busy elsewhere.
         context.add_done_callback(lambda _: ticket.cancel())
-        trailer = ((calls.REQUEST_ID_KEY, ticket.request_id),)
-        context.set_trailing_metadata(trailer)
+        context.set_trailing_metadata(call.metadata)
         self.metrics.in_flight.labels(rpc).inc()
         code, reason = StatusCode.OK, ""
         try:
@@ -157,6 +156,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
                 return
         except asyncio.CancelledError:
             code = StatusCode.DEADLINE_EXCEEDED if _expired(ticket) else StatusCode.CANCELLED
+            reason = code.name
             raise
         except Exception as error:
             failure = self._failure(error, call)
@@ -166,8 +166,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             call.received.close()
             self._account(call, code, reason)
         # After the accounts: whoever sees the answer sees them too.
-        status = rpc_status.to_status(status_of(failure))
-        await self.delivery.end(context, status.code, status.details, (*status.trailing_metadata, *trailer))
+        code, message, trailers = ending(failure)
+        await self.delivery.end(context, code, message, (*trailers, *call.metadata))
 
     async def _within_life(self, answer: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -177,7 +177,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             if not life.expired():
                 raise
             raise RequestTooLong(
-                f"this server ends a request after {self.max_request_seconds:g} s; ask for less at once"
+                f"this server ends a request after {self.max_request_seconds:g} s; ask for less at once",
+                limit_seconds=f"{self.max_request_seconds:g}",
             ) from error
 
     def _count(self, call: Call, response: Any) -> None:
@@ -186,16 +187,17 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         if call.first_event is None:
             call.first_event = time.monotonic()
             metrics.first_event_seconds.labels(call.rpc).observe(call.first_event - call.ticket.arrival)
-        match response.WhichOneof("event"):
+        event = response.event
+        match event.WhichOneof("kind"):
             case "image":
                 call.images += 1
                 metrics.images.labels(call.rpc).inc()
-                metrics.pixels.labels(call.rpc).inc(response.image.width_px * response.image.height_px)
+                metrics.pixels.labels(call.rpc).inc(event.image.width_px * event.image.height_px)
             case "embedding":
                 call.embeddings += 1
                 metrics.embeddings.labels(call.rpc).inc()
             case "completed":
-                queued = response.completed.timings.queued.ToNanoseconds() / 1e9
+                queued = event.completed.timings.queued.ToNanoseconds() / 1e9
                 metrics.queue_wait_seconds.labels(call.rpc).observe(queued)
 
     def _failure(self, error: Exception, call: Call) -> ServingError:
@@ -203,7 +205,10 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         if isinstance(error, ServingError):
             return error
         log.error("request failed", request_id=call.ticket.request_id, rpc=call.rpc, exc_info=error)
-        return InternalFailure(f"the server failed; its log has the details under {call.ticket.request_id}")
+        return InternalFailure(
+            f"the server failed; its log has the details under {call.ticket.request_id}",
+            request_id=call.ticket.request_id,
+        )
 
     def _account(self, call: Call, code: StatusCode, reason: str) -> None:
         """Metrics, trace and log line. Their fault is none of the client's business: the answer is as it would be."""
@@ -219,9 +224,9 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         metrics.requests.labels(rpc, code.name).inc()
         metrics.request_seconds.labels(rpc).observe(seconds)
         if code in ENDED_EARLY:
-            metrics.cancellations.labels(reason or code.name).inc()
+            metrics.cancellations.labels(reason).inc()
         elif code not in (StatusCode.OK, StatusCode.INTERNAL):
-            metrics.rejections.labels(reason or code.name).inc()
+            metrics.rejections.labels(reason).inc()
         trace = self.tracing.record(call, code, reason) if self.tracing else {}
         log.info(
             "request",

@@ -57,4 +57,6 @@ class Defaults:
     guidance_scale: float = 4.0
     strength: float = 0.3
     quality: int = 90
+    image_count: int = 1
+    progress_interval_steps: int = 1
     preview_max_px: int = 256

@@ -45,7 +45,9 @@ class Output:
 
 def read_watch(found: Violations, message: pb.RequestOptions, shows_images: bool) -> Watch:
     """What the client wants to see on the way. Also checks the priority, which `read_priority` reads."""
-    progress = message.progress_interval_steps if message.HasField("progress_interval_steps") else 1
+    progress = Defaults.progress_interval_steps
+    if message.HasField("progress_interval_steps"):
+        progress = message.progress_interval_steps
     found.integer("options.progress_interval_steps", progress, 0, MAX_INTERVAL)
     if shows_images:
         found.integer("options.preview_interval_steps", message.preview_interval_steps, 0, MAX_INTERVAL)

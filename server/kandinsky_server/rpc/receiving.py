@@ -71,7 +71,9 @@ class Receiving:
             self._remember(group)
             if reading.cut:
                 raise _full("others wait while this message takes its time") from None
-            raise ReceiveTimedOut(f"the message did not arrive within {self.seconds:g} s") from None
+            raise ReceiveTimedOut(
+                f"the message did not arrive within {self.seconds:g} s", limit_seconds=f"{self.seconds:g}"
+            ) from None
         finally:
             self._leave(reading)
 

@@ -11,10 +11,11 @@ from typing import Generic, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
-from kandinsky_api.v1 import image_pb2, prior_pb2
+from kandinsky_api.v1 import events_pb2, image_pb2, prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 
 from kandinsky_server.diffusion import codecs
+from kandinsky_server.diffusion.prior import PriorSampling
 from kandinsky_server.flows import events
 from kandinsky_server.flows.requests import Floats, Watch
 from kandinsky_server.flows.session import Encoder
@@ -65,32 +66,27 @@ class Responder(Generic[Response]):
 
     def messages(self, event: events.Event) -> Iterator[Response]:
         """One message, or an image's header and chunks."""
+        return (self.kind(event=each) for each in self._events(event))
+
+    def _events(self, event: events.Event) -> Iterator[events_pb2.Event]:
         match event:
             case events.ImageReady():
                 yield from self._image(event)
             case events.Preview():
-                yield self.kind(preview=self._preview(event))  # type: ignore[call-arg]
+                yield events_pb2.Event(preview=self._preview(event))
             case events.EmbeddingReady():
-                yield self.kind(embedding=embedding_result(event))  # type: ignore[call-arg]
+                yield events_pb2.Event(embedding=embedding_result(event))
             case events.Progress():
-                progress = pb.Progress(
-                    stage=event.stage, index=event.index, step=event.step, step_count=event.step_count
-                )
-                yield self.kind(progress=progress)
+                yield events_pb2.Event(progress=progress(event))
             case events.Queued():
-                queued = pb.Queued(
-                    position=event.position,
-                    predicted_start=duration(event.predicted_start),
-                    predicted_finish=duration(event.predicted_finish),
-                )
-                yield self.kind(queued=queued)
+                yield events_pb2.Event(queued=queued(event))
             case events.Completed():
-                yield self.kind(completed=completed(event))
+                yield events_pb2.Event(completed=completed(event))
 
-    def _image(self, event: events.ImageReady) -> Iterator[Response]:
+    def _image(self, event: events.ImageReady) -> Iterator[events_pb2.Event]:
         data = event.picture.data
         inline = len(data) <= CHUNK_BYTES
-        header = pb.ImageResult(
+        header = events_pb2.ImageResult(
             index=event.index,
             source_index=event.source_index,
             format=FORMATS[self.output.kind],
@@ -101,15 +97,15 @@ class Responder(Generic[Response]):
             data=data if inline else b"",
             receipt=write_receipt(event.receipt),
         )
-        yield self.kind(image=header)  # type: ignore[call-arg]
+        yield events_pb2.Event(image=header)
         if not inline:
             for offset in range(0, len(data), CHUNK_BYTES):
                 part = data[offset : offset + CHUNK_BYTES]
-                chunk = pb.ImageChunk(index=event.index, offset_bytes=offset, data=part)
-                yield self.kind(chunk=chunk)  # type: ignore[call-arg]
+                chunk = events_pb2.ImageChunk(index=event.index, offset_bytes=offset, data=part)
+                yield events_pb2.Event(chunk=chunk)
 
-    def _preview(self, event: events.Preview) -> pb.Preview:
-        return pb.Preview(
+    def _preview(self, event: events.Preview) -> events_pb2.Preview:
+        return events_pb2.Preview(
             index=event.index,
             step=event.step,
             step_count=event.step_count,
@@ -120,23 +116,43 @@ class Responder(Generic[Response]):
         )
 
 
-def embedding_result(event: events.EmbeddingReady) -> pb.EmbeddingResult:
+def queued(event: events.Queued) -> events_pb2.Queued:
+    """The beginning of a stream."""
+    return events_pb2.Queued(
+        position=event.position,
+        predicted_start=duration(event.predicted_start),
+        predicted_finish=duration(event.predicted_finish),
+        request_id=event.request_id,
+        seed=event.seed,
+        trajectory_count=event.trajectory_count,
+    )
+
+
+def progress(event: events.Progress) -> events_pb2.Progress:
+    """A trajectory at a step."""
+    return events_pb2.Progress(
+        stage=event.stage, index=event.index, step=event.step, step_count=event.step_count
+    )
+
+
+def embedding_result(event: events.EmbeddingReady) -> events_pb2.EmbeddingResult:
     """A finished pair, with its prior's fingerprint."""
-    return pb.EmbeddingResult(
+    return events_pb2.EmbeddingResult(
         index=event.index,
         source_index=event.source_index,
         embeddings=write_pair(event.embeddings, event.receipt.fingerprint),
         receipt=write_receipt(event.receipt),
         truncated_texts=[
-            pb.TruncatedText(field=field, removed_text=text) for field, text in event.truncated.items()
+            events_pb2.TruncatedText(field=field, removed_text=text)
+            for field, text in event.truncated.items()
         ],
         cached=event.cached,
     )
 
 
-def completed(event: events.Completed) -> pb.Completed:
+def completed(event: events.Completed) -> events_pb2.Completed:
     """The end of a stream."""
-    return pb.Completed(
+    return events_pb2.Completed(
         embedding_count=event.embedding_count,
         image_count=event.image_count,
         step_count=event.step_count,
@@ -167,10 +183,19 @@ def write_receipt(receipt: events.Receipt) -> pb.Receipt:
         timings=write_timings(receipt.timings),
         paste_original=receipt.paste_original,
         weights=receipt.weights,
-        prior_step_count=receipt.prior_step_count,
-        prior_guidance_scale=receipt.prior_guidance_scale,
+        prior_sampling=write_prior_sampling(receipt.prior_sampling),
         negative_prior_prompt=receipt.negative_prior_prompt,
         condition_texts=receipt.condition_texts,
+        input_digests=dict(receipt.input_digests),
+    )
+
+
+def write_prior_sampling(sampling: PriorSampling | None) -> pb.PriorSampling | None:
+    """How the embedding of an image of Generate was sampled; None for other results."""
+    if sampling is None:
+        return None
+    return pb.PriorSampling(
+        seed=sampling.seed, step_count=sampling.step_count, guidance_scale=sampling.guidance_scale
     )
 
 

@@ -27,6 +27,7 @@ from kandinsky_server.flows.session import Runtime
 from kandinsky_server.images.turns import Turns
 from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.convert import Converter
+from kandinsky_server.rpc.digests import input_digests
 from kandinsky_server.rpc.info import InfoSource
 from kandinsky_server.rpc.options import read_output, read_priority
 from kandinsky_server.rpc.respond import Responder, Response, duration
@@ -61,6 +62,7 @@ class Face:
             raise Starting(
                 f"the server is still starting ({self.info.model.status or 'loading'})",
                 STARTING_RETRY_SECONDS,
+                status=self.info.model.status,
             )
         return self.runtime, self.converter
 
@@ -72,12 +74,13 @@ class Face:
         ticket.priority = read_priority(message.options)
         with runtime.admission.enter(ticket), converter.pictures.budget.account(ticket):
             request = await convert(converter.within(runtime.admission.most(ticket)), message)
+            digests = await input_digests(message)
             recipe = recipe_of(runtime, request)
             output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
             del message
             call.received.close()
             responder = Responder(kind, output, recipe.watch)
-            async with aclosing(serve(runtime, recipe, ticket, responder.encoder)) as events:
+            async with aclosing(serve(runtime, recipe, ticket, responder.encoder, digests)) as events:
                 async for event in events:
                     for response in responder.messages(event):
                         yield response

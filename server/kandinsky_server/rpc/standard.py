@@ -7,13 +7,12 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
-from grpc_status import rpc_status
 
 from kandinsky_server.errors import InvalidField, ReceiveTimedOut, ServingError, Violation
 from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc.delivery import Delivery
 from kandinsky_server.rpc.intake import Intake
-from kandinsky_server.rpc.status import status_of
+from kandinsky_server.rpc.status import ending
 
 
 def bounded(handler: Any, intake: Intake, delivery: Delivery, metrics: Metrics) -> Any:
@@ -55,8 +54,8 @@ def bounded(handler: Any, intake: Intake, delivery: Delivery, metrics: Metrics) 
             return
         except ServingError as error:
             metrics.rejections.labels(error.reason).inc()
-            status = rpc_status.to_status(status_of(error))
+            code, message, trailers = ending(error)
         # Not while the error is being handled: it would be kept with the abort, and the message with it.
-        await delivery.end(context, status.code, status.details, status.trailing_metadata)
+        await delivery.end(context, code, message, trailers)
 
     return grpc.stream_stream_rpc_method_handler(serve, None, handler.response_serializer)

@@ -7,8 +7,8 @@ import grpc
 from kandinsky_server import addresses
 from kandinsky_server.settings import Settings
 
-SEND_BYTES = 4 * 1024 * 1024
-"""Most of one response message: chunks are 1 MiB, previews and embeddings are far less."""
+SEND_BYTES = 2 * 1024 * 1024
+"""Most of one response message, as the contract says: chunks are 1 MiB, previews and embeddings are far less."""
 
 METADATA_BYTES = 8 * 1024
 """A token, a request id, a trace and what proxies add fit well; more is refused before anything reads it."""

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from kandinsky_api.v1 import events_pb2 as _events_pb2
 from kandinsky_api.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -34,7 +35,9 @@ class Sampling(_message.Message):
     image_count: _builtins.int
     """Images for each embedding pair, 1 to Limits.image_count in all. Default 1."""
     seed: _builtins.int
-    """The seed of the first image; image k uses seed + k. Not negative. Unset: drawn, and returned in the receipt."""
+    """The seed of the first image; image k uses seed + k. Not negative. Unset: drawn, and returned in `queued` and in the
+    receipt.
+    """
     step_count: _builtins.int
     """Denoising steps, 1 to Limits.step_count. Default 100."""
     guidance_scale: _builtins.float
@@ -134,53 +137,21 @@ class DecodeResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    QUEUED_FIELD_NUMBER: _builtins.int
-    PROGRESS_FIELD_NUMBER: _builtins.int
-    PREVIEW_FIELD_NUMBER: _builtins.int
-    IMAGE_FIELD_NUMBER: _builtins.int
-    CHUNK_FIELD_NUMBER: _builtins.int
-    COMPLETED_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queued(self) -> _types_pb2.Queued:
-        """The request waits."""
-
-    @_builtins.property
-    def progress(self) -> _types_pb2.Progress:
-        """A trajectory advanced."""
-
-    @_builtins.property
-    def preview(self) -> _types_pb2.Preview:
-        """What an image looks like so far."""
-
-    @_builtins.property
-    def image(self) -> _types_pb2.ImageResult:
-        """An image is finished."""
-
-    @_builtins.property
-    def chunk(self) -> _types_pb2.ImageChunk:
-        """A part of the image announced before."""
-
-    @_builtins.property
-    def completed(self) -> _types_pb2.Completed:
-        """All results have been sent."""
+    def event(self) -> _events_pb2.Event:
+        """A queued, progress, preview, image, chunk or completed event."""
 
     def __init__(
         self,
         *,
-        queued: _types_pb2.Queued | None = ...,
-        progress: _types_pb2.Progress | None = ...,
-        preview: _types_pb2.Preview | None = ...,
-        image: _types_pb2.ImageResult | None = ...,
-        chunk: _types_pb2.ImageChunk | None = ...,
-        completed: _types_pb2.Completed | None = ...,
+        event: _events_pb2.Event | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "event", b"event", "image", b"image", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "event", b"event", "image", b"image", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "progress", "preview", "image", "chunk", "completed"]  # noqa: Y015
-    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DecodeResponse: _TypeAlias = DecodeResponse  # noqa: Y015
 
@@ -244,53 +215,21 @@ class Img2ImgResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    QUEUED_FIELD_NUMBER: _builtins.int
-    PROGRESS_FIELD_NUMBER: _builtins.int
-    PREVIEW_FIELD_NUMBER: _builtins.int
-    IMAGE_FIELD_NUMBER: _builtins.int
-    CHUNK_FIELD_NUMBER: _builtins.int
-    COMPLETED_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queued(self) -> _types_pb2.Queued:
-        """The request waits."""
-
-    @_builtins.property
-    def progress(self) -> _types_pb2.Progress:
-        """A trajectory advanced."""
-
-    @_builtins.property
-    def preview(self) -> _types_pb2.Preview:
-        """What an image looks like so far."""
-
-    @_builtins.property
-    def image(self) -> _types_pb2.ImageResult:
-        """An image is finished."""
-
-    @_builtins.property
-    def chunk(self) -> _types_pb2.ImageChunk:
-        """A part of the image announced before."""
-
-    @_builtins.property
-    def completed(self) -> _types_pb2.Completed:
-        """All results have been sent."""
+    def event(self) -> _events_pb2.Event:
+        """A queued, progress, preview, image, chunk or completed event."""
 
     def __init__(
         self,
         *,
-        queued: _types_pb2.Queued | None = ...,
-        progress: _types_pb2.Progress | None = ...,
-        preview: _types_pb2.Preview | None = ...,
-        image: _types_pb2.ImageResult | None = ...,
-        chunk: _types_pb2.ImageChunk | None = ...,
-        completed: _types_pb2.Completed | None = ...,
+        event: _events_pb2.Event | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "event", b"event", "image", b"image", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "event", b"event", "image", b"image", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "progress", "preview", "image", "chunk", "completed"]  # noqa: Y015
-    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Img2ImgResponse: _TypeAlias = Img2ImgResponse  # noqa: Y015
 
@@ -361,53 +300,21 @@ class InpaintResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    QUEUED_FIELD_NUMBER: _builtins.int
-    PROGRESS_FIELD_NUMBER: _builtins.int
-    PREVIEW_FIELD_NUMBER: _builtins.int
-    IMAGE_FIELD_NUMBER: _builtins.int
-    CHUNK_FIELD_NUMBER: _builtins.int
-    COMPLETED_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queued(self) -> _types_pb2.Queued:
-        """The request waits."""
-
-    @_builtins.property
-    def progress(self) -> _types_pb2.Progress:
-        """A trajectory advanced."""
-
-    @_builtins.property
-    def preview(self) -> _types_pb2.Preview:
-        """What an image looks like so far."""
-
-    @_builtins.property
-    def image(self) -> _types_pb2.ImageResult:
-        """An image is finished."""
-
-    @_builtins.property
-    def chunk(self) -> _types_pb2.ImageChunk:
-        """A part of the image announced before."""
-
-    @_builtins.property
-    def completed(self) -> _types_pb2.Completed:
-        """All results have been sent."""
+    def event(self) -> _events_pb2.Event:
+        """A queued, progress, preview, image, chunk or completed event."""
 
     def __init__(
         self,
         *,
-        queued: _types_pb2.Queued | None = ...,
-        progress: _types_pb2.Progress | None = ...,
-        preview: _types_pb2.Preview | None = ...,
-        image: _types_pb2.ImageResult | None = ...,
-        chunk: _types_pb2.ImageChunk | None = ...,
-        completed: _types_pb2.Completed | None = ...,
+        event: _events_pb2.Event | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "event", b"event", "image", b"image", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "event", b"event", "image", b"image", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "progress", "preview", "image", "chunk", "completed"]  # noqa: Y015
-    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InpaintResponse: _TypeAlias = InpaintResponse  # noqa: Y015
 
@@ -492,53 +399,21 @@ class ControlNetResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    QUEUED_FIELD_NUMBER: _builtins.int
-    PROGRESS_FIELD_NUMBER: _builtins.int
-    PREVIEW_FIELD_NUMBER: _builtins.int
-    IMAGE_FIELD_NUMBER: _builtins.int
-    CHUNK_FIELD_NUMBER: _builtins.int
-    COMPLETED_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queued(self) -> _types_pb2.Queued:
-        """The request waits."""
-
-    @_builtins.property
-    def progress(self) -> _types_pb2.Progress:
-        """A trajectory advanced."""
-
-    @_builtins.property
-    def preview(self) -> _types_pb2.Preview:
-        """What an image looks like so far."""
-
-    @_builtins.property
-    def image(self) -> _types_pb2.ImageResult:
-        """An image is finished."""
-
-    @_builtins.property
-    def chunk(self) -> _types_pb2.ImageChunk:
-        """A part of the image announced before."""
-
-    @_builtins.property
-    def completed(self) -> _types_pb2.Completed:
-        """All results have been sent."""
+    def event(self) -> _events_pb2.Event:
+        """A queued, progress, preview, image, chunk or completed event."""
 
     def __init__(
         self,
         *,
-        queued: _types_pb2.Queued | None = ...,
-        progress: _types_pb2.Progress | None = ...,
-        preview: _types_pb2.Preview | None = ...,
-        image: _types_pb2.ImageResult | None = ...,
-        chunk: _types_pb2.ImageChunk | None = ...,
-        completed: _types_pb2.Completed | None = ...,
+        event: _events_pb2.Event | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "event", b"event", "image", b"image", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "event", b"event", "image", b"image", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "progress", "preview", "image", "chunk", "completed"]  # noqa: Y015
-    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ControlNetResponse: _TypeAlias = ControlNetResponse  # noqa: Y015
 
@@ -550,8 +425,7 @@ class GenerateRequest(_message.Message):
 
     PROMPTS_FIELD_NUMBER: _builtins.int
     NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
-    PRIOR_STEP_COUNT_FIELD_NUMBER: _builtins.int
-    PRIOR_GUIDANCE_SCALE_FIELD_NUMBER: _builtins.int
+    PRIOR_SAMPLING_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     MASK_FIELD_NUMBER: _builtins.int
     STRENGTH_FIELD_NUMBER: _builtins.int
@@ -561,10 +435,6 @@ class GenerateRequest(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     negative_prompt: _builtins.str
     """What the pictures are guided away from, as in PriorRequest."""
-    prior_step_count: _builtins.int
-    """Denoising steps of the prior, as in PriorRequest. Default 25."""
-    prior_guidance_scale: _builtins.float
-    """Classifier-free guidance of the prior, 0 to 100. Default 4."""
     strength: _builtins.float
     """The strength of Img2Img, as there. Refused without `image` and with `mask`."""
     paste_original: _builtins.bool
@@ -572,6 +442,12 @@ class GenerateRequest(_message.Message):
     @_builtins.property
     def prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The prompts, as in PriorRequest."""
+
+    @_builtins.property
+    def prior_sampling(self) -> _types_pb2.PriorSampling:
+        """How to sample embeddings. Its image_count must be unset: each image has an embedding of its own. Its seed is
+        that of the first image when unset; set, it keeps embeddings as they are while sampling.seed varies the images.
+        """
 
     @_builtins.property
     def image(self) -> _types_pb2.InputImage:
@@ -598,8 +474,7 @@ class GenerateRequest(_message.Message):
         *,
         prompts: _abc.Iterable[_builtins.str] | None = ...,
         negative_prompt: _builtins.str | None = ...,
-        prior_step_count: _builtins.int | None = ...,
-        prior_guidance_scale: _builtins.float | None = ...,
+        prior_sampling: _types_pb2.PriorSampling | None = ...,
         image: _types_pb2.InputImage | None = ...,
         mask: _types_pb2.InputImage | None = ...,
         strength: _builtins.float | None = ...,
@@ -608,24 +483,16 @@ class GenerateRequest(_message.Message):
         output: _types_pb2.OutputOptions | None = ...,
         options: _types_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_prompt", b"_negative_prompt", "_prior_guidance_scale", b"_prior_guidance_scale", "_prior_step_count", b"_prior_step_count", "_strength", b"_strength", "image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "options", b"options", "output", b"output", "prior_guidance_scale", b"prior_guidance_scale", "prior_step_count", b"prior_step_count", "sampling", b"sampling", "strength", b"strength"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_prompt", b"_negative_prompt", "_strength", b"_strength", "image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "options", b"options", "output", b"output", "prior_sampling", b"prior_sampling", "sampling", b"sampling", "strength", b"strength"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_prompt", b"_negative_prompt", "_prior_guidance_scale", b"_prior_guidance_scale", "_prior_step_count", b"_prior_step_count", "_strength", b"_strength", "image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "options", b"options", "output", b"output", "paste_original", b"paste_original", "prior_guidance_scale", b"prior_guidance_scale", "prior_step_count", b"prior_step_count", "prompts", b"prompts", "sampling", b"sampling", "strength", b"strength"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_prompt", b"_negative_prompt", "_strength", b"_strength", "image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "options", b"options", "output", b"output", "paste_original", b"paste_original", "prior_sampling", b"prior_sampling", "prompts", b"prompts", "sampling", b"sampling", "strength", b"strength"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__negative_prompt: _TypeAlias = _typing.Literal["negative_prompt"]  # noqa: Y015
     _WhichOneofArgType__negative_prompt: _TypeAlias = _typing.Literal["_negative_prompt", b"_negative_prompt"]  # noqa: Y015
-    _WhichOneofReturnType__prior_guidance_scale: _TypeAlias = _typing.Literal["prior_guidance_scale"]  # noqa: Y015
-    _WhichOneofArgType__prior_guidance_scale: _TypeAlias = _typing.Literal["_prior_guidance_scale", b"_prior_guidance_scale"]  # noqa: Y015
-    _WhichOneofReturnType__prior_step_count: _TypeAlias = _typing.Literal["prior_step_count"]  # noqa: Y015
-    _WhichOneofArgType__prior_step_count: _TypeAlias = _typing.Literal["_prior_step_count", b"_prior_step_count"]  # noqa: Y015
     _WhichOneofReturnType__strength: _TypeAlias = _typing.Literal["strength"]  # noqa: Y015
     _WhichOneofArgType__strength: _TypeAlias = _typing.Literal["_strength", b"_strength"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__negative_prompt) -> _WhichOneofReturnType__negative_prompt | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__prior_guidance_scale) -> _WhichOneofReturnType__prior_guidance_scale | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__prior_step_count) -> _WhichOneofReturnType__prior_step_count | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__strength) -> _WhichOneofReturnType__strength | None: ...
 
@@ -637,58 +504,22 @@ class GenerateResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    QUEUED_FIELD_NUMBER: _builtins.int
-    PROGRESS_FIELD_NUMBER: _builtins.int
-    PREVIEW_FIELD_NUMBER: _builtins.int
-    EMBEDDING_FIELD_NUMBER: _builtins.int
-    IMAGE_FIELD_NUMBER: _builtins.int
-    CHUNK_FIELD_NUMBER: _builtins.int
-    COMPLETED_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queued(self) -> _types_pb2.Queued:
-        """The request waits."""
-
-    @_builtins.property
-    def progress(self) -> _types_pb2.Progress:
-        """A trajectory advanced."""
-
-    @_builtins.property
-    def preview(self) -> _types_pb2.Preview:
-        """What an image looks like so far."""
-
-    @_builtins.property
-    def embedding(self) -> _types_pb2.EmbeddingResult:
-        """An embedding is finished; an image of the same index will follow."""
-
-    @_builtins.property
-    def image(self) -> _types_pb2.ImageResult:
-        """An image is finished."""
-
-    @_builtins.property
-    def chunk(self) -> _types_pb2.ImageChunk:
-        """A part of the image announced before."""
-
-    @_builtins.property
-    def completed(self) -> _types_pb2.Completed:
-        """All results have been sent."""
+    def event(self) -> _events_pb2.Event:
+        """A queued, progress, preview, embedding, image, chunk or completed event. The image that is made of an embedding has
+        its index, and follows it.
+        """
 
     def __init__(
         self,
         *,
-        queued: _types_pb2.Queued | None = ...,
-        progress: _types_pb2.Progress | None = ...,
-        preview: _types_pb2.Preview | None = ...,
-        embedding: _types_pb2.EmbeddingResult | None = ...,
-        image: _types_pb2.ImageResult | None = ...,
-        chunk: _types_pb2.ImageChunk | None = ...,
-        completed: _types_pb2.Completed | None = ...,
+        event: _events_pb2.Event | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "embedding", b"embedding", "event", b"event", "image", b"image", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "embedding", b"embedding", "event", b"event", "image", b"image", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "progress", "preview", "embedding", "image", "chunk", "completed"]  # noqa: Y015
-    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GenerateResponse: _TypeAlias = GenerateResponse  # noqa: Y015

@@ -5,7 +5,7 @@ import warnings
 
 from kandinsky_api.v1 import image_pb2 as kandinsky__api_dot_v1_dot_image__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.74.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in kandinsky_api/v1/image_pb2_grpc.py depends on'
+        + f' but the generated code in kandinsky_api/v1/image_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class ImageServiceStub:
+class ImageServiceStub(object):
     """Makes images. Results are ordered by embedding pair, then by count: image k uses the seed of the request plus k, so
     each can be had again alone.
     """
@@ -63,7 +63,7 @@ class ImageServiceStub:
                 _registered_method=True)
 
 
-class ImageServiceServicer:
+class ImageServiceServicer(object):
     """Makes images. Results are ordered by embedding pair, then by count: image k uses the seed of the request plus k, so
     each can be had again alone.
     """
@@ -98,9 +98,10 @@ class ImageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Generate(self, request, context):
-        """Turns prompts into images in one call: Prior, then Decode, Img2Img or Inpaint with what it made, each part from
-        the request's seed. Equals diffusers' KandinskyV22CombinedPipeline, KandinskyV22Img2ImgCombinedPipeline and
-        KandinskyV22InpaintCombinedPipeline up to the random numbers of the second part.
+        """Turns prompts into images in one call: Prior, then Decode, Img2Img or Inpaint with what it made, each part from the
+        request's seed, unless the prior's has its own. Equals diffusers' KandinskyV22CombinedPipeline,
+        KandinskyV22Img2ImgCombinedPipeline and KandinskyV22InpaintCombinedPipeline up to the random numbers of the second
+        part.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,7 +143,7 @@ def add_ImageServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ImageService:
+class ImageService(object):
     """Makes images. Results are ordered by embedding pair, then by count: image k uses the seed of the request plus k, so
     each can be had again alone.
     """

@@ -46,9 +46,10 @@ class ImageServiceStub:
     `image`, its KandinskyV22ControlnetImg2ImgPipeline.
     """
     Generate: _grpc.UnaryStreamMultiCallable[_image_pb2.GenerateRequest, _image_pb2.GenerateResponse]
-    """Turns prompts into images in one call: Prior, then Decode, Img2Img or Inpaint with what it made, each part from
-    the request's seed. Equals diffusers' KandinskyV22CombinedPipeline, KandinskyV22Img2ImgCombinedPipeline and
-    KandinskyV22InpaintCombinedPipeline up to the random numbers of the second part.
+    """Turns prompts into images in one call: Prior, then Decode, Img2Img or Inpaint with what it made, each part from the
+    request's seed, unless the prior's has its own. Equals diffusers' KandinskyV22CombinedPipeline,
+    KandinskyV22Img2ImgCombinedPipeline and KandinskyV22InpaintCombinedPipeline up to the random numbers of the second
+    part.
     """
 
 @_typing.type_check_only
@@ -69,9 +70,10 @@ class ImageServiceAsyncStub(ImageServiceStub):
     `image`, its KandinskyV22ControlnetImg2ImgPipeline.
     """
     Generate: _aio.UnaryStreamMultiCallable[_image_pb2.GenerateRequest, _image_pb2.GenerateResponse]  # type: ignore[assignment]
-    """Turns prompts into images in one call: Prior, then Decode, Img2Img or Inpaint with what it made, each part from
-    the request's seed. Equals diffusers' KandinskyV22CombinedPipeline, KandinskyV22Img2ImgCombinedPipeline and
-    KandinskyV22InpaintCombinedPipeline up to the random numbers of the second part.
+    """Turns prompts into images in one call: Prior, then Decode, Img2Img or Inpaint with what it made, each part from the
+    request's seed, unless the prior's has its own. Equals diffusers' KandinskyV22CombinedPipeline,
+    KandinskyV22Img2ImgCombinedPipeline and KandinskyV22InpaintCombinedPipeline up to the random numbers of the second
+    part.
     """
 
 class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -119,9 +121,10 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _image_pb2.GenerateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_image_pb2.GenerateResponse], _abc.AsyncIterator[_image_pb2.GenerateResponse]]:
-        """Turns prompts into images in one call: Prior, then Decode, Img2Img or Inpaint with what it made, each part from
-        the request's seed. Equals diffusers' KandinskyV22CombinedPipeline, KandinskyV22Img2ImgCombinedPipeline and
-        KandinskyV22InpaintCombinedPipeline up to the random numbers of the second part.
+        """Turns prompts into images in one call: Prior, then Decode, Img2Img or Inpaint with what it made, each part from the
+        request's seed, unless the prior's has its own. Equals diffusers' KandinskyV22CombinedPipeline,
+        KandinskyV22Img2ImgCombinedPipeline and KandinskyV22InpaintCombinedPipeline up to the random numbers of the second
+        part.
         """
 
 def add_ImageServiceServicer_to_server(servicer: ImageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

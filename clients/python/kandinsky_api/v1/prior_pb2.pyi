@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from kandinsky_api.v1 import events_pb2 as _events_pb2
 from kandinsky_api.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -27,10 +28,7 @@ class PriorRequest(_message.Message):
 
     PROMPTS_FIELD_NUMBER: _builtins.int
     NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
-    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
-    SEED_FIELD_NUMBER: _builtins.int
-    STEP_COUNT_FIELD_NUMBER: _builtins.int
-    GUIDANCE_SCALE_FIELD_NUMBER: _builtins.int
+    SAMPLING_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     STRENGTH_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
@@ -38,14 +36,6 @@ class PriorRequest(_message.Message):
     """What the pictures are guided away from, for every prompt alike. Unset: the negative embedding is that of a black
     image. Set, even to "": the negative embedding is made from this text by the prior as well.
     """
-    image_count: _builtins.int
-    """Results for each prompt, 1 to Limits.image_count in all. Default 1."""
-    seed: _builtins.int
-    """The seed of the first result; result k uses seed + k. Not negative. Unset: drawn, and returned in the receipt."""
-    step_count: _builtins.int
-    """Denoising steps, 1 to Limits.step_count, and at least as many as the scheduler needs (UnCLIP: 2). Default 25."""
-    guidance_scale: _builtins.float
-    """Classifier-free guidance, 0 to 100; 1 and below is unguided. Default 4."""
     strength: _builtins.float
     """How far to go from `image`, above 0 to 1; step_count times strength must reach 1. Default 0.3. Refused without
     `image`.
@@ -55,6 +45,10 @@ class PriorRequest(_message.Message):
         """The prompts, 1 to Limits.prompt_count of them, each at most Limits.prompt_length characters. Text past the
         tokenizer's window is cut as diffusers does, and the result says what was cut. An empty prompt is allowed.
         """
+
+    @_builtins.property
+    def sampling(self) -> _types_pb2.PriorSampling:
+        """How to sample."""
 
     @_builtins.property
     def image(self) -> _types_pb2.InputImage:
@@ -69,40 +63,21 @@ class PriorRequest(_message.Message):
         *,
         prompts: _abc.Iterable[_builtins.str] | None = ...,
         negative_prompt: _builtins.str | None = ...,
-        image_count: _builtins.int | None = ...,
-        seed: _builtins.int | None = ...,
-        step_count: _builtins.int | None = ...,
-        guidance_scale: _builtins.float | None = ...,
+        sampling: _types_pb2.PriorSampling | None = ...,
         image: _types_pb2.InputImage | None = ...,
         strength: _builtins.float | None = ...,
         options: _types_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_guidance_scale", b"_guidance_scale", "_image_count", b"_image_count", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_step_count", b"_step_count", "_strength", b"_strength", "guidance_scale", b"guidance_scale", "image", b"image", "image_count", b"image_count", "negative_prompt", b"negative_prompt", "options", b"options", "seed", b"seed", "step_count", b"step_count", "strength", b"strength"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_prompt", b"_negative_prompt", "_strength", b"_strength", "image", b"image", "negative_prompt", b"negative_prompt", "options", b"options", "sampling", b"sampling", "strength", b"strength"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_guidance_scale", b"_guidance_scale", "_image_count", b"_image_count", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_step_count", b"_step_count", "_strength", b"_strength", "guidance_scale", b"guidance_scale", "image", b"image", "image_count", b"image_count", "negative_prompt", b"negative_prompt", "options", b"options", "prompts", b"prompts", "seed", b"seed", "step_count", b"step_count", "strength", b"strength"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_prompt", b"_negative_prompt", "_strength", b"_strength", "image", b"image", "negative_prompt", b"negative_prompt", "options", b"options", "prompts", b"prompts", "sampling", b"sampling", "strength", b"strength"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__guidance_scale: _TypeAlias = _typing.Literal["guidance_scale"]  # noqa: Y015
-    _WhichOneofArgType__guidance_scale: _TypeAlias = _typing.Literal["_guidance_scale", b"_guidance_scale"]  # noqa: Y015
-    _WhichOneofReturnType__image_count: _TypeAlias = _typing.Literal["image_count"]  # noqa: Y015
-    _WhichOneofArgType__image_count: _TypeAlias = _typing.Literal["_image_count", b"_image_count"]  # noqa: Y015
     _WhichOneofReturnType__negative_prompt: _TypeAlias = _typing.Literal["negative_prompt"]  # noqa: Y015
     _WhichOneofArgType__negative_prompt: _TypeAlias = _typing.Literal["_negative_prompt", b"_negative_prompt"]  # noqa: Y015
-    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
-    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
-    _WhichOneofReturnType__step_count: _TypeAlias = _typing.Literal["step_count"]  # noqa: Y015
-    _WhichOneofArgType__step_count: _TypeAlias = _typing.Literal["_step_count", b"_step_count"]  # noqa: Y015
     _WhichOneofReturnType__strength: _TypeAlias = _typing.Literal["strength"]  # noqa: Y015
     _WhichOneofArgType__strength: _TypeAlias = _typing.Literal["_strength", b"_strength"]  # noqa: Y015
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__guidance_scale) -> _WhichOneofReturnType__guidance_scale | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__image_count) -> _WhichOneofReturnType__image_count | None: ...
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__negative_prompt) -> _WhichOneofReturnType__negative_prompt | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__step_count) -> _WhichOneofReturnType__step_count | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__strength) -> _WhichOneofReturnType__strength | None: ...
 
@@ -114,41 +89,21 @@ class PriorResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    QUEUED_FIELD_NUMBER: _builtins.int
-    PROGRESS_FIELD_NUMBER: _builtins.int
-    EMBEDDING_FIELD_NUMBER: _builtins.int
-    COMPLETED_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queued(self) -> _types_pb2.Queued:
-        """The request waits."""
-
-    @_builtins.property
-    def progress(self) -> _types_pb2.Progress:
-        """A trajectory advanced."""
-
-    @_builtins.property
-    def embedding(self) -> _types_pb2.EmbeddingResult:
-        """A result is finished."""
-
-    @_builtins.property
-    def completed(self) -> _types_pb2.Completed:
-        """All results have been sent."""
+    def event(self) -> _events_pb2.Event:
+        """A queued, progress, embedding or completed event."""
 
     def __init__(
         self,
         *,
-        queued: _types_pb2.Queued | None = ...,
-        progress: _types_pb2.Progress | None = ...,
-        embedding: _types_pb2.EmbeddingResult | None = ...,
-        completed: _types_pb2.Completed | None = ...,
+        event: _events_pb2.Event | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "embedding", b"embedding", "event", b"event", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "embedding", b"embedding", "event", b"event", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "progress", "embedding", "completed"]  # noqa: Y015
-    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PriorResponse: _TypeAlias = PriorResponse  # noqa: Y015
 
@@ -162,10 +117,7 @@ class InterpolateRequest(_message.Message):
     WEIGHTS_FIELD_NUMBER: _builtins.int
     NEGATIVE_PRIOR_PROMPT_FIELD_NUMBER: _builtins.int
     NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
-    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
-    SEED_FIELD_NUMBER: _builtins.int
-    STEP_COUNT_FIELD_NUMBER: _builtins.int
-    GUIDANCE_SCALE_FIELD_NUMBER: _builtins.int
+    SAMPLING_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     negative_prior_prompt: _builtins.str
     """The negative prompt of each text condition's prior run. Unset: none."""
@@ -173,16 +125,6 @@ class InterpolateRequest(_message.Message):
     """What the result's negative embedding is made from. Default "": the embedding of a black image, or, with a
     negative_prior_prompt, that prompt's.
     """
-    image_count: _builtins.int
-    """Results for each weight vector. Default 1."""
-    seed: _builtins.int
-    """The seed of the first result; result k of each vector uses seed + k, so all frames of a path share their noise.
-    Not negative. Unset: drawn.
-    """
-    step_count: _builtins.int
-    """Denoising steps of each text condition, as in PriorRequest. Default 25."""
-    guidance_scale: _builtins.float
-    """Classifier-free guidance of each text condition, 0 to 100. Default 4."""
     @_builtins.property
     def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Condition]:
         """What to mix, 1 to Limits.prompt_count conditions."""
@@ -191,6 +133,12 @@ class InterpolateRequest(_message.Message):
     def weights(self) -> _containers.RepeatedCompositeFieldContainer[Global___Weights]:
         """One weight vector for one embedding, or several for a path: one embedding a vector, sent in order. At most
         Limits.image_count results in all.
+        """
+
+    @_builtins.property
+    def sampling(self) -> _types_pb2.PriorSampling:
+        """How to sample. Steps and guidance are those of each text condition. Result k of each weight vector uses seed + k, so
+        all frames of a path share their noise.
         """
 
     @_builtins.property
@@ -204,36 +152,16 @@ class InterpolateRequest(_message.Message):
         weights: _abc.Iterable[Global___Weights] | None = ...,
         negative_prior_prompt: _builtins.str | None = ...,
         negative_prompt: _builtins.str = ...,
-        image_count: _builtins.int | None = ...,
-        seed: _builtins.int | None = ...,
-        step_count: _builtins.int | None = ...,
-        guidance_scale: _builtins.float | None = ...,
+        sampling: _types_pb2.PriorSampling | None = ...,
         options: _types_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_guidance_scale", b"_guidance_scale", "_image_count", b"_image_count", "_negative_prior_prompt", b"_negative_prior_prompt", "_seed", b"_seed", "_step_count", b"_step_count", "guidance_scale", b"guidance_scale", "image_count", b"image_count", "negative_prior_prompt", b"negative_prior_prompt", "options", b"options", "seed", b"seed", "step_count", b"step_count"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_prior_prompt", b"_negative_prior_prompt", "negative_prior_prompt", b"negative_prior_prompt", "options", b"options", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_guidance_scale", b"_guidance_scale", "_image_count", b"_image_count", "_negative_prior_prompt", b"_negative_prior_prompt", "_seed", b"_seed", "_step_count", b"_step_count", "conditions", b"conditions", "guidance_scale", b"guidance_scale", "image_count", b"image_count", "negative_prior_prompt", b"negative_prior_prompt", "negative_prompt", b"negative_prompt", "options", b"options", "seed", b"seed", "step_count", b"step_count", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_prior_prompt", b"_negative_prior_prompt", "conditions", b"conditions", "negative_prior_prompt", b"negative_prior_prompt", "negative_prompt", b"negative_prompt", "options", b"options", "sampling", b"sampling", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__guidance_scale: _TypeAlias = _typing.Literal["guidance_scale"]  # noqa: Y015
-    _WhichOneofArgType__guidance_scale: _TypeAlias = _typing.Literal["_guidance_scale", b"_guidance_scale"]  # noqa: Y015
-    _WhichOneofReturnType__image_count: _TypeAlias = _typing.Literal["image_count"]  # noqa: Y015
-    _WhichOneofArgType__image_count: _TypeAlias = _typing.Literal["_image_count", b"_image_count"]  # noqa: Y015
     _WhichOneofReturnType__negative_prior_prompt: _TypeAlias = _typing.Literal["negative_prior_prompt"]  # noqa: Y015
     _WhichOneofArgType__negative_prior_prompt: _TypeAlias = _typing.Literal["_negative_prior_prompt", b"_negative_prior_prompt"]  # noqa: Y015
-    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
-    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
-    _WhichOneofReturnType__step_count: _TypeAlias = _typing.Literal["step_count"]  # noqa: Y015
-    _WhichOneofArgType__step_count: _TypeAlias = _typing.Literal["_step_count", b"_step_count"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__guidance_scale) -> _WhichOneofReturnType__guidance_scale | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__image_count) -> _WhichOneofReturnType__image_count | None: ...
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__negative_prior_prompt) -> _WhichOneofReturnType__negative_prior_prompt | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__step_count) -> _WhichOneofReturnType__step_count | None: ...
 
 Global___InterpolateRequest: _TypeAlias = InterpolateRequest  # noqa: Y015
 
@@ -305,40 +233,20 @@ class InterpolateResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    QUEUED_FIELD_NUMBER: _builtins.int
-    PROGRESS_FIELD_NUMBER: _builtins.int
-    EMBEDDING_FIELD_NUMBER: _builtins.int
-    COMPLETED_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queued(self) -> _types_pb2.Queued:
-        """The request waits."""
-
-    @_builtins.property
-    def progress(self) -> _types_pb2.Progress:
-        """A trajectory advanced."""
-
-    @_builtins.property
-    def embedding(self) -> _types_pb2.EmbeddingResult:
-        """A result is finished."""
-
-    @_builtins.property
-    def completed(self) -> _types_pb2.Completed:
-        """All results have been sent."""
+    def event(self) -> _events_pb2.Event:
+        """A queued, progress, embedding or completed event."""
 
     def __init__(
         self,
         *,
-        queued: _types_pb2.Queued | None = ...,
-        progress: _types_pb2.Progress | None = ...,
-        embedding: _types_pb2.EmbeddingResult | None = ...,
-        completed: _types_pb2.Completed | None = ...,
+        event: _events_pb2.Event | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "embedding", b"embedding", "event", b"event", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "embedding", b"embedding", "event", b"event", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "progress", "embedding", "completed"]  # noqa: Y015
-    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InterpolateResponse: _TypeAlias = InterpolateResponse  # noqa: Y015

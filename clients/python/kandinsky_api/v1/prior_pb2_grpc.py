@@ -5,7 +5,7 @@ import warnings
 
 from kandinsky_api.v1 import prior_pb2 as kandinsky__api_dot_v1_dot_prior__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.74.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in kandinsky_api/v1/prior_pb2_grpc.py depends on'
+        + f' but the generated code in kandinsky_api/v1/prior_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class PriorServiceStub:
+class PriorServiceStub(object):
     """Makes CLIP image embeddings, the half of Kandinsky 2.2 whose results are worth keeping: any image RPC takes them, as
     often as wanted.
     """
@@ -48,7 +48,7 @@ class PriorServiceStub:
                 _registered_method=True)
 
 
-class PriorServiceServicer:
+class PriorServiceServicer(object):
     """Makes CLIP image embeddings, the half of Kandinsky 2.2 whose results are worth keeping: any image RPC takes them, as
     often as wanted.
     """
@@ -90,7 +90,7 @@ def add_PriorServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class PriorService:
+class PriorService(object):
     """Makes CLIP image embeddings, the half of Kandinsky 2.2 whose results are worth keeping: any image RPC takes them, as
     often as wanted.
     """

@@ -74,6 +74,7 @@ class GetServerInfoResponse(_message.Message):
     UPTIME_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """The device, such as "cpu" or "cuda:0"."""
     depth_model: _builtins.str
@@ -84,6 +85,8 @@ class GetServerInfoResponse(_message.Message):
     """
     status: _builtins.str
     """What the server is doing while it starts, such as "preparing decoder for openvino". Empty once all is loaded."""
+    instance_id: _builtins.str
+    """This process, by a name that no other has, nor it itself after a restart. Tells replicas behind a balancer apart."""
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageInfo]:
         """Every stage the server knows, loaded or not, in the order prior, decoder, inpaint, controlnet."""
@@ -121,10 +124,11 @@ class GetServerInfoResponse(_message.Message):
         uptime: _duration_pb2.Duration | None = ...,
         model: _builtins.str = ...,
         status: _builtins.str = ...,
+        instance_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["defaults", b"defaults", "limits", b"limits", "uptime", b"uptime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "defaults", b"defaults", "depth_model", b"depth_model", "device", b"device", "limits", b"limits", "model", b"model", "stages", b"stages", "status", b"status", "uptime", b"uptime", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "defaults", b"defaults", "depth_model", b"depth_model", "device", b"device", "instance_id", b"instance_id", "limits", b"limits", "model", b"model", "stages", b"stages", "status", b"status", "uptime", b"uptime", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -278,10 +282,13 @@ class Defaults(_message.Message):
     GUIDANCE_SCALE_FIELD_NUMBER: _builtins.int
     STRENGTH_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    PROGRESS_INTERVAL_STEPS_FIELD_NUMBER: _builtins.int
+    PREVIEW_MAX_PX_FIELD_NUMBER: _builtins.int
     prior_step_count: _builtins.int
-    """PriorRequest.step_count, InterpolateRequest.step_count and GenerateRequest.prior_step_count."""
+    """PriorSampling.step_count."""
     prior_guidance_scale: _builtins.float
-    """PriorRequest.guidance_scale and its likes."""
+    """PriorSampling.guidance_scale."""
     step_count: _builtins.int
     """Sampling.step_count."""
     guidance_scale: _builtins.float
@@ -290,6 +297,12 @@ class Defaults(_message.Message):
     """`strength`, everywhere."""
     quality: _builtins.int
     """OutputOptions.quality."""
+    image_count: _builtins.int
+    """`image_count`, everywhere."""
+    progress_interval_steps: _builtins.int
+    """RequestOptions.progress_interval_steps."""
+    preview_max_px: _builtins.int
+    """RequestOptions.preview_max_px."""
     def __init__(
         self,
         *,
@@ -299,10 +312,13 @@ class Defaults(_message.Message):
         guidance_scale: _builtins.float = ...,
         strength: _builtins.float = ...,
         quality: _builtins.int = ...,
+        image_count: _builtins.int = ...,
+        progress_interval_steps: _builtins.int = ...,
+        preview_max_px: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["guidance_scale", b"guidance_scale", "prior_guidance_scale", b"prior_guidance_scale", "prior_step_count", b"prior_step_count", "quality", b"quality", "step_count", b"step_count", "strength", b"strength"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["guidance_scale", b"guidance_scale", "image_count", b"image_count", "preview_max_px", b"preview_max_px", "prior_guidance_scale", b"prior_guidance_scale", "prior_step_count", b"prior_step_count", "progress_interval_steps", b"progress_interval_steps", "quality", b"quality", "step_count", b"step_count", "strength", b"strength"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

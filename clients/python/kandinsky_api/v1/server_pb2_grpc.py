@@ -5,7 +5,7 @@ import warnings
 
 from kandinsky_api.v1 import server_pb2 as kandinsky__api_dot_v1_dot_server__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.74.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in kandinsky_api/v1/server_pb2_grpc.py depends on'
+        + f' but the generated code in kandinsky_api/v1/server_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class ServerServiceStub:
+class ServerServiceStub(object):
     """Tells clients how to call this server well.
     """
 
@@ -47,7 +47,7 @@ class ServerServiceStub:
                 _registered_method=True)
 
 
-class ServerServiceServicer:
+class ServerServiceServicer(object):
     """Tells clients how to call this server well.
     """
 
@@ -86,7 +86,7 @@ def add_ServerServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ServerService:
+class ServerService(object):
     """Tells clients how to call this server well.
     """
 

@@ -22,6 +22,9 @@ StartImage = Annotated[
 ]
 PasteOriginal = Annotated[bool, typer.Option("--paste-original", help="Keep the kept pixels exactly.")]
 
+PriorSeed = Annotated[
+    int | None, typer.Option(help="Seed of the first embedding. Default: the seed of the first image.")
+]
 PriorSteps = Annotated[
     int | None, typer.Option("--prior-step-count", "--prior-steps", help="Denoising steps of the prior.")
 ]
@@ -147,6 +150,7 @@ def generate(
     prompts: Prompts,
     *,
     negative_prompt: NegativePrompt = None,
+    prior_seed: PriorSeed = None,
     prior_step_count: PriorSteps = None,
     prior_guidance_scale: PriorGuidance = None,
     image: StartImage = None,
@@ -162,6 +166,7 @@ def generate(
 
     own: dict[str, Any] = {
         "negative_prompt": negative_prompt,
+        "prior_seed": prior_seed,
         "prior_step_count": prior_step_count,
         "prior_guidance_scale": prior_guidance_scale,
         "image": image,
