@@ -69,7 +69,7 @@ class BackendContract:
     def test_takes_inputs_that_are_not_contiguous(self) -> None:
         """Transposed, sliced and expanded tensors come from the engine as they are.
 
-        A backend that copies them into one order may use other kernels than eager, so even an exact one may round differently.
+        A backend that copies them into one order may use other kernels than eager, and so round differently.
         """
         for role in self.roles:
             module, network = self._networks(role)

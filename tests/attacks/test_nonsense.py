@@ -136,9 +136,7 @@ def test_every_network_returns_what_is_expected_of_it(tiny_model: Path, dtype: t
     for name, source in sources_of(settings).given().items():
         stage = checkpoints.load(name, source)
         parts = (
-            prior_parts(stage)
-            if isinstance(stage, PriorStage)
-            else [*unet_parts(stage), *movq_parts(stage)]
+            prior_parts(stage) if isinstance(stage, PriorStage) else [*unet_parts(stage), *movq_parts(stage)]
         )
         for part in parts:
             seen.add(part.name)

@@ -26,7 +26,6 @@ from kandinsky_backends.testing import BackendContract
 from torch import Tensor, nn
 
 from tests.backends.pretended import PretendedRecorder
-
 from tests.device import DEVICE
 
 CPU = torch.device("cpu")

@@ -171,3 +171,18 @@ def test_a_result_does_not_hold_the_batch(tiny_model: Path) -> None:
     for trajectory in crew:
         for tensor in (trajectory.result(), trajectory.snapshot()):
             assert tensor.untyped_storage().nbytes() == tensor.nbytes
+
+
+def test_a_last_step_adds_no_noise_whatever_the_variance(tiny_model: Path) -> None:
+    """In fp16 a variance that a network predicts may overflow, and infinity times no noise is NaN."""
+    stage = replace(load(tiny_model, "decoder"), dtype=torch.float16)
+    step = BatchedStep(stage.scheduler, CPU)
+    trajectory = make(stage, step, seed=3, steps=3, scale=1.0)
+    trajectory.start()
+    draw = torch.Generator().manual_seed(7)
+    while trajectory.step < trajectory.step_count:
+        outputs = outputs_of(trajectory, draw)
+        channels = trajectory.latents.shape[1]
+        outputs[0][:, channels:] = 3.0 if trajectory.step + 1 == trajectory.step_count else 0.0
+        step.advance([trajectory], [outputs])
+    assert torch.isfinite(trajectory.latents).all()

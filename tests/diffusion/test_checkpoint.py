@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from kandinsky_server.diffusion.checkpoint import DecoderStage
 from kandinsky_server.diffusion.checkpoints import Checkpoints
 from kandinsky_server.diffusion.source import CheckpointError
@@ -87,3 +88,19 @@ def test_what_is_missing_is_said_with_the_stage(
     (decoder / missing).rename(tmp_path / "away")
     with pytest.raises(CheckpointError, match=rf"stage decoder: .*{Path(missing).parts[0]}"):
         checkpoints.load("decoder", str(decoder))
+
+
+def test_pictures_are_processed_by_the_class_that_the_checkpoint_names(
+    checkpoints: Checkpoints, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As diffusers does it. transformers has two, by Pillow and by torchvision, whose pixels differ."""
+
+    class Named(transformers.CLIPImageProcessor):
+        pass
+
+    named = json.loads((tiny_model / "prior" / "model_index.json").read_text())["image_processor"][1]
+    monkeypatch.setattr(transformers, named, Named, raising=False)
+    if named != "CLIPImageProcessor":
+        monkeypatch.setattr(transformers, "CLIPImageProcessor", None)
+    stage = checkpoints.load("prior", str(tiny_model / "prior"))
+    assert type(stage.image_processor) is Named

@@ -20,6 +20,8 @@ CALL_SECONDS = 7.0
 class Pretended(Host):
     """Keeps a log. A wait lasts until the test lets it end, or makes of it what ``fault`` is."""
 
+    queues = True
+
     def __init__(self, fault: Exception | None = None) -> None:
         self.log: list[str] = []
         self.fault = fault

@@ -53,6 +53,16 @@ async def test_nothing_is_delivered_before_the_device_is_done(device: Pretended)
         assert await run.result() == 1.0
 
 
+async def test_what_a_step_brought_is_delivered_while_the_device_is_with_the_next(device: Pretended) -> None:
+    """So that the event loop's work does not stand between two calls; with nothing to do next, at once."""
+    async with running(adder(device.network), device=device) as engine:
+        run = submit(engine, Logged(device, steps=2), Ticket(), preview_interval=1)
+        first = await anext(run.updates())
+        assert first.step == 1
+        assert device.log.count("launch 1") == 2
+        assert await run.result() == 2.0
+
+
 async def test_a_cancel_costs_no_more_than_the_step_that_runs(device: Pretended) -> None:
     device.go_on.clear()
     async with running(adder(device.network), device=device) as engine:

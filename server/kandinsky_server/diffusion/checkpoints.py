@@ -18,7 +18,7 @@ from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.compatibility import check_decoder, check_prior, check_together
 from kandinsky_server.diffusion.fingerprint import fingerprint
 from kandinsky_server.diffusion.finite import check_finite
-from kandinsky_server.diffusion.layout import Layout, read_layout, read_object
+from kandinsky_server.diffusion.layout import INDEX, Layout, read_layout, read_object
 from kandinsky_server.diffusion.outline import outline
 from kandinsky_server.diffusion.rehearsal import rehearse
 from kandinsky_server.diffusion.source import CheckpointError, first_line, local_directory
@@ -174,8 +174,18 @@ def _told_as(name: str, source: str, directory: Path | None = None) -> Iterator[
 def _processors(directory: Path) -> dict[str, Any]:
     return {
         "tokenizer": from_folder(transformers.CLIPTokenizer, directory / "tokenizer"),
-        "image_processor": from_folder(transformers.CLIPImageProcessor, directory / "image_processor"),
+        "image_processor": from_folder(_image_processor_class(directory), directory / "image_processor"),
     }
+
+
+def _image_processor_class(directory: Path) -> Any:
+    """The class that diffusers takes: the one that ``model_index.json`` names.
+
+    transformers has two of CLIP's, by Pillow and by torchvision, whose pixels differ by up to 0.015.
+    """
+    named = read_object(directory / INDEX).get("image_processor")
+    name = named[-1] if isinstance(named, list) and named else ""
+    return getattr(transformers, str(name), transformers.CLIPImageProcessor)
 
 
 def scheduler(directory: Path) -> Any:

@@ -49,6 +49,8 @@ def coefficients(scheduler: Any) -> Tensor:
         noise = least, _one_by_one(torch.log, beta)
     else:
         noise = (_one_by_one(torch.exp, 0.5 * least),) * 2
+    # At timestep 0 no noise is added. Zero, since a variance that overflows would make NaN of no noise.
+    noise = torch.where(times > 0, noise[0], 0.0), torch.where(times > 0, noise[1], 0.0)
     of_clean = product_after**0.5 * beta / rest
     of_present = alpha**0.5 * rest_after / rest
     return torch.stack([rest**0.5, product**0.5, of_clean, of_present, *noise], dim=1)

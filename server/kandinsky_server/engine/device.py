@@ -17,6 +17,9 @@ class Device(Protocol[Mark]):
     Wherever it raises, it raises what the device made of anything that was queued before.
     """
 
+    queues: bool
+    """Whether calls return before they are done, so that the host may do other things meanwhile."""
+
     def enter(self) -> None:
         """Makes the calling thread use this device; the first thing that the thread does."""
         ...
@@ -41,6 +44,8 @@ class Device(Protocol[Mark]):
 class Host:
     """A CPU: what is called has been done when the call returns. A mark is a time."""
 
+    queues = False
+
     def enter(self) -> None:
         """There is one."""
 
@@ -64,6 +69,8 @@ class Cuda:
 
     Events say what the device took, whether or not Python was late to launch what came next.
     """
+
+    queues = True
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

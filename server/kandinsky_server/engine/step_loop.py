@@ -95,7 +95,8 @@ class StepLoop:
             self._sweep(now)
             if lane := self._pick(now):
                 self._step_safely(lane)
-            self._outbox.send()
+            if not self.device.queues:
+                self._outbox.send()
         for lane in list(self._lanes.values()):
             for run in list(lane.members):
                 self._end(run.post_failure, run, InternalFailure("the server stopped"))
@@ -104,6 +105,8 @@ class StepLoop:
     def _take_in(self) -> bool:
         """Moves new runs into their lanes; waits for one when there is nothing else to do. False: stop."""
         block = not any(lane.ready for lane in self._lanes.values())
+        if block:
+            self._outbox.send()
         # Runs that wait for their readers go on, or end, without a word to this thread.
         timeout = UNREAD_SECONDS if self._lanes else None
         while True:
@@ -203,6 +206,8 @@ class StepLoop:
             advanced += [
                 run for run, outputs in outcome.shares if run in moved or self._advance(run, outputs)
             ]
+        # What the step before brought: the event loop works on it while the device works on this one.
+        self._outbox.send()
         self.device.wait(self.device.mark())
         for run in advanced:
             self._conclude(run)
