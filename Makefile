@@ -18,7 +18,7 @@ AUDIT := $(VENV)/audit/bin/pip-audit
 GENERATOR := $(VENV)/generator/.ready
 STUBS := clients/python
 RELEASED := $(sort $(wildcard proto/released/*.binpb))
-TINY := from pathlib import Path; from tests import tiny; print(tiny.ensure(Path('.cache')))
+TINY := from pathlib import Path; from kandinsky_server.testing import tiny; print(tiny.ensure(Path('.cache')))
 # Tests at once, of the fast half; the slow half starts processes of its own. Tests run in an order of chance, here
 # always the same: `make test SEED=7` takes another, and pytest alone a new one each time.
 JOBS ?= 2

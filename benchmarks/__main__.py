@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kandinsky_backends.options import DTYPES
-from kandinsky_server.diffusion.source import TOY, Sources, resolve
+from kandinsky_server.checkpoints.source import TOY, Sources, resolve
 from rich.console import Console
 
 from benchmarks import (

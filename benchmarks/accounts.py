@@ -1,4 +1,4 @@
-"""Two books of the same requests, the clients' and the server's, by RPC and code."""
+"""Reconciles what clients counted with what the server counted, by RPC and code, by RPC and code."""
 
 from __future__ import annotations
 

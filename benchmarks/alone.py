@@ -7,9 +7,9 @@ from kandinsky_backends.base import Network, Role
 from kandinsky_backends.options import DTYPES, BackendOptions
 from kandinsky_backends.registry import get_backend
 from kandinsky_backends.threads import set_threads
-from kandinsky_server.diffusion.checkpoint import DecoderStage
-from kandinsky_server.diffusion.checkpoints import Checkpoints
-from kandinsky_server.diffusion.parts import Part, movq_parts, unet_parts
+from kandinsky_server.checkpoints.checkpoints import Checkpoints
+from kandinsky_server.families.kandinsky22.specs import Part, movq_parts, unet_parts
+from kandinsky_server.families.kandinsky22.stages import DecoderStage
 
 from benchmarks.decoding import seconds
 from benchmarks.setting import Setting

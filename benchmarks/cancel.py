@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from kandinsky_client import DeadlineExceededError, EmbeddingPair, EventStream, Kandinsky, Progress
 from kandinsky_server.engine.report import StepReport
 from kandinsky_server.engine.ticket import Ticket
+from kandinsky_server.testing.running import RunningServer
 
 from benchmarks.figure import Figure, at_most
 from benchmarks.load import Material
 from benchmarks.setting import Setting
-from tests.harness import RunningServer
 
 SETTLE_SECONDS = 0.3
 DEADLINE_SECONDS = 0.2
@@ -33,10 +33,10 @@ class Watch:
 
     def on_step(self, report: StepReport) -> None:
         now = time.monotonic()
-        for ticket, _ in report.riders:
+        for ticket, _ in report.members:
             if self.expiring and ticket not in self.late:
                 ticket.deadline = now + DEADLINE_SECONDS
-            self.late[ticket] += ticket.verdict(now) is not None
+            self.late[ticket] += ticket.check_expired(now) is not None
 
     def on_fallback(self, network: str, stage: str, backend: str, reason: str) -> None: ...
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import diffusers
 import transformers
-from kandinsky_server import logs
 from kandinsky_server.settings import Settings
+from kandinsky_server.telemetry import logs
 
 
 def quieten() -> None:

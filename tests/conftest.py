@@ -14,7 +14,7 @@ import pytest
 @pytest.fixture(scope="session")
 def tiny_model() -> Path:
     """The directory of the tiny checkpoint, built once and kept between runs."""
-    from tests import tiny
+    from kandinsky_server.testing import tiny
 
     return tiny.ensure(Path(__file__).parents[1] / ".cache")
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from kandinsky_server.testing import tiny
+from kandinsky_server.testing.oracle import Embeddings, Oracle, oracle
 from PIL import Image
-
-from tests import tiny
-from tests.oracle import Embeddings, Oracle, oracle
 
 SCHEDULERS = [
     "DDPMScheduler",

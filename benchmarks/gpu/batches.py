@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.process import ServerProcess
 
 EDGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-"""As in `kandinsky_server/metrics.py`."""
+"""As in `kandinsky_server/telemetry/metrics.py`."""
 
 
 class Batches:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel
 from kandinsky_backends.options import DTYPES
-from kandinsky_server.diffusion.networks import PriorNetwork, UnetNetwork
 from kandinsky_server.diffusion.residency import Residency
+from kandinsky_server.families.kandinsky22.networks import PriorNetwork, UnetNetwork
 
 from benchmarks.decoding import seconds
 from benchmarks.figure import Figure, at_most

@@ -10,13 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from kandinsky_server.testing.calls import company
+from kandinsky_server.testing.oracle import Oracle
+from kandinsky_server.testing.pipelines import (
+    EMBEDDING_PIPELINES,
+    IMAGE_PIPELINES,
+    Variant,
+    pair_of,
+    sendable,
+)
+from kandinsky_server.testing.running import RunningServer
 
 from benchmarks.figure import Figure, at_most
 from benchmarks.gpu.plan import Plan, Stand
-from tests.harness import RunningServer
-from tests.oracle import Oracle
-from tests.server.company import company
-from tests.server.pipelines import EMBEDDING_PIPELINES, IMAGE_PIPELINES, Variant, pair_of, sendable
 
 TOLERANCE = 1e-3
 

@@ -16,14 +16,14 @@ from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import DTYPES, BackendOptions
 from kandinsky_backends.registry import get_backend
 from kandinsky_client import EmbeddingPair, Kandinsky
-from kandinsky_server.diffusion import networks
+from kandinsky_server.families.kandinsky22 import networks
+from kandinsky_server.testing.running import RunningServer
 from torch import Tensor, nn
 
 from benchmarks.figure import Figure, at_least, at_most
 from benchmarks.full_size import configs
 from benchmarks.gpu.plan import Plan, Stand
 from benchmarks.load import Material
-from tests.harness import RunningServer
 
 FASTER = "graphs"
 ROWS = (1, 2, 4, 8, 16, 32)

@@ -26,36 +26,26 @@ from kandinsky_backends.precision import set_precision
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 
-from kandinsky_server import addresses
-from kandinsky_server.capacity import Demand, by_stage, readable, shortage
-from kandinsky_server.device_memory import configure_allocator, memory_of
-from kandinsky_server.diffusion.checkpoints import Checkpoints
-from kandinsky_server.diffusion.constants import complete
+from kandinsky_server.checkpoints.checkpoints import Checkpoints
+from kandinsky_server.checkpoints.source import STAGES, TOY, CheckpointError, Sources, is_on_hub, resolve
 from kandinsky_server.diffusion.depth import DepthEstimator
-from kandinsky_server.diffusion.footprint import weight_bytes
-from kandinsky_server.diffusion.loading import LoadOptions, ModelLoader
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.residency import Residency
-from kandinsky_server.diffusion.sizes import parse_size
-from kandinsky_server.diffusion.source import STAGES, TOY, CheckpointError, Sources, is_on_hub, resolve
-from kandinsky_server.diffusion.takeover import Takeover, Takeovers
-from kandinsky_server.engine.admission import DRAINING_RETRY_SECONDS, Admission
-from kandinsky_server.engine.allotment import Allotment
+from kandinsky_server.engine.admission.admission import DRAINING_RETRY_SECONDS, Admission
+from kandinsky_server.engine.admission.allotment import Allotment
 from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.device import device_for
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.watchdog import Timeouts, Watchdog
 from kandinsky_server.errors import Draining
+from kandinsky_server.families.kandinsky22.sizes import parse_size
 from kandinsky_server.flows.requests import Embeddings
 from kandinsky_server.flows.session import Runtime
 from kandinsky_server.flows.unread import UnreadBudget
 from kandinsky_server.images.budget import ByteBudget
 from kandinsky_server.images.decoders import Decoders
 from kandinsky_server.memory import Trimmer
-from kandinsky_server.metrics import Metrics
-from kandinsky_server.metrics_server import MetricsServer
-from kandinsky_server.number_type import NumberType
 from kandinsky_server.rpc import transport
 from kandinsky_server.rpc.authentication import Authentication
 from kandinsky_server.rpc.convert import Converter
@@ -69,12 +59,21 @@ from kandinsky_server.rpc.pictures import Pictures
 from kandinsky_server.rpc.reflection import add_reflection
 from kandinsky_server.rpc.respond import versions
 from kandinsky_server.rpc.server import make_server
-from kandinsky_server.rpc.services import Face, ImageService, PriorService, ServerService
+from kandinsky_server.rpc.services import Handlers, ImageService, PriorService, ServerService
 from kandinsky_server.security.tokens import TokenFile
-from kandinsky_server.settings import Settings
+from kandinsky_server.settings import Settings, addresses
+from kandinsky_server.startup.capacity import Demand, by_stage, readable, shortage
+from kandinsky_server.startup.constants import complete
+from kandinsky_server.startup.device_memory import configure_allocator, memory_of
+from kandinsky_server.startup.footprint import weight_bytes
+from kandinsky_server.startup.loading import LoadOptions, ModelLoader
+from kandinsky_server.startup.number_type import NumberType
+from kandinsky_server.startup.takeover import Takeover, Takeovers
+from kandinsky_server.telemetry.metrics import Metrics
+from kandinsky_server.telemetry.metrics_server import MetricsServer
 
 if TYPE_CHECKING:
-    from kandinsky_server.tracing import Tracing
+    from kandinsky_server.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ PRIOR_SERVICE = prior_pb2.DESCRIPTOR.services_by_name["PriorService"].full_name
 IMAGE_SERVICE = image_pb2.DESCRIPTOR.services_by_name["ImageService"].full_name
 SERVER_SERVICE = server_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name
 
-LAST_WORDS_SECONDS = 1.0
+SHUTDOWN_GRACE_SECONDS = 1.0
 """For final statuses to be sent; health watches and other streams without end are cut after it."""
 
 
@@ -133,7 +132,7 @@ class App:
         self.intake = Intake(
             self.limits, settings.max_receiving_bytes, settings.receive_seconds, settings.default_share
         )
-        self.face = Face(self._info(), self.engine.check)
+        self.handlers = Handlers(self._info(), self.engine.check)
         self.health = Health()
         self.tracing = tracing_of(settings)
         self.port = 0
@@ -165,9 +164,9 @@ class App:
             settings.log_prompts,
         )
         self.server = make_server([interceptor], transport.options(settings))
-        prior_pb2_grpc.add_PriorServiceServicer_to_server(PriorService(self.face), self.server)
-        image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(self.face), self.server)
-        server_pb2_grpc.add_ServerServiceServicer_to_server(ServerService(self.face), self.server)
+        prior_pb2_grpc.add_PriorServiceServicer_to_server(PriorService(self.handlers), self.server)
+        image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(self.handlers), self.server)
+        server_pb2_grpc.add_ServerServiceServicer_to_server(ServerService(self.handlers), self.server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
         if settings.reflection:
             services = (PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, health.SERVICE_NAME)
@@ -225,7 +224,7 @@ class App:
         # Beside each other: a worker is long ready when the model is.
         await asyncio.gather(self.decoders.start(), self.engine.start(self._load))
         cache = SingleFlightCache[Embeddings](self.settings.prior_cache_size, self.metrics.on_lookup)
-        self.face.runtime = Runtime(
+        self.handlers.runtime = Runtime(
             self.model,
             self.engine,
             self.admission,
@@ -234,7 +233,7 @@ class App:
             cache,
             self.number_type.told,
         )
-        self.face.converter = Converter(
+        self.handlers.converter = Converter(
             self.model,
             self.limits,
             Pictures(self.limits.input_pixel_count, self.decoders, self.budget),
@@ -333,15 +332,15 @@ class App:
         if prepared.fallback is None:
             self.metrics.serving_since.labels(name, prepared.backend_name).set_to_current_time()
 
-    async def drain(self, hurrying: asyncio.Event | None = None) -> None:
+    async def drain(self, force_exit: asyncio.Event | None = None) -> None:
         """Turns health to NOT_SERVING and new work away; ends when running work has.
 
-        What still runs after ``drain_seconds``, or when ``hurrying`` is set, is answered with DRAINING. The port stays
+        What still runs after ``drain_seconds``, or when ``force_exit`` is set, is answered with DRAINING. The port stays
         open until the end: it is the answer DRAINING that tells clients to go elsewhere.
         """
         self.admission.draining = True
         self.health.shut_down()
-        ends = [asyncio.create_task(event.wait()) for event in (self.admission.empty, hurrying) if event]
+        ends = [asyncio.create_task(event.wait()) for event in (self.admission.empty, force_exit) if event]
         await asyncio.wait(ends, timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             end.cancel()
@@ -351,7 +350,7 @@ class App:
         # A step, or a picture, may take longer than the last words do.
         self.engine.abandon(failure)
         self.decoders.abandon(failure)
-        await self.server.stop(LAST_WORDS_SECONDS)
+        await self.server.stop(SHUTDOWN_GRACE_SECONDS)
 
     async def stop(self) -> None:
         """Ends everything at once."""
@@ -360,7 +359,7 @@ class App:
         if self.trimming:
             self.trimming.cancel()
         self.takeovers.stop()
-        if self.face.runtime is not None:
+        if self.handlers.runtime is not None:
             await self.engine.stop()
         self.decoders.stop()
         # What hangs there must not keep this process.
@@ -375,7 +374,7 @@ def tracing_of(settings: Settings) -> Tracing | None:
     """Where traces go; OpenTelemetry is an extra and imported only for it."""
     if settings.otlp_endpoint is None:
         return None
-    from kandinsky_server.tracing import Tracing
+    from kandinsky_server.telemetry.tracing import Tracing
 
     return Tracing(settings.otlp_endpoint)
 

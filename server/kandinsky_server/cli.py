@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from kandinsky_server.metrics import Metrics
     from kandinsky_server.settings import Settings
+    from kandinsky_server.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +51,10 @@ def main(settings: Settings) -> int:
 
     Settings that cannot work end the process with code 2 before anything is loaded.
     """
-    from kandinsky_server.metrics import Metrics
-    from kandinsky_server.output import never_waiting
-    from kandinsky_server.places import temporary_obstacle
     from kandinsky_server.settings import refuse
+    from kandinsky_server.startup.directories import temporary_obstacle
+    from kandinsky_server.telemetry.metrics import Metrics
+    from kandinsky_server.telemetry.output import never_waiting
 
     if why := temporary_obstacle():
         refuse([why])
@@ -64,9 +64,9 @@ def main(settings: Settings) -> int:
 
 
 def _main(settings: Settings, metrics: Metrics) -> int:
-    from kandinsky_server import logs
-    from kandinsky_server.preflight import Preflight
     from kandinsky_server.settings import refuse
+    from kandinsky_server.startup.preflight import Preflight
+    from kandinsky_server.telemetry import logs
 
     logs.configure(settings)
     preflight = Preflight(settings)
@@ -81,7 +81,7 @@ def _main(settings: Settings, metrics: Metrics) -> int:
 
 async def _run_and_leave(settings: Settings, metrics: Metrics) -> NoReturn:
     """Ends the process as soon as its work is done: Python itself would wait for every thread, and some may hang."""
-    from kandinsky_server.output import end_process
+    from kandinsky_server.telemetry.output import end_process
 
     end_process(await _run(settings, metrics))
 
@@ -102,16 +102,16 @@ async def _run(settings: Settings, metrics: Metrics) -> int:
     from kandinsky_backends.base import BackendUnavailable
 
     from kandinsky_server.app import App
-    from kandinsky_server.diffusion.source import CheckpointError
+    from kandinsky_server.checkpoints.source import CheckpointError
     from kandinsky_server.errors import DeviceHung
 
     events = structlog.get_logger("kandinsky")
-    stopping, hurrying = asyncio.Event(), asyncio.Event()
+    stopping, force_exit = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def end(name: str) -> None:
         events.info("signal", signal=name)
-        (hurrying if stopping.is_set() else stopping).set()
+        (force_exit if stopping.is_set() else stopping).set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number.name)
@@ -131,8 +131,8 @@ async def _run(settings: Settings, metrics: Metrics) -> int:
     try:
         await loading
     except DeviceHung as error:
-        hurrying.set()
-        await app.drain(hurrying)
+        force_exit.set()
+        await app.drain(force_exit)
         await app.stop()
         return _fail(str(error))
     except (CheckpointError, BackendUnavailable) as error:
@@ -148,9 +148,9 @@ async def _run(settings: Settings, metrics: Metrics) -> int:
     failed = asyncio.create_task(app.engine.failed.wait())
     await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
     if failed.done():
-        hurrying.set()
+        force_exit.set()
     events.info("draining", running=len(app.admission.tickets), seconds=settings.drain_seconds)
-    await app.drain(hurrying)
+    await app.drain(force_exit)
     await app.stop()
     events.info("stopped")
     return _fail("the engine failed; start the server again") if app.engine.failed.is_set() else 0

@@ -13,9 +13,9 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2
 
-from tests.server.patience import eventually
-from tests.server.process import TINY, Process
-from tests.server.raw import Raw
+from tests.support.patience import eventually
+from tests.support.process import TINY, Process
+from tests.support.raw import Raw
 
 NAMES = ("", "kandinsky_api.v1.ServerService", "kandinsky_api.v1.ImageService", "decoder")
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

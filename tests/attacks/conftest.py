@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.process import Process
-from tests.server.raw import only
+from tests.support.process import Process
+from tests.support.raw import only
 
 
 @pytest.fixture(scope="module")

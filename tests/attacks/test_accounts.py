@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from kandinsky_api.v1 import server_pb2
+from kandinsky_server.testing.running import RunningServer
 
-from tests.faults.wire import Wire
-from tests.harness import RunningServer
-from tests.server.patience import eventually
-from tests.server.raw import good_requests, only
+from tests.support.patience import eventually
+from tests.support.raw import good_requests, only
+from tests.support.wire import Wire
 
 STORM = 400
 """Less than `--max-streams`: gRPC itself refuses what is more."""

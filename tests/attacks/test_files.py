@@ -13,10 +13,10 @@ from kandinsky_server.security.certificates import Certificates, check_authoriti
 from kandinsky_server.security.files import MOST_BYTES
 from kandinsky_server.security.tokens import TokenFile
 from kandinsky_server.settings import load_settings
+from kandinsky_server.testing.running import RunningServer
 
 from benchmarks.attacks import pki
-from tests.harness import RunningServer
-from tests.server.patience import eventually
+from tests.support.patience import eventually
 
 TOKEN, NEW = "0123456789abcdef", "fedcba9876543210"
 

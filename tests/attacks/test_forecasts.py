@@ -12,14 +12,14 @@ import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import server_pb2
 from kandinsky_server.engine.network import Call
+from kandinsky_server.testing.calls import ENDLESS
+from kandinsky_server.testing.running import RunningServer
 from torch import Tensor
 
-from tests.faults.requests import decode
-from tests.faults.wrapped import wrap
-from tests.harness import RunningServer
-from tests.server.company import ENDLESS
-from tests.server.patience import eventually
-from tests.server.raw import Raw, connected
+from tests.support.patience import eventually
+from tests.support.raw import Raw, connected
+from tests.support.requests import decode
+from tests.support.wrapped import wrap
 
 STEPS = 8
 LEFT = 6.0

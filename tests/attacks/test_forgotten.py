@@ -23,13 +23,13 @@ from kandinsky_server.flows.requests import (
     PriorRequest,
 )
 from kandinsky_server.flows.session import Session
+from kandinsky_server.testing.calls import ENDLESS
+from kandinsky_server.testing.running import RunningServer
 from torch import Tensor
 
-from tests.faults.wrapped import wrap
-from tests.harness import RunningServer
-from tests.server.company import ENDLESS
-from tests.server.patience import eventually
-from tests.server.raw import Raw, connected, good_requests, only, pair, picture, rest, sampling
+from tests.support.patience import eventually
+from tests.support.raw import Raw, connected, good_requests, only, pair, picture, rest, sampling
+from tests.support.wrapped import wrap
 
 pytestmark = pytest.mark.slow
 

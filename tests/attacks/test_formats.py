@@ -10,9 +10,9 @@ import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server.raw import Raw, connected, good_requests, sampling
+from tests.support.raw import Raw, connected, good_requests, sampling
 
 TOO_LONG = {pb.IMAGE_FORMAT_JPEG: (65_536, "65500"), pb.IMAGE_FORMAT_WEBP: (16_384, "16383")}
 LONGEST = {

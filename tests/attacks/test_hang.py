@@ -14,10 +14,10 @@ from kandinsky_api.v1 import image_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 
 from tests.attacks.broken import NAMES, NOT_SERVING, HangingProcess, watched
-from tests.faults.requests import decode
-from tests.server.patience import eventually
-from tests.server.process import Process
-from tests.server.raw import Answer, Raw, connected, good_requests, only, pair, picture, sampling
+from tests.support.patience import eventually
+from tests.support.process import Process
+from tests.support.raw import Answer, Raw, connected, good_requests, only, pair, picture, sampling
+from tests.support.requests import decode
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from kandinsky_client import DeadlineExceededError, EmbeddingReady, EventStream, Kandinsky, Queued
 from kandinsky_server.engine.lane import AGING_SECONDS
+from kandinsky_server.testing.calls import ENDLESS, members, named, new_id, wait_for_step
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server.company import ENDLESS, named, new_id, riders, wait_for_step
-from tests.server.patience import eventually
+from tests.support.patience import eventually
 
 PROMPT = "a photo of a robot"
 STEPS = 12
@@ -36,15 +36,15 @@ def client(narrow: RunningServer) -> Iterator[Kandinsky]:
 
 
 def order(server: RunningServer) -> list[str]:
-    """Who had the prior's seat, step by step."""
+    """Who had the prior's slot, step by step."""
     return [
-        name for report in list(server.recorder.steps) if report.stage == "prior" for name in riders(report)
+        name for report in list(server.recorder.steps) if report.stage == "prior" for name in members(report)
     ]
 
 
 def waited(server: RunningServer, name: str) -> float:
-    """Seconds that a request has been without a seat; from `AGING_SECONDS` on it would rise by itself."""
-    tickets = [riders(report).get(name) for report in list(server.recorder.steps)]
+    """Seconds that a request has been without a slot; from `AGING_SECONDS` on it would rise by itself."""
+    tickets = [members(report).get(name) for report in list(server.recorder.steps)]
     return max(ticket.waited for ticket in tickets if ticket)
 
 

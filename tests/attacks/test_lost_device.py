@@ -11,8 +11,8 @@ from grpc import StatusCode
 from kandinsky_api.v1 import server_pb2
 
 from tests.attacks.broken import NAMES, NOT_SERVING, HangingProcess, watched
-from tests.faults.requests import decode
-from tests.server.raw import connected
+from tests.support.raw import connected
+from tests.support.requests import decode
 
 pytestmark = pytest.mark.slow
 

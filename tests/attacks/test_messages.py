@@ -18,12 +18,12 @@ from kandinsky_server.errors import InvalidField
 from kandinsky_server.rpc.limits import Limits
 from kandinsky_server.rpc.wire_format import check
 from kandinsky_server.settings import Settings
+from kandinsky_server.testing.running import RunningServer
 
 from benchmarks.attacks.messages import TRAILER_BYTES, bombs, send
 from benchmarks.attacks.vigil import Vigil
-from tests.harness import RunningServer
-from tests.server.process import Process
-from tests.server.raw import Raw, connected, good_requests, pair
+from tests.support.process import Process
+from tests.support.raw import Raw, connected, good_requests, pair
 
 MIB = 2**20
 SIZE = 6 * MIB

@@ -10,11 +10,11 @@ import pytest
 from google.protobuf.empty_pb2 import Empty
 from grpc import StatusCode
 from kandinsky_api.v1 import server_pb2
+from kandinsky_server.testing.running import RunningServer
 
-from tests.faults.wire import HEADERS, RESET, Wire
-from tests.harness import RunningServer
-from tests.server.process import Process
-from tests.server.raw import connected
+from tests.support.process import Process
+from tests.support.raw import connected
+from tests.support.wire import HEADERS, RESET, Wire
 
 INFO = "/kandinsky_api.v1.ServerService/GetServerInfo"
 TOKEN = "0123456789abcdef"

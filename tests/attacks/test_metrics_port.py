@@ -13,10 +13,10 @@ from pathlib import Path
 from urllib.request import Request
 
 import pytest
+from kandinsky_server.testing.running import RunningServer
 
 from benchmarks.attacks.bystanders import half_requests
-from tests.faults.traces import Traces
-from tests.harness import RunningServer
+from tests.support.traces import Traces
 
 CONNECTIONS = 8
 HALF = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"

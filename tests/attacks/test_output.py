@@ -9,12 +9,12 @@ import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
-from kandinsky_server.output import OutputStream
+from kandinsky_server.telemetry.output import OutputStream
 
 from benchmarks.attacks.bystanders import stall_log
-from tests.server import process
-from tests.server.patience import eventually
-from tests.server.raw import connected
+from tests.support import process
+from tests.support.patience import eventually
+from tests.support.raw import connected
 
 
 def test_what_is_over_the_limit_is_dropped_and_counted() -> None:

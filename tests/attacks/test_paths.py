@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from kandinsky_api.v1 import server_pb2
-from kandinsky_server.diffusion.source import PRESETS, public_name
+from kandinsky_server.checkpoints.source import PRESETS, public_name
 from kandinsky_server.rpc.info import without_paths
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server.raw import connected, only
+from tests.support.raw import connected, only
 
 
 def test_info_names_no_directory(tiny_model: Path, tmp_path: Path) -> None:

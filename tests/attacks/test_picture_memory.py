@@ -15,13 +15,13 @@ import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.testing.calls import ENDLESS
+from kandinsky_server.testing.running import RunningServer
 from PIL import Image
 
-from tests.harness import RunningServer
-from tests.server.company import ENDLESS
-from tests.server.patience import eventually
-from tests.server.process import Process
-from tests.server.raw import Raw, connected, good_requests, only, pair, picture, rest, sampling
+from tests.support.patience import eventually
+from tests.support.process import Process
+from tests.support.raw import Raw, connected, good_requests, only, pair, picture, rest, sampling
 
 START_BYTES = 64 * 64 * 3
 """Of a start image, shrunk to the output's size."""

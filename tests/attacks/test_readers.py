@@ -20,15 +20,15 @@ from grpc_reflection.v1alpha import reflection_pb2
 from kandinsky_api.v1 import prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_server.rpc import delivery
+from kandinsky_server.testing.calls import ENDLESS
+from kandinsky_server.testing.running import RunningServer
 
-from tests.faults.lone_client import lone_client, wait_for
-from tests.faults.requests import decode
-from tests.faults.traces import Traces
-from tests.faults.wire import HEADERS, Wire
-from tests.harness import RunningServer
-from tests.server.company import ENDLESS
-from tests.server.patience import eventually
-from tests.server.raw import Raw, connected, good_requests, only, rest
+from tests.support.lone_client import lone_client, wait_for
+from tests.support.patience import eventually
+from tests.support.raw import Raw, connected, good_requests, only, rest
+from tests.support.requests import decode
+from tests.support.traces import Traces
+from tests.support.wire import HEADERS, Wire
 
 DECODE = "/kandinsky_api.v1.ImageService/Decode"
 WINDOW_UPDATE = 8
@@ -170,11 +170,11 @@ def test_an_unread_call_leaves_those_on_its_connection_alone_and_hears_why_it_en
 
 def steps_of(server: RunningServer, network: str) -> int:
     """Trajectory steps taken in a network."""
-    return sum(len(report.riders) for report in server.recorder.steps if report.lane.network == network)
+    return sum(len(report.members) for report in server.recorder.steps if report.lane.network == network)
 
 
 def test_images_are_not_worked_on_for_who_does_not_read_and_go_on_when_it_does(decoder: Path) -> None:
-    """Three images of 48 KiB have room; the seats are few, so that the images do not all end at once."""
+    """Three images of 48 KiB have room; the slots are few, so that the images do not all end at once."""
     unread = 3 * IMAGE_BYTES
     with (
         RunningServer(decoder, max_request_unread_bytes=unread, max_batch_rows=2) as server,

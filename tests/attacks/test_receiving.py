@@ -13,14 +13,14 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from kandinsky_server.rpc import health, intake
 from kandinsky_server.rpc.transport import WINDOW_BYTES
+from kandinsky_server.testing.calls import ENDLESS
+from kandinsky_server.testing.running import RunningServer
 
 from benchmarks.attacks.unfinished import Unfinished, push_for
 from benchmarks.attacks.vigil import Vigil
-from tests.harness import RunningServer
-from tests.server.company import ENDLESS
-from tests.server.patience import eventually
-from tests.server.process import Process
-from tests.server.raw import Raw, connected, good_requests, only, picture
+from tests.support.patience import eventually
+from tests.support.process import Process
+from tests.support.raw import Raw, connected, good_requests, only, picture
 
 MIB = 2**20
 MESSAGE, BUDGET = 8 * MIB, 32 * MIB

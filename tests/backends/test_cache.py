@@ -15,7 +15,7 @@ from kandinsky_backends.openvino import OpenvinoBackend
 from kandinsky_backends.options import BackendOptions
 from torch import nn
 
-from tests.extras import needs
+from tests.support.extras import needs
 
 
 def kept(directory: Path) -> list[Path]:

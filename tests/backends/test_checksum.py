@@ -7,9 +7,8 @@ import math
 import pytest
 import torch
 from kandinsky_backends.checksum import checksums
+from kandinsky_server.testing.device import DEVICE
 from torch import Tensor, nn
-
-from tests.device import DEVICE
 
 
 def module(**tensors: Tensor) -> nn.Module:

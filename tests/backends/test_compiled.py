@@ -23,10 +23,10 @@ from kandinsky_backends.program import MOST_ROWS, Plan
 from kandinsky_backends.reference import reference_network, reference_shape
 from kandinsky_backends.structure import pack, unpack
 from kandinsky_backends.testing import BackendContract
+from kandinsky_server.testing.device import DEVICE
 from torch import Tensor, nn
 
 from tests.backends.pretended import PretendedRecorder
-from tests.device import DEVICE
 
 CPU = torch.device("cpu")
 CACHE = Path(__file__).parents[2] / ".cache" / "compiled"

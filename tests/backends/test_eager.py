@@ -9,9 +9,8 @@ from kandinsky_backends.options import Attention, BackendOptions
 from kandinsky_backends.parity import max_difference
 from kandinsky_backends.reference import reference_network, reference_shape
 from kandinsky_backends.testing import BackendContract
+from kandinsky_server.testing.device import DEVICE
 from torch import nn
-
-from tests.device import DEVICE
 
 MATH = BackendOptions(attention=Attention.MATH)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from kandinsky_backends.testing import BackendContract
 
-from tests.extras import needs
+from tests.support.extras import needs
 
 PACKAGE = Path(__file__).parents[1] / "example_backend"
 sys.path.insert(0, str(PACKAGE))

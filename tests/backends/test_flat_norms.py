@@ -9,7 +9,7 @@ from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.reference import reference_network, reference_shape
 from torch import Tensor, nn
 
-from tests.extras import needs
+from tests.support.extras import needs
 
 pytestmark = needs("openvino")
 

@@ -16,10 +16,10 @@ from kandinsky_backends.parity import prepare_with_parity
 from kandinsky_backends.recorder import CudaRecorder, Recorder, Recording
 from kandinsky_backends.reference import reference_network, reference_shape
 from kandinsky_backends.testing import BackendContract
+from kandinsky_server.testing.device import DEVICE
 from torch import Tensor, nn
 
 from tests.backends.pretended import PretendedRecorder
-from tests.device import DEVICE
 
 on_cuda = pytest.mark.skipif(DEVICE.type != "cuda", reason="needs CUDA")
 

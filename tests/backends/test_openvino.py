@@ -19,7 +19,7 @@ from kandinsky_backends.registry import resolve_auto
 from kandinsky_backends.testing import BackendContract
 from torch import nn
 
-from tests.extras import needs
+from tests.support.extras import needs
 
 pytestmark = needs("openvino")
 CPU = torch.device("cpu")

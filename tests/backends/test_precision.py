@@ -65,7 +65,7 @@ def test_a_deterministic_server_tells_cuda_before_it_starts(start: str) -> None:
     script = (
         "import asyncio, torch\n"
         "from kandinsky_server.app import App\n"
-        "from kandinsky_server.preflight import Preflight\n"
+        "from kandinsky_server.startup.preflight import Preflight\n"
         "from kandinsky_server.settings import Settings\n"
         "torch.backends.cudnn.benchmark = True\n"
         "settings = Settings(device='cpu', deterministic=True, port=0, metrics_port=0, threads=1)\n"

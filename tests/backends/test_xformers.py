@@ -11,9 +11,8 @@ from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.reference import reference_network, reference_shape
 from kandinsky_backends.testing import BackendContract
 from kandinsky_backends.xformers import XformersBackend, XformersProcessor
+from kandinsky_server.testing.device import DEVICE
 from torch import Tensor
-
-from tests.device import DEVICE
 
 CPU = torch.device("cpu")
 

@@ -108,7 +108,7 @@ def test_a_large_profile_is_left_at_home(client: Kandinsky, server: FakeServer, 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photo_is_turned_upright(client: Kandinsky, server: FakeServer, orientation: int) -> None:
     """As the server turns the file itself, and a picture that is upright already stays as it is."""
-    from kandinsky_server.diffusion.codecs import decode_image
+    from kandinsky_server.images.codecs import decode_image
 
     data = photo("JPEG", orientation, quality=100)
     upright = decode_image(data, None, 10**6)

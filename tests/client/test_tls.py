@@ -13,7 +13,7 @@ import pytest
 from kandinsky_client import AsyncKandinsky, Kandinsky, Tls, TlsError, UnavailableError, UnreachableError
 from kandinsky_client.cli import main
 
-from tests.server.pki import Pair, authority, issue
+from tests.support.pki import Pair, authority, issue
 
 from .fake_server import FakeServer
 

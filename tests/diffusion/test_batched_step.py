@@ -9,9 +9,9 @@ import diffusers
 import pytest
 import torch
 from kandinsky_server.diffusion.batched_step import BatchedStep
-from kandinsky_server.diffusion.proof import proven_step
+from kandinsky_server.startup.proof import proven_step
+from kandinsky_server.testing import tiny
 
-from tests import tiny
 from tests.diffusion.trajectories import KINDS, load, make, outputs_of
 
 CPU = torch.device("cpu")
@@ -123,7 +123,7 @@ class Inexact(BatchedStep):
 def test_one_that_differs_in_a_bit_is_not_taken(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("kandinsky_server.diffusion.proof.BatchedStep", Inexact)
+    monkeypatch.setattr("kandinsky_server.startup.proof.BatchedStep", Inexact)
     for name in ("decoder", "inpaint", "prior"):
         with caplog.at_level(logging.INFO):
             assert proven_step(load(tiny_model, name)) is None

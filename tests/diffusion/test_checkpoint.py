@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from kandinsky_server.diffusion.checkpoint import DecoderStage
-from kandinsky_server.diffusion.checkpoints import Checkpoints
-from kandinsky_server.diffusion.source import CheckpointError
+from kandinsky_server.checkpoints.checkpoints import Checkpoints
+from kandinsky_server.checkpoints.source import CheckpointError
+from kandinsky_server.families.kandinsky22.stages import DecoderStage
 
 DECODERS = ("decoder", "inpaint", "controlnet")
 

@@ -5,17 +5,17 @@ import random
 
 import numpy as np
 import pytest
-from kandinsky_server.diffusion.codecs import (
+from kandinsky_server.images.codecs import (
     ImageError,
     decode_image,
     encode_image,
     encode_preview,
     raw_image,
 )
-from kandinsky_server.diffusion.formats import MAX_SIDE
+from kandinsky_server.images.formats import MAX_SIDE
 from PIL import Image, ImageOps, WebPImagePlugin
 
-from tests.hostile import webp_bomb, with_chunk
+from tests.support.hostile import webp_bomb, with_chunk
 
 MANY = 1_000_000
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from kandinsky_server.diffusion.checkpoints import Checkpoints, scheduler
+from kandinsky_server.checkpoints.checkpoints import Checkpoints, scheduler
+from kandinsky_server.checkpoints.source import CheckpointError
 from kandinsky_server.diffusion.rehearsal import rehearse
-from kandinsky_server.diffusion.source import CheckpointError
-from kandinsky_server.preflight import Preflight
 from kandinsky_server.settings import Settings
+from kandinsky_server.startup.preflight import Preflight
+from kandinsky_server.testing import tiny
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from tests import tiny
 from tests.diffusion.test_checkpoint import copy_of
 
 UNET = "unet/config.json"

@@ -7,11 +7,11 @@ import struct
 import zlib
 
 import pytest
-from kandinsky_server.diffusion.codecs import ImageError, decode_image
-from kandinsky_server.diffusion.effort import MAX_EXIF_BYTES, MAX_SCANS, excess
+from kandinsky_server.images.codecs import ImageError, decode_image
+from kandinsky_server.images.effort import MAX_EXIF_BYTES, MAX_SCANS, excess
 from PIL import Image
 
-from tests.hostile import slow_jpeg, with_chunk
+from tests.support.hostile import slow_jpeg, with_chunk
 
 MANY = 1_000_000
 

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kandinsky_server.diffusion import fingerprint as hashing
-from kandinsky_server.diffusion.fingerprint import BLOCK_BYTES, BLOCK_COUNT
-from kandinsky_server.diffusion.layout import read_layout
+from kandinsky_server.checkpoints import fingerprint as hashing
+from kandinsky_server.checkpoints.fingerprint import BLOCK_BYTES, BLOCK_COUNT
+from kandinsky_server.checkpoints.layout import read_layout
 
 UNET = "diffusion_pytorch_model.safetensors"
 

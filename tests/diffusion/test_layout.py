@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from kandinsky_server.diffusion.checkpoints import Checkpoints
-from kandinsky_server.diffusion.layout import read_layout
-from kandinsky_server.diffusion.source import CheckpointError
+from kandinsky_server.checkpoints.checkpoints import Checkpoints
+from kandinsky_server.checkpoints.layout import read_layout
+from kandinsky_server.checkpoints.source import CheckpointError
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 SCHEDULER = "scheduler/scheduler_config.json"

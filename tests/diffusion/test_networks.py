@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import VQModel
-from kandinsky_server.diffusion.networks import MovqDecoderNetwork
-
-from tests.device import DEVICE
+from kandinsky_server.families.kandinsky22.networks import MovqDecoderNetwork
+from kandinsky_server.testing.device import DEVICE
 
 
 @pytest.mark.parametrize("norm_type", ["spatial", "group"])

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from kandinsky_server.diffusion.checkpoint import DecoderStage
-from kandinsky_server.diffusion.checkpoints import Checkpoints
-from kandinsky_server.diffusion.parts import movq_parts, unet_parts
-from kandinsky_server.diffusion.sizes import Size
-from kandinsky_server.diffusion.source import CheckpointError
-from kandinsky_server.preflight import Preflight
+from kandinsky_server.checkpoints.checkpoints import Checkpoints
+from kandinsky_server.checkpoints.source import CheckpointError
+from kandinsky_server.families.kandinsky22.sizes import Size
+from kandinsky_server.families.kandinsky22.specs import movq_parts, unet_parts
+from kandinsky_server.families.kandinsky22.stages import DecoderStage
 from kandinsky_server.settings import Settings, load_settings
+from kandinsky_server.startup.preflight import Preflight
 
 
 @pytest.fixture(scope="module")

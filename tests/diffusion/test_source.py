@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from kandinsky_server.diffusion.source import (
+from kandinsky_server.checkpoints.source import (
     CheckpointError,
     Sources,
     local_directory,

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kandinsky_server.diffusion.checkpoint import PriorStage
-from kandinsky_server.diffusion.checkpoints import Checkpoints
+from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.diffusion.text import tokenize
-
-from tests.oracle import oracle
+from kandinsky_server.families.kandinsky22.stages import PriorStage
+from kandinsky_server.testing.oracle import oracle
 
 LONG = "a red cat in the house " * 20
 

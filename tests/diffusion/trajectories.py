@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.diffusion.batched_step import BatchedStep
-from kandinsky_server.diffusion.checkpoints import Checkpoints
 from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, DecoderTrajectory
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, TextCondition
 from kandinsky_server.diffusion.schedule import StepCounter

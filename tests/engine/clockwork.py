@@ -1,18 +1,18 @@
-"""The engine's rules on a clock of its own: lanes in turns, seats by arrival, steps that take what they are said to."""
+"""The engine's rules on a clock of its own: lanes in turns, slots by arrival, steps that take what they are said to."""
 
 import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from kandinsky_server.engine.company import Company
+from kandinsky_server.engine.admission.background import BackgroundLoad
+from kandinsky_server.engine.admission.forecast import Pace, forecast
 from kandinsky_server.engine.cost import CostModel
-from kandinsky_server.engine.forecast import Pace, forecast
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.engine.work import Remaining, Work, whole
 
 from tests.engine.fakes import call, planned
 
-PRIOR, DECODER, TO_PIXELS = (LaneKey(name, (8, 8)) for name in ("prior", "decoder", "movq"))
+PRIOR, DECODER, TO_PIXELS = (BatchKey(name, (8, 8)) for name in ("prior", "decoder", "movq"))
 SECONDS = {PRIOR: (0.002, 0.0015), DECODER: (0.0, 0.0034), TO_PIXELS: (0.002, 0.027)}
 """Of a step, and of each of its rows."""
 
@@ -45,7 +45,7 @@ class Clockwork:
     now: float = 0.0
     jobs: list[Job] = field(default_factory=list)
     answered: list[Job] = field(default_factory=list)
-    company: Company = field(default_factory=Company)
+    background: BackgroundLoad = field(default_factory=BackgroundLoad)
 
     def __post_init__(self) -> None:
         self._draw = random.Random(0)
@@ -65,22 +65,22 @@ class Clockwork:
     def _arrive(self) -> None:
         present = [remaining for job in self.jobs for remaining in job.remaining]
         works = _drawn(self._draw)
-        pace = Pace(self._cost, lambda lane: self.max_rows, self.company.rows)
+        pace = Pace(self._cost, lambda lane: self.max_rows, self.background.rows)
         predicted = forecast(present, whole(works), [], pace).finish
-        self.company.observe(job.work for job in self.jobs)
+        self.background.observe(job.work for job in self.jobs)
         self.jobs.append(Job(works, self.now, predicted, works[0].steps))
 
-    def _step(self, lane: LaneKey) -> None:
-        seated, rows = [], 0
+    def _step(self, lane: BatchKey) -> None:
+        batched, rows = [], 0
         for job in self.jobs:
             if job.work.key == lane:
                 if rows + job.work.rows > self.max_rows:
                     break
-                seated.append(job)
+                batched.append(job)
                 rows += job.work.rows
         self._served[lane] = self.now
         self.now += _seconds(lane, rows) * self._draw.uniform(0.9, 1.1)
-        for job in seated:
+        for job in batched:
             job.left -= 1
             if not job.left:
                 self._leave(job)
@@ -94,11 +94,11 @@ class Clockwork:
         self.jobs.remove(job)
         self.answered.append(job)
         if not self.jobs:
-            self.company.forget()
+            self.background.forget()
         self._arrive()
 
 
-def _seconds(lane: LaneKey, rows: int) -> float:
+def _seconds(lane: BatchKey, rows: int) -> float:
     fixed, each = SECONDS[lane]
     return fixed + each * rows
 

@@ -14,19 +14,19 @@ from kandinsky_server.engine.report import StepReport
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.step_loop import Residency
 from kandinsky_server.engine.ticket import Ticket
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.engine.work import Work
 from torch import Tensor
 
-LANE = LaneKey("adder", (1,))
+LANE = BatchKey("adder", (1,))
 
 
-def planned(lane: LaneKey, rows: int, steps: int, *needs: Work[Any], denoising: bool = True) -> Work[Any]:
+def planned(lane: BatchKey, rows: int, steps: int, *needs: Work[Any], denoising: bool = True) -> Work[Any]:
     """Work that is forecast and never run."""
     return Work(lane, rows, steps, Count, needs, denoising)
 
 
-def call(lane: LaneKey, *needs: Work[Any]) -> Work[Any]:
+def call(lane: BatchKey, *needs: Work[Any]) -> Work[Any]:
     """One call of one row, forecast and never run."""
     return planned(lane, 1, 1, *needs, denoising=False)
 
@@ -34,7 +34,7 @@ def call(lane: LaneKey, *needs: Work[Any]) -> Work[Any]:
 class Count:
     """Counts up by one a step, from ``start``; its result is where it got to."""
 
-    def __init__(self, steps: int = 3, rows: int = 1, begin: float = 0.0, lane: LaneKey = LANE) -> None:
+    def __init__(self, steps: int = 3, rows: int = 1, begin: float = 0.0, lane: BatchKey = LANE) -> None:
         self.lane = lane
         self.rows = rows
         self.step_count = steps

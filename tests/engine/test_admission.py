@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from kandinsky_server.engine.admission import Admission
+from kandinsky_server.engine.admission.admission import Admission
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.ticket import HIGH, LOW, Ticket
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.engine.work import Shown, Work
 from kandinsky_server.errors import (
     DeadlineUnreachable,
@@ -29,7 +29,7 @@ TEN_STEPS = planned(LANE, 1, 10)
 
 @pytest.fixture
 def admission() -> Admission:
-    """Eight places, four seats, and a second a step."""
+    """Eight places, four slots, and a second a step."""
     cost = CostModel()
     for rows in range(1, 5):
         cost.observe(LANE, rows, 1.0)
@@ -214,7 +214,7 @@ async def test_what_looks_like_planned_work_is_not_taken_for_it() -> None:
 
 async def test_previews_are_counted_while_planned_and_while_running() -> None:
     """Five of ten steps, which take as long as steps do; the steps are shared, the previews are not."""
-    cost, movq = CostModel(), LaneKey("movq", (1,))
+    cost, movq = CostModel(), BatchKey("movq", (1,))
     for lane in (LANE, movq):
         for rows in range(1, 5):
             cost.observe(lane, rows, 1.0)
@@ -245,7 +245,7 @@ def test_encoders_take_no_place(admission: Admission) -> None:
 def test_a_client_that_calls_again_and_again_is_no_company_to_itself(admission: Admission) -> None:
     for _ in range(20):
         admission.release(let_in(admission, 1))
-    assert not admission.company.rows
+    assert not admission.background.rows
 
 
 def test_company_is_expected_to_stay_until_the_server_is_idle(admission: Admission) -> None:

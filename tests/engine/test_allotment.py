@@ -1,7 +1,7 @@
 """What each client may hold of a bounded amount."""
 
 import pytest
-from kandinsky_server.engine.allotment import Allotment
+from kandinsky_server.engine.admission.allotment import Allotment
 
 
 def grab(allotment: Allotment, holder: str, share: float | None = None) -> int:

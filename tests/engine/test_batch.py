@@ -11,7 +11,7 @@ from kandinsky_server.engine.batch import Batch, Outcome
 from kandinsky_server.engine.device import Host
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.run import Run
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.errors import BackendFailed
 from torch import Tensor
 
@@ -23,7 +23,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
 
 
-def started(*rows: int, begin: Iterable[float] = (), lane: LaneKey = LANE) -> list[Run[float]]:
+def started(*rows: int, begin: Iterable[float] = (), lane: BatchKey = LANE) -> list[Run[float]]:
     begins = list(begin) or [10.0 * place for place in range(len(rows))]
     runs = [run_of(Count(rows=count, begin=b, lane=lane)) for count, b in zip(rows, begins, strict=True)]
     for run in runs:
@@ -76,7 +76,7 @@ async def test_out_of_memory_halves_the_batch_and_lowers_the_cap() -> None:
 async def test_the_cap_is_on_rows_of_that_size_and_does_not_rise_by_itself() -> None:
     """Three rows of 16 by 16 did not fit; 64 of 2 by 2 take no more room than the one that did."""
     network = adder(RoomFor(1), max_rows=64)
-    large, small = LaneKey(LANE.network, (16, 16)), LaneKey(LANE.network, (2, 2))
+    large, small = BatchKey(LANE.network, (16, 16)), BatchKey(LANE.network, (2, 2))
     execute(network, started(1, 1, 1, lane=large), Watcher())
     assert (network.rows_for(large.area), network.rows_for(small.area)) == (1, 64)
     network.shrink(512, large.area, time.monotonic())

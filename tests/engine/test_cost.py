@@ -10,9 +10,9 @@ from kandinsky_server.engine.cost import (
     UNMEASURED_SECONDS,
     CostModel,
 )
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 
-SMALL, LARGE = LaneKey("decoder", (8, 8)), LaneKey("decoder", (8, 16))
+SMALL, LARGE = BatchKey("decoder", (8, 8)), BatchKey("decoder", (8, 16))
 
 
 @pytest.fixture
@@ -107,6 +107,6 @@ def test_rows_beyond_grow_by_half(cost: CostModel) -> None:
 
 def test_unseen_size_borrows_by_area_from_its_network(cost: CostModel) -> None:
     cost.observe(SMALL, 2, 1.0)
-    cost.observe(LaneKey("prior", (64,)), 2, 9.0)
+    cost.observe(BatchKey("prior", (64,)), 2, 9.0)
     assert cost.step_seconds(LARGE, 2) == pytest.approx(2.0)
     assert not cost.measured(LARGE)

@@ -11,7 +11,7 @@ from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.errand import Errand
 from kandinsky_server.engine.run import Update
 from kandinsky_server.engine.ticket import HIGH, LOW, Ticket
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.errors import (
     BackendFailed,
     DeadlineExceeded,
@@ -66,7 +66,7 @@ async def test_a_late_trajectory_joins_the_running_batch(gate: Gate) -> None:
         late = submit(engine, Count(steps=2), Ticket("late"))
         gate.open()
         await results([early, late])
-    seen = [[(ticket.request_id, step) for ticket, step in report.riders] for report in watcher.steps]
+    seen = [[(ticket.request_id, step) for ticket, step in report.members] for report in watcher.steps]
     assert seen == [
         [("early", 1)],
         [("early", 2), ("late", 1)],
@@ -80,7 +80,7 @@ async def test_exclusive_trajectories_never_share_a_call() -> None:
     watcher = Watcher()
     async with running(watcher=watcher, exclusive=True) as engine:
         assert await results(submit_all(engine, [Count(), Count(begin=7.0)])) == [3.0, 10.0]
-    assert {len(report.riders) for report in watcher.steps} == {1}
+    assert {len(report.members) for report in watcher.steps} == {1}
 
 
 async def test_more_rows_than_seats_are_served_in_turn() -> None:
@@ -100,7 +100,7 @@ async def test_a_cancelled_request_leaves_before_the_next_step(gate: Gate) -> No
         cancelled, value = await results([gone, staying])
     assert isinstance(cancelled, RequestCancelled)
     assert value == 3.0
-    assert sum(ticket is rider for report in watcher.steps for rider, _ in report.riders) <= 1
+    assert sum(ticket is rider for report in watcher.steps for rider, _ in report.members) <= 1
 
 
 async def test_a_passed_deadline_frees_the_place(gate: Gate) -> None:
@@ -161,7 +161,7 @@ async def test_a_failed_trajectory_takes_the_rest_of_its_request_with_it() -> No
 
 
 async def test_the_most_urgent_lane_goes_first(gate: Gate) -> None:
-    watcher, other = Watcher(), LaneKey("adder", (2,))
+    watcher, other = Watcher(), BatchKey("adder", (2,))
     async with running(adder(gate), watcher=watcher) as engine:
         first = submit(engine, Count(steps=1), Ticket("first"))
         gate.wait()
@@ -169,19 +169,19 @@ async def test_the_most_urgent_lane_goes_first(gate: Gate) -> None:
         high = submit(engine, Count(steps=2, lane=other), Ticket("high", priority=HIGH))
         gate.open()
         await results([first, low, high])
-    order = [report.riders[0][0].request_id for report in watcher.steps]
+    order = [report.members[0][0].request_id for report in watcher.steps]
     assert order == ["first", "high", "high", "low", "low"]
 
 
 async def test_equal_lanes_take_turns(gate: Gate) -> None:
-    watcher, other = Watcher(), LaneKey("adder", (2,))
+    watcher, other = Watcher(), BatchKey("adder", (2,))
     async with running(adder(gate), watcher=watcher) as engine:
         one = submit(engine, Count(steps=3), Ticket("one"))
         gate.wait()
         two = submit(engine, Count(steps=3, lane=other), Ticket("two"))
         gate.open()
         await results([one, two])
-    order = [report.riders[0][0].request_id for report in watcher.steps]
+    order = [report.members[0][0].request_id for report in watcher.steps]
     # A lane is as old as its first member: the second one waited less long than the first when it came.
     assert order == ["one", "one", "two", "one", "two", "two"]
 
@@ -231,7 +231,7 @@ async def test_a_fault_of_the_thread_itself_ends_everyone_and_is_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Spoilt(Ticket):
-        def verdict(self, now: float) -> ServingError | None:
+        def check_expired(self, now: float) -> ServingError | None:
             raise ZeroDivisionError
 
     async with running() as engine:

@@ -5,15 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from kandinsky_server.engine.admission.forecast import Forecast, Pace, forecast
 from kandinsky_server.engine.cost import CostModel
-from kandinsky_server.engine.forecast import Forecast, Pace, forecast
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.engine.work import Remaining, Shown, Work, whole
 
 from tests.engine.clockwork import Clockwork
 from tests.engine.fakes import call, planned
 
-ONE, OTHER = LaneKey("one", (8, 8)), LaneKey("other", (8, 8))
+ONE, OTHER = BatchKey("one", (8, 8)), BatchKey("other", (8, 8))
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def predict(
     ahead: list[Work[Any]],
     mine: list[Work[Any]],
     behind: Sequence[Work[Any]] = (),
-    company: Mapping[LaneKey, float] = {},
+    background: Mapping[BatchKey, float] = {},
 ) -> Forecast:
-    return forecast(whole(ahead), whole(mine), whole(behind), Pace(cost, lambda lane: 4, company))
+    return forecast(whole(ahead), whole(mine), whole(behind), Pace(cost, lambda lane: 4, background))
 
 
 def test_alone_it_takes_its_steps(cost: CostModel) -> None:
@@ -74,7 +74,7 @@ def test_a_request_of_two_halves_ends_with_the_longer(cost: CostModel) -> None:
 
 
 def test_unmeasured_lane_makes_it_a_guess(cost: CostModel) -> None:
-    assert not predict(cost, [], [planned(LaneKey("third", (1,)), 1, 1)]).measured
+    assert not predict(cost, [], [planned(BatchKey("third", (1,)), 1, 1)]).measured
 
 
 def test_nothing_to_do_takes_no_time(cost: CostModel) -> None:
@@ -120,7 +120,7 @@ def test_the_first_step_is_a_denoising_step(cost: CostModel) -> None:
 
 
 def test_encoders_that_were_never_measured_make_no_guess(cost: CostModel) -> None:
-    encoder = call(LaneKey("encoder", (1,)))
+    encoder = call(BatchKey("encoder", (1,)))
     assert predict(cost, [], [encoder, planned(ONE, 2, 10, encoder)]).measured
 
 
@@ -176,14 +176,14 @@ def dear() -> CostModel:
 def test_company_that_leaves_is_replaced_up_to_what_is_usual(dear: CostModel) -> None:
     ahead, mine = [planned(ONE, 3, 4)], [planned(ONE, 1, 10)]
     assert predict(dear, ahead, mine).finish == 4 * 4 + 6 * 1
-    assert predict(dear, ahead, mine, company={ONE: 2.0}).finish == 4 * 4 + 6 * 3
-    assert predict(dear, ahead, mine, company={ONE: 9.0}).finish == 10 * 4
+    assert predict(dear, ahead, mine, background={ONE: 2.0}).finish == 4 * 4 + 6 * 3
+    assert predict(dear, ahead, mine, background={ONE: 9.0}).finish == 10 * 4
 
 
 def test_other_lanes_usual_turns_are_waited_for(dear: CostModel) -> None:
     mine = [planned(ONE, 1, 10)]
-    assert predict(dear, [], mine, company={OTHER: 2.0}).finish == 30.0
-    assert predict(dear, [], mine, company={OTHER: 0.25}).finish == 12.5
+    assert predict(dear, [], mine, background={OTHER: 2.0}).finish == 30.0
+    assert predict(dear, [], mine, background={OTHER: 0.25}).finish == 12.5
 
 
 @pytest.mark.parametrize(("clients", "max_rows"), [(1, 8), (3, 8), (8, 8), (8, 32), (16, 8)])

@@ -1,4 +1,4 @@
-"""Who gets a seat first."""
+"""Who gets a slot first."""
 
 import math
 from typing import Any
@@ -52,7 +52,7 @@ async def test_waiting_raises_the_class_so_that_nothing_starves() -> None:
 async def test_service_does_not_end_the_raise() -> None:
     """So who has waited long is served to its end, and not for one step in a while."""
     run = waiting(priority=LOW, unserved=3.5 * AGING_SECONDS)
-    run.sit(NOW)
+    run.take_slot(NOW)
     run.last_served = NOW + 1
     assert effective_priority(run, NOW + 1) == LOW + 3
     later = NOW + 1 + 0.5 * AGING_SECONDS
@@ -61,7 +61,7 @@ async def test_service_does_not_end_the_raise() -> None:
 
 async def test_time_in_a_seat_is_no_waiting() -> None:
     run, high = waiting(priority=LOW), waiting(priority=HIGH, arrival=NOW + 1)
-    run.sit(NOW)
+    run.take_slot(NOW)
     run.last_served = NOW + 10 * AGING_SECONDS
     high.last_served = run.last_served
     assert effective_priority(run, run.last_served) == LOW
@@ -71,7 +71,7 @@ async def test_time_in_a_seat_is_no_waiting() -> None:
 async def test_what_a_request_submits_later_keeps_the_raise() -> None:
     """Its decoder's steps need not wait again for what its prior's have waited for."""
     first = waiting(priority=LOW, unserved=3.5 * AGING_SECONDS)
-    first.sit(NOW)
+    first.take_slot(NOW)
     second = run_of(Count(), first.ticket)
     assert effective_priority(second, second.submitted) == LOW + 3
 

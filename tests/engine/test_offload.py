@@ -7,7 +7,7 @@ import torch
 from kandinsky_backends.skeleton import share_weights
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.engine.network import DeviceNetwork
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.errors import BackendFailed
 from torch import Tensor, nn
 
@@ -119,7 +119,7 @@ class Watched:
 
 
 def trajectories(name: str, count: int, steps: int) -> list[Count]:
-    return [Count(steps=steps, lane=LaneKey(name, (1,))) for _ in range(count)]
+    return [Count(steps=steps, lane=BatchKey(name, (1,))) for _ in range(count)]
 
 
 async def test_the_network_on_the_device_is_served_until_its_work_is_done() -> None:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server.raw import Raw, connected, only
+from tests.support.raw import Raw, connected, only
 
 
 @pytest.fixture(scope="session")

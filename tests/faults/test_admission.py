@@ -10,12 +10,12 @@ import pytest
 from kandinsky_api.v1 import server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_server.engine import lane
+from kandinsky_server.testing.calls import ENDLESS, members
+from kandinsky_server.testing.running import RunningServer
 
-from tests.faults.requests import decode
-from tests.harness import RunningServer
-from tests.server.company import ENDLESS, riders
-from tests.server.patience import eventually
-from tests.server.raw import Raw, connected
+from tests.support.patience import eventually
+from tests.support.raw import Raw, connected
+from tests.support.requests import decode
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def running(raw: Raw, **options: object) -> grpc.Call:
 def served(server: RunningServer, *names: str) -> list[str]:
     """Which of these requests had the seat, step by step."""
     reports = [report for report in list(server.recorder.steps) if report.stage == "decoder"]
-    return [name for report in reports for name in riders(report) if name in names]
+    return [name for report in reports for name in members(report) if name in names]
 
 
 def test_a_tight_deadline_overtakes_long_requests_that_came_first(narrow: RunningServer, busy: Raw) -> None:

@@ -11,8 +11,8 @@ import pytest
 from kandinsky_api.v1 import prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 
-from tests.server.process import Process
-from tests.server.raw import connected
+from tests.support.process import Process
+from tests.support.raw import connected
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.server.process import START, TINY, Process
+from tests.support.process import START, TINY, Process
 
 pytestmark = pytest.mark.slow
 

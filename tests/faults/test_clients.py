@@ -11,17 +11,17 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 from kandinsky_server.engine.network import Call
+from kandinsky_server.testing.calls import ENDLESS
+from kandinsky_server.testing.running import RunningServer, StartingServer
 from torch import Tensor
 
-from tests.faults.lone_client import lone_client, wait_for
-from tests.faults.requests import decode
-from tests.faults.traces import Traces
-from tests.faults.wire import HEADERS, Wire
-from tests.faults.wrapped import wrap
-from tests.harness import RunningServer, StartingServer
-from tests.server.company import ENDLESS
-from tests.server.patience import eventually
-from tests.server.raw import Raw, connected, rest
+from tests.support.lone_client import lone_client, wait_for
+from tests.support.patience import eventually
+from tests.support.raw import Raw, connected, rest
+from tests.support.requests import decode
+from tests.support.traces import Traces
+from tests.support.wire import HEADERS, Wire
+from tests.support.wrapped import wrap
 
 pytestmark = pytest.mark.slow
 
@@ -121,7 +121,7 @@ def test_a_client_that_does_not_read_costs_no_previews_and_gets_its_image_when_i
         networks = [
             report.lane.network
             for report in server.recorder.steps[first:]
-            if any(ticket is held for ticket, _ in report.riders for held in server.app.admission.tickets)
+            if any(ticket is held for ticket, _ in report.members for held in server.app.admission.tickets)
         ]
         assert networks[-1] != "decoder", "the last call made the image's pixels"
         assert set(networks[-101:-1]) == {"decoder"}, "previews were made that nobody read"

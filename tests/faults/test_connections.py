@@ -13,18 +13,18 @@ import grpc
 import pytest
 from grpc._cython import cygrpc
 from kandinsky_client import Kandinsky, Tls, UnavailableError
-from kandinsky_server.preflight import Preflight
 from kandinsky_server.rpc import transport
 from kandinsky_server.settings import Settings
+from kandinsky_server.startup.preflight import Preflight
+from kandinsky_server.testing.calls import ENDLESS
+from kandinsky_server.testing.running import RunningServer
 
-from tests.faults.requests import decode
-from tests.faults.traces import Traces
-from tests.faults.wire import ACK, GOAWAY, PING, PREFACE, Wire
-from tests.harness import RunningServer
-from tests.server import pki
-from tests.server.company import ENDLESS
-from tests.server.patience import eventually
-from tests.server.raw import Raw
+from tests.support import pki
+from tests.support.patience import eventually
+from tests.support.raw import Raw
+from tests.support.requests import decode
+from tests.support.traces import Traces
+from tests.support.wire import ACK, GOAWAY, PING, PREFACE, Wire
 
 MOST = 12
 

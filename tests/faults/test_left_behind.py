@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from kandinsky_server.testing.calls import ENDLESS
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.faults.lone_client import lone_client, wait_for
-from tests.faults.requests import decode
-from tests.server.company import ENDLESS
-from tests.server.patience import eventually
-from tests.server.process import Process
-from tests.server.raw import Raw, connected, only
+from tests.support.lone_client import lone_client, wait_for
+from tests.support.patience import eventually
+from tests.support.process import Process
+from tests.support.raw import Raw, connected, only
+from tests.support.requests import decode
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ PHASES = {
     "pixels": ("decoder 2", 2, 512, ""),
     "sending": ("image", 2, 512, "image"),
 }
-"""Phase -> the line at which a client of Generate is killed, its steps, size, and what it stops reading after."""
+"""Span -> the line at which a client of Generate is killed, its steps, size, and what it stops reading after."""
 
 POOL_THREADS = 4
 MEMORY_BYTES = 64 * 1024 * 1024

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from kandinsky_server.engine.network import Call
+from kandinsky_server.testing.running import RunningServer
 from torch import Tensor
 
-from tests.faults.requests import decode, pixels
-from tests.faults.wrapped import once_together, wrap
-from tests.harness import RunningServer
-from tests.server.patience import eventually
-from tests.server.raw import Answer, Raw, connected, pair
+from tests.support.patience import eventually
+from tests.support.raw import Answer, Raw, connected, pair
+from tests.support.requests import decode, pixels
+from tests.support.wrapped import once_together, wrap
 
 STEPS = 6
 TOLERANCE = 1e-3

@@ -12,12 +12,12 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc import StatusCode
+from kandinsky_server.testing.calls import ENDLESS
 
-from tests.faults.requests import decode, pixels
-from tests.server.company import ENDLESS
-from tests.server.patience import eventually
-from tests.server.process import Process
-from tests.server.raw import Answer, Raw, connected, rest
+from tests.support.patience import eventually
+from tests.support.process import Process
+from tests.support.raw import Answer, Raw, connected, rest
+from tests.support.requests import decode, pixels
 
 pytestmark = pytest.mark.slow
 

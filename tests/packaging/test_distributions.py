@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
 from tests.packaging.conftest import FOLDERS
 from tests.packaging.environments import environment, run
 from tests.packaging.test_versions import ROOT, project

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
 from tests.packaging.environments import environment, run
 
 pytestmark = pytest.mark.slow

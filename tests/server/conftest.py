@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from kandinsky_client import Kandinsky
-
-from tests.harness import RunningServer
+from kandinsky_server.testing.running import RunningServer
 
 
 @pytest.fixture(scope="session")

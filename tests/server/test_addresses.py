@@ -10,12 +10,12 @@ from urllib.request import urlopen
 
 import pytest
 from kandinsky_client import Kandinsky
-from kandinsky_server.addresses import obstacle
-from kandinsky_server.preflight import Preflight
 from kandinsky_server.settings import Settings, load_settings
+from kandinsky_server.settings.addresses import obstacle
+from kandinsky_server.startup.preflight import Preflight
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server import pki, raw
+from tests.support import pki, raw
 
 LOOPBACK_6 = "::1"
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_server.rpc.fields import least_strength, nearest_size
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server.patience import eventually
-from tests.server.raw import Answer, Raw, connected, good_requests, pair, picture, rest, sampling
 from tests.server.test_malformed import fuzz, spoiled
+from tests.support.patience import eventually
+from tests.support.raw import Answer, Raw, connected, good_requests, pair, picture, rest, sampling
 
 ROUNDS = 12
 """Fields first, then one embedding after the other, then pictures, then places in the queue."""

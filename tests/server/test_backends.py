@@ -16,11 +16,11 @@ from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.graphs import GraphsBackend
 from kandinsky_backends.options import BackendOptions
 from kandinsky_backends.unprepared import UnpreparedCalls
+from kandinsky_server.testing.device import DEVICE
+from kandinsky_server.testing.running import RunningServer
 from torch import Tensor, nn
 
 from tests.backends.pretended import PretendedRecorder
-from tests.device import DEVICE
-from tests.harness import RunningServer
 from tests.server.test_metrics import Scrape
 
 Around = Callable[[Network, tuple[Tensor, ...]], tuple[Tensor, ...]]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from kandinsky_server import backstop
 
-from tests.server.patience import eventually
+from tests.support.patience import eventually
 
 SETUP = """
 import ctypes, os, signal, sys, time

@@ -7,11 +7,10 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 from kandinsky_client import EmbeddingReady, EmbeddingSet, Kandinsky, Queued
-
-from tests.harness import RunningServer
-from tests.oracle import oracle
-from tests.server.company import named, new_id, wait_for_step
-from tests.server.pipelines import pixels, vectors
+from kandinsky_server.testing.calls import named, new_id, wait_for_step
+from kandinsky_server.testing.oracle import oracle
+from kandinsky_server.testing.pipelines import pixels, vectors
+from kandinsky_server.testing.running import RunningServer
 
 PROMPT = "a photo of a robot"
 TOLERANCE = 1e-3
@@ -27,7 +26,7 @@ def plain(tiny_model: Path) -> Iterator[RunningServer]:
 def prior_steps(server: RunningServer, *names: str) -> int:
     """Steps of the prior that these requests took, all together."""
     reports = [report for report in list(server.recorder.steps) if report.stage == "prior"]
-    return sum(ticket.request_id in names for report in reports for ticket, _ in report.riders)
+    return sum(ticket.request_id in names for report in reports for ticket, _ in report.members)
 
 
 def wait_for_queued(events: Iterator[object]) -> None:

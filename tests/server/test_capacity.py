@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from kandinsky_server.capacity import Demand, shortage
-from kandinsky_server.device_memory import Memory
-from kandinsky_server.diffusion.activations import peak_bytes
-from kandinsky_server.diffusion.checkpoints import Checkpoints
+from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.diffusion.depth import sketch_depth
-from kandinsky_server.diffusion.footprint import Footprint, NetworkBytes, footprint_of, weight_bytes
-from kandinsky_server.preflight import Preflight
 from kandinsky_server.settings import Settings
+from kandinsky_server.startup.activations import peak_bytes
+from kandinsky_server.startup.capacity import Demand, shortage
+from kandinsky_server.startup.device_memory import Memory
+from kandinsky_server.startup.footprint import Footprint, NetworkBytes, footprint_of, weight_bytes
+from kandinsky_server.startup.preflight import Preflight
+from kandinsky_server.testing.running import RunningServer
 from torch import nn
 
-from tests.harness import RunningServer
-from tests.server.raw import only
+from tests.support.raw import only
 
 GB = 10**9
 
@@ -163,7 +163,7 @@ def test_the_start_is_refused_where_the_model_does_not_fit(decoder: Path) -> Non
 
 
 def test_threads_beyond_the_machines_are_refused(decoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kandinsky_server.preflight.usable_cores", lambda: 2)
+    monkeypatch.setattr("kandinsky_server.startup.preflight.usable_cores", lambda: 2)
     assert preflight(decoder, GB, threads=2).problems == []
     (problem,) = preflight(decoder, GB, threads=3).problems
     assert problem.startswith("threads: 3 are more than the 2 cores that this process may use")

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kandinsky_client import Kandinsky
-
-from tests.harness import RunningServer
+from kandinsky_server.testing.running import RunningServer
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +40,7 @@ def test_bits_do_not_depend_on_the_neighbours(server: RunningServer) -> None:
         for thread in crowd:
             thread.join()
     assert crowded == [alone, alone]
-    assert all(len(report.riders) == 1 for report in server.recorder.steps)
+    assert all(len(report.members) == 1 for report in server.recorder.steps)
 
 
 def test_other_seeds_have_other_bits(server: RunningServer) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from kandinsky_server.device_memory import configure_allocator, free_in_main_memory, memory_of
+from kandinsky_server.startup.device_memory import configure_allocator, free_in_main_memory, memory_of
 
 MEMINFO = "MemTotal:       24684084 kB\nMemFree:         1000000 kB\nMemAvailable:    2000000 kB\n"
 

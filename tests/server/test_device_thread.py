@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.testing.running import StartingServer
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from tests.harness import StartingServer
-from tests.server.raw import Raw, connected, good_requests, picture
+from tests.support.raw import Raw, connected, good_requests, picture
 
 HOST_ONLY = ("torch.from_numpy", "torch.Tensor.__getitem__", "torch.Tensor.shape.__get__")
 """What takes host memory for a tensor without a copy, and what reads a shape."""

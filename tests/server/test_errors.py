@@ -8,11 +8,11 @@ import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.testing.running import RunningServer
 from structlog.testing import capture_logs
 from torch import Tensor
 
-from tests.harness import RunningServer
-from tests.server.raw import Answer, Raw, connected, good_requests, only, pair, picture, sampling
+from tests.support.raw import Answer, Raw, connected, good_requests, only, pair, picture, sampling
 
 
 @pytest.fixture(scope="module")
@@ -365,7 +365,7 @@ def test_an_unforeseen_fault_is_told_by_its_request_id_alone(
     server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, capture_logs() as logs:
-        patch.setattr(server.app.face.converter.model, "step_counters", None)
+        patch.setattr(server.app.handlers.converter.model, "step_counters", None)
         answer = raw.call("Decode", good_requests()["Decode"], x_request_id="mine-1")
     assert answer.code == StatusCode.INTERNAL
     assert answer.message == "the server failed; its log has the details under mine-1"

@@ -9,9 +9,9 @@ import pytest
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2
 from kandinsky_api.v1 import server_pb2
+from kandinsky_server.testing.running import RunningServer, StartingServer
 
-from tests.harness import RunningServer, StartingServer
-from tests.server.raw import Raw, connected, good_requests, only, rest
+from tests.support.raw import Raw, connected, good_requests, only, rest
 
 SERVICES = (
     "kandinsky_api.v1.PriorService",

@@ -11,10 +11,10 @@ import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.testing.running import RunningServer
 from PIL import Image
 
-from tests.harness import RunningServer
-from tests.server.raw import WIDTH, Raw, connected, good_requests
+from tests.support.raw import WIDTH, Raw, connected, good_requests
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.testing.running import RunningServer
 from PIL import Image
 
-from tests.harness import RunningServer
-from tests.hostile import png_bomb, webp_bomb, with_chunk
-from tests.server.raw import Raw, connected, good_requests, pair, picture, sampling
+from tests.support.hostile import png_bomb, webp_bomb, with_chunk
+from tests.support.raw import Raw, connected, good_requests, pair, picture, sampling
 
 PNG = picture()
 FRAMES = {"save_all": True, "append_images": [Image.new("RGB", (64, 64))]}

@@ -12,13 +12,13 @@ from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_server.images.decoders import PICTURES_AT_ONCE, Decoders
+from kandinsky_server.testing.calls import ENDLESS
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.hostile import png_bomb
-from tests.server.company import ENDLESS
-from tests.server.patience import eventually
-from tests.server.raw import Raw, connected, good_requests, pair, picture, sampling
-from tests.server.workers import still, tell
+from tests.support.hostile import png_bomb
+from tests.support.patience import eventually
+from tests.support.raw import Raw, connected, good_requests, pair, picture, sampling
+from tests.support.workers import still, tell
 
 QUEUE_SIZE = 12
 BROKEN = pb.InputImage(data=png_bomb(60_000, 60_000))
@@ -150,9 +150,9 @@ def test_estimates_of_one_client_hold_up_no_other_clients(
     own = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(server.target, own) as other:
         calls = [raw.server_service.Estimate.future(estimate) for _ in range(6)]
-        eventually(lambda: len(server.app.face.estimates.waiting) == 5)
+        eventually(lambda: len(server.app.handlers.estimates.waiting) == 5)
         calls.append(Raw(other).server_service.Estimate.future(estimate))
-        eventually(lambda: len(server.app.face.estimates.waiting) == 6)
+        eventually(lambda: len(server.app.handlers.estimates.waiting) == 6)
         for number, call in enumerate(calls):
             call.add_done_callback(lambda _, number=number: ended.append("one" if number < 6 else "other"))
         for worker in decoding.workers:

@@ -9,11 +9,10 @@ from kandinsky_client import DeadlineExceededError, EmbeddingPair, EventStream, 
 from kandinsky_server.engine.report import StepReport
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import RequestCancelled
-
-from tests.harness import Recorder, RunningServer
-from tests.oracle import oracle
-from tests.server.company import ENDLESS, named, new_id, riders, wait_for_step
-from tests.server.pipelines import Variant, pair_of, picture, sendable
+from kandinsky_server.testing.calls import ENDLESS, members, named, new_id, wait_for_step
+from kandinsky_server.testing.oracle import oracle
+from kandinsky_server.testing.pipelines import Variant, pair_of, picture, sendable
+from kandinsky_server.testing.running import Recorder, RunningServer
 
 UNMEASURED = {"width_px": 64, "height_px": 192}
 """A size that no other test asks for: a deadline that can not be met is then not known at arrival."""
@@ -24,7 +23,7 @@ class Overstays(Recorder):
 
     def on_step(self, report: StepReport) -> None:
         began = time.monotonic() - report.seconds
-        over = [ticket for ticket, _ in report.riders if is_over(ticket, began)]
+        over = [ticket for ticket, _ in report.members if is_over(ticket, began)]
         self.steps += [report] * len(over)
 
 
@@ -55,7 +54,7 @@ def neighbour(client: Kandinsky, pair: EmbeddingPair) -> Iterator[EventStream]:
 
 
 def ticket_of(server: RunningServer, name: str) -> Ticket:
-    return next(riders(report)[name] for report in server.recorder.steps if name in riders(report))
+    return next(members(report)[name] for report in server.recorder.steps if name in members(report))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -92,8 +91,8 @@ def test_cancel_frees_the_rows_within_one_step(
     wait_until(lambda: ticket_of(server, name).failure is not None)
     wait_for_more_steps(neighbour)
     assert isinstance(ticket_of(server, name).failure, RequestCancelled)
-    # Two images are two riders of one step.
-    assert len([report for report in overstays if name in riders(report)]) <= 2
+    # Two images are two members of one step.
+    assert len([report for report in overstays if name in members(report)]) <= 2
     wait_until(lambda: server.app.admission.length == 1)
 
 
@@ -106,7 +105,7 @@ def test_a_deadline_that_passes_frees_the_rows_within_one_step(
     with pytest.raises(DeadlineExceededError):
         list(events)
     wait_until(lambda: server.app.admission.length == 0)
-    assert len([report for report in overstays if name in riders(report)]) <= 1
+    assert len([report for report in overstays if name in members(report)]) <= 1
     wait_until(lambda: deadlines_passed(server) == before + 1)
 
 
@@ -122,7 +121,7 @@ def test_a_request_that_waits_can_be_cancelled(
     wait_until(lambda: server.app.admission.length == 8)
     crowd.close()
     wait_until(lambda: server.app.admission.length == 0)
-    assert not any(name in riders(report) for report in server.recorder.steps)
+    assert not any(name in members(report) for report in server.recorder.steps)
 
 
 def deadlines_passed(server: RunningServer) -> float:

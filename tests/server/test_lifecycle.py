@@ -14,8 +14,8 @@ from grpc import StatusCode
 from kandinsky_api.v1 import prior_pb2, server_pb2
 from safetensors.numpy import load_file, save_file
 
-from tests.server.process import Process
-from tests.server.raw import Raw, connected, good_requests, only, rest
+from tests.support.process import Process
+from tests.support.raw import Raw, connected, good_requests, only, rest
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server.raw import Raw, connected, good_requests, only, pair, picture, sampling
+from tests.support.raw import Raw, connected, good_requests, only, pair, picture, sampling
 
 LIMITS = {
     "max_message_bytes": ("message_bytes", 200_000),

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from kandinsky_client import Kandinsky
 
-from tests.faults.wire import PREFACE
-from tests.server import pki
-from tests.server.process import Process
-from tests.server.raw import picture
+from tests.support import pki
+from tests.support.process import Process
+from tests.support.raw import picture
+from tests.support.wire import PREFACE
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kandinsky_api.v1 import server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server.raw import WIDTH, Raw, connected, embedding, good_requests, picture
+from tests.support.raw import WIDTH, Raw, connected, embedding, good_requests, picture
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 fuzz = settings(

@@ -8,8 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 from kandinsky_server.memory import Trimmer
-
-from tests.harness import RunningServer
+from kandinsky_server.testing.running import RunningServer
 
 BLOCK = 50_000
 """Bytes: glibc gives larger ones back at once, and Python keeps much smaller ones itself."""

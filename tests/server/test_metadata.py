@@ -14,11 +14,11 @@ from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_client import EmbeddingPair, Kandinsky, OverloadedError
+from kandinsky_server.testing.running import RunningServer
 from PIL import ExifTags, Image
 
-from tests.harness import RunningServer
-from tests.hostile import chunk, with_chunk
-from tests.server.raw import Answer, Raw, connected, good_requests, pair, picture, sampling
+from tests.support.hostile import chunk, with_chunk
+from tests.support.raw import Answer, Raw, connected, good_requests, pair, picture, sampling
 
 PNG, JPEG = picture(), picture(kind="JPEG")
 PROFILE = os.urandom(3 * 2**20)

@@ -15,11 +15,11 @@ from grpc import StatusCode
 from kandinsky_api.v1 import prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_server.errors import ServingError
-from kandinsky_server.metrics import ROWS, SECONDS, Metrics
+from kandinsky_server.telemetry.metrics import ROWS, SECONDS, Metrics
+from kandinsky_server.testing.running import RunningServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.harness import RunningServer
-from tests.server.raw import Raw, connected, good_requests, pair, rest, sampling
+from tests.support.raw import Raw, connected, good_requests, pair, rest, sampling
 
 STAGES = ("prior", "decoder", "inpaint", "controlnet")
 

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from kandinsky_api.v1 import prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server.raw import connected
+from tests.support.raw import connected
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from kandinsky_backends.precision import set_precision
-from kandinsky_server.number_type import NumberType
-from kandinsky_server.preflight import Preflight
 from kandinsky_server.settings import Settings
+from kandinsky_server.startup.number_type import NumberType
+from kandinsky_server.startup.preflight import Preflight
+from kandinsky_server.testing.running import RunningServer
 from pydantic import ValidationError
-
-from tests.harness import RunningServer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -6,10 +6,10 @@ import grpc
 import pytest
 import torch
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server.patience import eventually
-from tests.server.raw import connected, good_requests, picture
+from tests.support.patience import eventually
+from tests.support.raw import connected, good_requests, picture
 
 NETWORKS = {
     "text_encoder": "Prior",

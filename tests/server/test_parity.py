@@ -7,10 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kandinsky_client import Kandinsky
-
-from tests.oracle import Oracle, oracle
-from tests.server import pipelines
-from tests.server.pipelines import EMBEDDING_PIPELINES, IMAGE_PIPELINES, STEPS, Pipeline, Variant, pair_of
+from kandinsky_server.testing import pipelines
+from kandinsky_server.testing.oracle import Oracle, oracle
+from kandinsky_server.testing.pipelines import (
+    EMBEDDING_PIPELINES,
+    IMAGE_PIPELINES,
+    STEPS,
+    Pipeline,
+    Variant,
+    pair_of,
+)
 
 TOLERANCE = 1e-3
 EDGE = 0.01

@@ -5,11 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from tests.harness import RunningServer
-from tests.oracle import oracle
-from tests.server.company import company, riders
-from tests.server.pipelines import EMBEDDING_PIPELINES, IMAGE_PIPELINES, Pipeline, Variant, pair_of, sendable
+from kandinsky_server.testing.calls import company, members
+from kandinsky_server.testing.oracle import oracle
+from kandinsky_server.testing.pipelines import (
+    EMBEDDING_PIPELINES,
+    IMAGE_PIPELINES,
+    Pipeline,
+    Variant,
+    pair_of,
+    sendable,
+)
+from kandinsky_server.testing.running import RunningServer
 
 TOLERANCE = 1e-3
 EMBEDDINGS = [Variant(3, 4.0, "a blue dog"), Variant(1, 1.0)]
@@ -39,13 +45,13 @@ def test_answer_equals_the_pipelines_in_company(
     case = pipeline(reference, variant)
     with forgetful.client() as client, company(client, pair):
         before = len(forgetful.recorder.steps)
-        strangers = {name for report in forgetful.recorder.steps[-100:] for name in riders(report)}
+        strangers = {name for report in forgetful.recorder.steps[-100:] for name in members(report)}
         served = case.served(client)
         reports = forgetful.recorder.steps[before:]
     shared = [
         report
         for report in reports
-        if riders(report).keys() & strangers and riders(report).keys() - strangers
+        if members(report).keys() & strangers and members(report).keys() - strangers
     ]
     assert len(shared) >= 2
     assert np.abs(served - case.expected).max() <= TOLERANCE

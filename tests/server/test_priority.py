@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 from kandinsky_client import EmbeddingPair, Kandinsky
-
-from tests.harness import RunningServer
-from tests.oracle import oracle
-from tests.server.company import ENDLESS, named, new_id, riders, wait_for_step
-from tests.server.pipelines import Variant, pair_of, sendable
+from kandinsky_server.testing.calls import ENDLESS, members, named, new_id, wait_for_step
+from kandinsky_server.testing.oracle import oracle
+from kandinsky_server.testing.pipelines import Variant, pair_of, sendable
+from kandinsky_server.testing.running import RunningServer
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def pair(tiny_model: Path) -> EmbeddingPair:
 def served(server: RunningServer, *names: str) -> list[str]:
     """Which of these requests had the seat, step by step."""
     reports = [report for report in list(server.recorder.steps) if report.stage == "decoder"]
-    return [name for report in reports for name in riders(report) if name in names]
+    return [name for report in reports for name in members(report) if name in names]
 
 
 def test_high_goes_before_low_that_came_first(

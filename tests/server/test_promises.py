@@ -15,12 +15,12 @@ import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
+from kandinsky_server.testing.running import RunningServer, StartingServer
 from structlog.testing import capture_logs
 
-from tests.faults.wire import DATA, END_STREAM, HEADERS, Wire
-from tests.harness import RunningServer, StartingServer
-from tests.server.patience import eventually
-from tests.server.raw import WIDTH, Raw, connected, good_requests, only, pair, picture, sampling
+from tests.support.patience import eventually
+from tests.support.raw import WIDTH, Raw, connected, good_requests, only, pair, picture, sampling
+from tests.support.wire import DATA, END_STREAM, HEADERS, Wire
 
 MIB = 2**20
 SAFE_SEED = 2**53 - 1

@@ -13,9 +13,9 @@ import numpy as np
 import PIL.Image
 import pytest
 from kandinsky_client import EmbeddingPair, Kandinsky, Receipt
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server.raw import picture
+from tests.support.raw import picture
 
 OPTIONS: dict[str, Any] = {"image_count": 2, "seed": 11}
 IMAGE, MASK = picture(64, 64), picture(64, 64, kind="WEBP")

@@ -9,8 +9,7 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_reflection.v1alpha import reflection_pb2
-
-from tests.harness import RunningServer
+from kandinsky_server.testing.running import RunningServer
 
 V1, V1ALPHA = "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"
 SERVICES = {

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from kandinsky_client import Kandinsky
-
-from tests import tiny
-from tests.harness import RunningServer
-from tests.oracle import Embeddings, Oracle, oracle
-from tests.server.pipelines import STRENGTH, Variant, mask, pair_of, picture, pixels, sendable
+from kandinsky_server.testing import tiny
+from kandinsky_server.testing.oracle import Embeddings, Oracle, oracle
+from kandinsky_server.testing.pipelines import STRENGTH, Variant, mask, pair_of, picture, pixels, sendable
+from kandinsky_server.testing.running import RunningServer
 
 TOLERANCE = 1e-3
 SCHEDULERS = [

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from kandinsky_server.preflight import Preflight
 from kandinsky_server.settings import Settings, load_settings
+from kandinsky_server.startup.preflight import Preflight
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server import pki, raw
 from tests.server.test_reflection import V1, V1ALPHA, Reflection
+from tests.support import pki, raw
 
 TOKENS = '[web]\ntoken = "0123456789abcdef"\n[batch]\ntoken = "fedcba9876543210"\n'
 

@@ -8,10 +8,10 @@ import pytest
 from kandinsky_client import Kandinsky, Tls, UnavailableError
 from kandinsky_server.security import watched
 from kandinsky_server.security.certificates import Certificates
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server import pki, raw
-from tests.server.patience import eventually
+from tests.support import pki, raw
+from tests.support.patience import eventually
 
 
 @pytest.fixture(scope="module")

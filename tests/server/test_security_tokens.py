@@ -11,11 +11,11 @@ from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
 from kandinsky_client import AuthenticationError, AuthorizationError, InvalidRequestError, OverloadedError
 from kandinsky_server.security.tokens import Rpc, TokenFile
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server import raw
-from tests.server.patience import eventually
 from tests.server.test_reflection import V1, V1ALPHA, Reflection
+from tests.support import raw
+from tests.support.patience import eventually
 
 GALLERY, LIMITED, NEW = "gallery-token-0123456789", "limited-token-0123456789", "new-token-0123456789ab"
 FILE = f"""

@@ -14,8 +14,8 @@ from typing import get_args
 
 import pytest
 from kandinsky_server.cli import main
-from kandinsky_server.preflight import Preflight
 from kandinsky_server.settings import Settings, load_settings
+from kandinsky_server.startup.preflight import Preflight
 from pydantic import ValidationError
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from kandinsky_client import EmbeddingPair, EventStream, Kandinsky
 from kandinsky_server.engine.report import StepReport
-
-from tests.harness import RunningServer
-from tests.oracle import oracle
-from tests.server.company import ENDLESS, named, new_id, riders, wait_for_step
-from tests.server.pipelines import Variant, mask, pair_of, picture, sendable
+from kandinsky_server.testing.calls import ENDLESS, members, named, new_id, wait_for_step
+from kandinsky_server.testing.oracle import oracle
+from kandinsky_server.testing.pipelines import Variant, mask, pair_of, picture, sendable
+from kandinsky_server.testing.running import RunningServer
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def endless(client: Kandinsky, pair: EmbeddingPair) -> Iterator[str]:
 
 def shared_by(server: RunningServer, *names: str) -> list[StepReport]:
     """The network calls in which all of these requests rode."""
-    return [report for report in list(server.recorder.steps) if riders(report).keys() >= set(names)]
+    return [report for report in list(server.recorder.steps) if members(report).keys() >= set(names)]
 
 
 def steps_of(server: RunningServer, name: str, stage: str) -> list[StepReport]:
@@ -53,8 +52,8 @@ def test_a_later_request_joins_the_batch_that_runs(
     name = new_id()
     client.decode(pair, seed=2, step_count=5, guidance_scale=7.0, **named(name))
     steps = steps_of(server, name, "decoder")
-    assert all(endless in riders(report) for report in steps)
-    at = [{ticket.request_id: step for ticket, step in report.riders} for report in steps]
+    assert all(endless in members(report) for report in steps)
+    at = [{ticket.request_id: step for ticket, step in report.members} for report in steps]
     assert [place[name] for place in at] == [1, 2, 3, 4, 5]
     assert at[0][endless] > 3
     assert [place[endless] - at[0][endless] for place in at] == [0, 1, 2, 3, 4]
@@ -65,7 +64,7 @@ def test_a_short_request_does_not_wait_for_a_long_one(
 ) -> None:
     client.decode(pair, seed=2, step_count=3)
     last = shared_by(server, endless)[-1]
-    assert max(step for _, step in last.riders) < ENDLESS
+    assert max(step for _, step in last.members) < ENDLESS
 
 
 def test_generate_shares_with_prior_and_with_decode(

@@ -1,4 +1,4 @@
-from tests.harness import RunningServer
+from kandinsky_server.testing.running import RunningServer
 
 
 def test_generate_makes_images_of_the_size_asked_for(server: RunningServer) -> None:

@@ -15,13 +15,13 @@ import torch
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_client import Embedding, EmbeddingPair, Kandinsky
+from kandinsky_server.testing.running import RunningServer
 from torch import Tensor, nn
 
-from tests.harness import RunningServer
-from tests.server.patience import eventually
-from tests.server.process import Process
-from tests.server.raw import only
 from tests.server.test_metrics import Scrape
+from tests.support.patience import eventually
+from tests.support.process import Process
+from tests.support.raw import only
 
 CACHE = Path(__file__).parents[2] / ".cache" / "compiled"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kandinsky_client import Kandinsky
+from kandinsky_server.testing.oracle import Oracle, oracle
+from kandinsky_server.testing.pipelines import EMBEDDING_PIPELINES, IMAGE_PIPELINES, Pipeline, Variant
+from kandinsky_server.testing.running import RunningServer
 from PIL import Image, ImageDraw
 
-from tests.harness import RunningServer
-from tests.oracle import Oracle, oracle
-from tests.server.pipelines import EMBEDDING_PIPELINES, IMAGE_PIPELINES, Pipeline, Variant
 from training import measure
 
 pytestmark = pytest.mark.slow

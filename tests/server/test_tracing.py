@@ -17,10 +17,10 @@ from grpc import StatusCode
 from kandinsky_api.v1 import prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_server.settings import Settings, load_settings
+from kandinsky_server.testing.running import RunningServer
 
-from tests.harness import RunningServer
-from tests.server.patience import eventually
-from tests.server.raw import Raw, connected, good_requests
+from tests.support.patience import eventually
+from tests.support.raw import Raw, connected, good_requests
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.grpc", reason="the extra otel is not installed")
 
@@ -179,7 +179,7 @@ def test_an_endpoint_must_be_a_url(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_the_packages_the_setting_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in [name for name in sys.modules if name == "kandinsky_server.tracing"]:
+    for name in [name for name in sys.modules if name == "kandinsky_server.telemetry.tracing"]:
         monkeypatch.delitem(sys.modules, name)
     real = builtins.__import__
 

@@ -21,7 +21,7 @@ FORBIDDEN = {
         "kandinsky_server.diffusion",
         "kandinsky_server.app",
         "kandinsky_server.settings",
-        "kandinsky_server.metrics",
+        "kandinsky_server.telemetry.metrics",
     ),
     "server/kandinsky_server/diffusion": (
         *PROTOBUF,
@@ -30,7 +30,7 @@ FORBIDDEN = {
         "kandinsky_server.flows",
         "kandinsky_server.app",
         "kandinsky_server.settings",
-        "kandinsky_server.metrics",
+        "kandinsky_server.telemetry.metrics",
     ),
     "server/kandinsky_server/images": (
         *PROTOBUF,
@@ -42,7 +42,7 @@ FORBIDDEN = {
         "kandinsky_server.flows",
         "kandinsky_server.app",
         "kandinsky_server.settings",
-        "kandinsky_server.metrics",
+        "kandinsky_server.telemetry.metrics",
     ),
     "server/kandinsky_server/flows": (
         *PROTOBUF,
@@ -50,7 +50,7 @@ FORBIDDEN = {
         "kandinsky_server.rpc",
         "kandinsky_server.app",
         "kandinsky_server.settings",
-        "kandinsky_server.metrics",
+        "kandinsky_server.telemetry.metrics",
     ),
     "server/kandinsky_server/rpc": ("kandinsky_client", "kandinsky_server.app"),
     "backends/kandinsky_backends": (*PROTOBUF, "kandinsky_client", "kandinsky_server"),

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.work import Work
-
-from tests.harness import RunningServer
-from tests.oracle import Oracle, oracle
-from tests.server.pipelines import EMBEDDING_PIPELINES, IMAGE_PIPELINES, PROMPT, Pipeline, Variant
+from kandinsky_server.testing.oracle import Oracle, oracle
+from kandinsky_server.testing.pipelines import EMBEDDING_PIPELINES, IMAGE_PIPELINES, PROMPT, Pipeline, Variant
+from kandinsky_server.testing.running import RunningServer
 
 
 class Books:

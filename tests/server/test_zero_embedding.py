@@ -6,9 +6,8 @@ import numpy as np
 from kandinsky_client import Kandinsky
 from kandinsky_server.diffusion.prior import PriorSampling
 from kandinsky_server.flows.embedding import EmbeddingWork, Prompt
-
-from tests.harness import RunningServer
-from tests.oracle import oracle
+from kandinsky_server.testing.oracle import oracle
+from kandinsky_server.testing.running import RunningServer
 
 
 def test_it_is_the_pipelines_and_no_request_encodes_it(
@@ -27,5 +26,5 @@ def test_it_is_the_pipelines_and_no_request_encodes_it(
 def test_forecasts_do_not_count_it(server: RunningServer) -> None:
     sampling = PriorSampling(0, 2, 4.0)
     for negative in (None, "a dog"):
-        works = EmbeddingWork(server.app.face.runtime, Prompt("a new one", negative), sampling).works
+        works = EmbeddingWork(server.app.handlers.runtime, Prompt("a new one", negative), sampling).works
         assert {work.key.network for work in works} == {"text_encoder", "prior"}

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
-    """Builds requests; who derives says what becomes of them.
+    """Builds the requests; subclasses decide how they are sent.
 
     Options that are left out, or None, get the server's default. Values are checked by the server, which says
     what to change (`InvalidRequestError`); a call can raise any `RpcError`, and `IncompleteStreamError`.

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from kandinsky_server.diffusion.batched_step import BatchedStep, Kept, Prediction
-from kandinsky_server.diffusion.checkpoint import DecoderStage
 from kandinsky_server.diffusion.denoising import Denoising
 from kandinsky_server.diffusion.schedule import learns_variance, takes_generator
 from kandinsky_server.errors import NonFinite
+from kandinsky_server.families.kandinsky22.stages import DecoderStage
 
 
 @dataclass(frozen=True)

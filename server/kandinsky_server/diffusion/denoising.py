@@ -7,8 +7,8 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from kandinsky_server.diffusion.batched_step import BatchedStep
-from kandinsky_server.diffusion.checkpoint import Stage
 from kandinsky_server.diffusion.schedule import Schedule
+from kandinsky_server.families.kandinsky22.stages import Stage
 
 
 class Denoising:

@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation, pipeline
 
-from kandinsky_server.diffusion.finite import check_finite
-from kandinsky_server.diffusion.layout import read_object
-from kandinsky_server.diffusion.outline import Outline, check_complete, outline
-from kandinsky_server.diffusion.source import CheckpointError, first_line, is_on_hub, local_path
-from kandinsky_server.diffusion.weight_files import Library, find_weights
+from kandinsky_server.checkpoints.finite import check_finite
+from kandinsky_server.checkpoints.layout import read_object
+from kandinsky_server.checkpoints.outline import Outline, check_complete, outline
+from kandinsky_server.checkpoints.source import CheckpointError, first_line, is_on_hub, local_path
+from kandinsky_server.checkpoints.weight_files import Library, find_weights
 from kandinsky_server.errors import StageNotLoaded
 
 SIDE = 384

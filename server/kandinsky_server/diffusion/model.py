@@ -9,13 +9,13 @@ import numpy as np
 from kandinsky_backends.parity import PreparedNetwork
 from numpy.typing import NDArray
 
+from kandinsky_server.checkpoints.source import Sources
 from kandinsky_server.diffusion.batched_step import BatchedStep
-from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.depth import DepthEstimator
 from kandinsky_server.diffusion.schedule import StepCounter
-from kandinsky_server.diffusion.source import Sources
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.network import DeviceNetwork
+from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
 
 Floats = NDArray[np.float32]
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kandinsky_server.diffusion.batched_step import BatchedStep, Prediction
-from kandinsky_server.diffusion.checkpoint import PriorStage
 from kandinsky_server.diffusion.denoising import Denoising
 from kandinsky_server.errors import NonFinite
+from kandinsky_server.families.kandinsky22.stages import PriorStage
 
 Floats = NDArray[np.float32]
 

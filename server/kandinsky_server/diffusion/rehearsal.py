@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
+from kandinsky_server.checkpoints.source import CheckpointError, first_line
 from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, DecoderTrajectory
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, TextCondition
 from kandinsky_server.diffusion.schedule import StepCounter
-from kandinsky_server.diffusion.source import CheckpointError, first_line
+from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
 
 STEPS = 4
 STRENGTH = 0.5

@@ -69,7 +69,7 @@ class SingleFlightCache(Generic[V]):
             flight = self._flights.get(key)
             if flight is None:
                 return await self._lead(key, compute), False
-            # Waiting does not cancel the flight; a landing without a value sends everyone round the loop.
+            # asyncio.wait does not cancel the shared computation; if it failed, each of those who waited tries again.
             with flight.followers.join(ticket) if ticket else nullcontext():
                 await asyncio.wait([flight.value])
             if not flight.value.cancelled():

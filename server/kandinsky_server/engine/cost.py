@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 
 SMOOTHING = 0.2
 """Weight of the newest measurement: about the last ten count."""
@@ -55,11 +55,11 @@ class CostModel:
     """Predicts step seconds. Written by the engine's thread, read by any."""
 
     def __init__(self) -> None:
-        self._measured: dict[LaneKey, dict[int, _Measured]] = defaultdict(dict)
-        self._outliers: dict[tuple[LaneKey, int], float] = {}
+        self._measured: dict[BatchKey, dict[int, _Measured]] = defaultdict(dict)
+        self._outliers: dict[tuple[BatchKey, int], float] = {}
         self._lock = threading.Lock()
 
-    def observe(self, lane: LaneKey, rows: int, seconds: float) -> None:
+    def observe(self, lane: BatchKey, rows: int, seconds: float) -> None:
         """Takes in one measured step."""
         with self._lock:
             expected = self._expected(lane, rows, hopeful=False)
@@ -74,23 +74,23 @@ class CostModel:
             else:
                 self._measured[lane][rows] = _Measured(seconds, seconds)
 
-    def _believe(self, lane: LaneKey, rows: int, seconds: float) -> None:
+    def _believe(self, lane: BatchKey, rows: int, seconds: float) -> None:
         """Steps have become slow; that they were quick is remembered."""
         known = self._measured[lane].get(rows)
         best = seconds if known is None else known.best * BEST_RISES
         self._measured[lane][rows] = _Measured(seconds, best, count=2)
 
-    def measured(self, lane: LaneKey) -> bool:
+    def measured(self, lane: BatchKey) -> bool:
         """Whether any step of this lane has been measured."""
         with self._lock:
             return bool(self._measured.get(lane))
 
-    def forecast(self, lane: LaneKey, rows: float) -> float | None:
+    def forecast(self, lane: BatchKey, rows: float) -> float | None:
         """The predicted seconds of a step, or None where no step of the network was ever measured."""
         with self._lock:
             return self._expected(lane, rows, hopeful=False)
 
-    def step_seconds(self, lane: LaneKey, rows: float, hopeful: bool = False) -> float:
+    def step_seconds(self, lane: BatchKey, rows: float, hopeful: bool = False) -> float:
         """The predicted seconds of one step of ``rows`` rows, which may be an average.
 
         Between measured row counts it interpolates linearly; outside it scales the overhead-free half of the nearest.
@@ -101,7 +101,7 @@ class CostModel:
             expected = self._expected(lane, rows, hopeful)
         return UNMEASURED_SECONDS if expected is None else expected
 
-    def _expected(self, lane: LaneKey, rows: float, hopeful: bool) -> float | None:
+    def _expected(self, lane: BatchKey, rows: float, hopeful: bool) -> float | None:
         known, scale = self._measured.get(lane), 1.0
         if not known:
             relatives = [

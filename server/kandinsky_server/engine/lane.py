@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kandinsky_server.engine.run import Run
-from kandinsky_server.engine.seating import seat
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.slots import fill_slots
+from kandinsky_server.engine.trajectory import BatchKey
 
 AGING_SECONDS = 30.0
-"""A run that has waited this long for seats, in all, counts as one class higher until its request ends, and so on.
+"""A request's priority rises by one class for each so many seconds that it has waited, in all, until it ends.
 
-So nothing starves: who is passed over rises above those who come later, and does not fall back when it is served. Time
-in a seat is no waiting: a long run does not outgrow the urgent ones that come after it. It is longer than most requests
-take, lest equals take turns and all end late.
+So nothing starves. Time in a batch is no waiting: a long run does not overtake the urgent ones that come after it. It is
+longer than most requests take, so that equal requests are served one after the other and not in turns.
 """
 
 
@@ -23,13 +22,13 @@ take, lest equals take turns and all end late.
 class Lane:
     """Members in any order; ``form`` sorts. ``last_served`` makes lanes take turns."""
 
-    key: LaneKey
+    key: BatchKey
     members: list[Run[Any]] = field(default_factory=list)
     last_served: float = field(default_factory=time.monotonic)
 
     @property
     def ready(self) -> list[Run[Any]]:
-        """Those who would take a seat."""
+        """The members that would take a slot."""
         return [run for run in self.members if not run.paused]
 
     def urgency(self, now: float) -> int:
@@ -37,9 +36,9 @@ class Lane:
         return max((effective_priority(run, now) for run in self.ready), default=0)
 
     def form(self, now: float, max_rows: int) -> list[Run[Any]]:
-        """Seats those who are ready while rows last: priority class, earliest deadline, arrival; one, if anyone is."""
-        ordered = sorted(self.ready, key=lambda run: seat_order(run, now))
-        return seat(ordered, lambda run: run.work.rows, max_rows)
+        """Those who go next, while rows last: by priority class, earliest deadline, arrival; one at least, if any is ready."""
+        ordered = sorted(self.ready, key=lambda run: slot_order(run, now))
+        return fill_slots(ordered, lambda run: run.work.rows, max_rows)
 
 
 def effective_priority(run: Run[Any], now: float) -> int:
@@ -47,7 +46,7 @@ def effective_priority(run: Run[Any], now: float) -> int:
     return run.priority + int(run.waited(now) / AGING_SECONDS)
 
 
-def seat_order(run: Run[Any], now: float) -> tuple[int, float, float, float]:
-    """Sorts who gets a seat first."""
+def slot_order(run: Run[Any], now: float) -> tuple[int, float, float, float]:
+    """Sorts who gets a slot first."""
     _, deadline, arrival = run.precedence
     return (-effective_priority(run, now), deadline, arrival, run.submitted)

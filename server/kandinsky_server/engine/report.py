@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kandinsky_server.engine.ticket import Ticket
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 
 
 @dataclass(frozen=True)
@@ -14,16 +14,16 @@ class StepReport:
     """One network call. ``network_seconds`` is the call alone, by the device's clock where it has one; ``seconds`` the
     whole step with everything around it, as the thread that waits sees it.
 
-    ``riders`` names each trajectory's request and the step it took, in batch order.
+    ``members`` names each trajectory's request and the step it took, in batch order.
     """
 
-    lane: LaneKey
+    lane: BatchKey
     stage: str
     backend: str
     rows: int
     network_seconds: float
     seconds: float
-    riders: tuple[tuple[Ticket, int], ...]
+    members: tuple[tuple[Ticket, int], ...]
 
 
 class Observer(Protocol):

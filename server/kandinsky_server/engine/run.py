@@ -31,7 +31,7 @@ class Run(Generic[T]):
     """One trajectory on its way through the engine. Created on the event loop, stepped on the engine's thread.
 
     Times are ``time.monotonic()`` seconds. ``work`` is what it does of its request's work. ``preview_interval`` is in
-    steps, 0 for none. The wait for seats goes on where the request's earlier runs left off. ``seated`` says
+    steps, 0 for none. The wait for slots goes on where the request's earlier runs left off. ``batched`` says
     that the present step is one of its own. It is as urgent as the most urgent of its ``followers``. A run that
     ``needs_reader`` takes no steps while the request's client leaves too much unread.
     """
@@ -53,7 +53,7 @@ class Run(Generic[T]):
         self.needs_reader = needs_reader
         self.submitted = time.monotonic()
         self.last_served = self.submitted
-        self.seated = False
+        self.batched = False
         self._waited = ticket.waited
         self.started: float | None = None
         self.finished: float | None = None
@@ -76,24 +76,24 @@ class Run(Generic[T]):
 
     @property
     def paused(self) -> bool:
-        """Whether it takes no seat until the client has read what is there."""
+        """Whether it takes no slot until the client has read what is there."""
         return self.needs_reader and self.ticket.unread > 0
 
     def waited(self, now: float) -> float:
-        """Seconds without a seat, those of the request's earlier runs included; for a run that has none now."""
+        """Seconds that the request has waited for slots, earlier runs included. Call it only while the run is waiting."""
         return self._waited + now - self.last_served
 
-    def sit(self, now: float) -> None:
-        """Takes a seat in the step that begins."""
+    def take_slot(self, now: float) -> None:
+        """Takes a slot in the batch of the step that begins."""
         self._waited = self.waited(now)
         self.last_served = now
-        self.seated = True
+        self.batched = True
         self.ticket.waited = max(self.ticket.waited, self._waited)
 
-    def rise(self, now: float) -> None:
-        """Gives the seat up; the next wait begins."""
+    def leave_slot(self, now: float) -> None:
+        """Leaves the batch; the next wait begins."""
         self.last_served = now
-        self.seated = False
+        self.batched = False
 
     async def updates(self) -> AsyncIterator[Update]:
         """Yields where the run is, newest first and only the newest, until it ends.

@@ -21,7 +21,7 @@ from kandinsky_server.engine.outbox import Outbox
 from kandinsky_server.engine.report import Observer, StepReport
 from kandinsky_server.engine.run import Run, Update
 from kandinsky_server.engine.together import advance_together
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.engine.watchdog import Activity, Watchdog
 from kandinsky_server.errors import BackendFailed, InternalFailure, ServingError
 
@@ -75,7 +75,7 @@ class StepLoop:
         self.device = device
         self._leave = leave
         self._resident_since = 0.0
-        self._lanes: dict[LaneKey, Lane] = {}
+        self._lanes: dict[BatchKey, Lane] = {}
         self._inbox: queue.SimpleQueue[Run[Any] | Errand | None] = queue.SimpleQueue()
 
     def put(self, what: Run[Any] | Errand) -> None:
@@ -136,7 +136,7 @@ class StepLoop:
         """Frees the places of requests that were cancelled or whose deadline has passed."""
         for lane in list(self._lanes.values()):
             for run in list(lane.members):
-                if failure := run.ticket.verdict(now):
+                if failure := run.ticket.check_expired(now):
                     self._fail(run, failure)
                 elif run.paused:
                     # Whoever does not read gains no seniority by it.
@@ -182,7 +182,7 @@ class StepLoop:
         with self.watchdog.watch(self._activity(lane.key, sum(run.work.rows for run in formed))):
             self._take_step(lane.key, network, formed, started)
 
-    def _activity(self, lane: LaneKey, rows: int) -> Activity:
+    def _activity(self, lane: BatchKey, rows: int) -> Activity:
         """A step, as the watchdog sees it."""
         details = {"network": lane.network, "batch_key": lane, "rows": rows}
         return Activity(
@@ -192,7 +192,7 @@ class StepLoop:
         )
 
     def _take_step(
-        self, lane: LaneKey, network: DeviceNetwork, formed: Sequence[Run[Any]], started: float
+        self, lane: BatchKey, network: DeviceNetwork, formed: Sequence[Run[Any]], started: float
     ) -> None:
         runs = [run for run in formed if self._begin(run, started)]
         if not runs:
@@ -212,19 +212,19 @@ class StepLoop:
         for run in advanced:
             self._conclude(run)
         network_seconds = sum(self.device.seconds(*span) for span in spans)
-        riders = tuple((run.ticket, run.trajectory.step) for run in runs)
+        members = tuple((run.ticket, run.trajectory.step) for run in runs)
         ended = time.monotonic()
         for run in runs:
-            run.rise(ended)
+            run.leave_slot(ended)
         seconds = ended - started
         if rows:  # a call that failed for every run says nothing of the cost
             self.cost.observe(lane, rows, seconds)
-        report = StepReport(lane, network.stage, network.backend, rows, network_seconds, seconds, riders)
+        report = StepReport(lane, network.stage, network.backend, rows, network_seconds, seconds, members)
         for observer in self.observers:
             observer.on_step(report)
 
     def _begin(self, run: Run[Any], now: float) -> bool:
-        run.sit(now)
+        run.take_slot(now)
         if run.started is None:
             run.started = now
             return self._guard(run, run.trajectory.start)

@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from kandinsky_server.engine.phase import Phase
+from kandinsky_server.engine.span import Span
 from kandinsky_server.engine.work import Plan
 from kandinsky_server.errors import DeadlineExceeded, RequestCancelled, ServingError
 
@@ -23,8 +23,8 @@ class Ticket:
     ``share`` (0 to 1) is what its client may hold of the queue, None for the server's default; ``places`` is what the
     request itself holds, and ``planned`` its work that has not begun. ``connection`` tells clients without a name apart.
     ``deadline`` is the client's, ``life_ends`` when the server ends the request. ``unread`` counts its results that wait
-    until earlier ones have been read. ``waited`` is the most seconds that one of its runs has been without a seat;
-    ``phases`` is where its time went.
+    until earlier ones have been read. ``waited`` is the most seconds that one of its runs has been without a slot;
+    ``spans`` is where its time went.
     """
 
     request_id: str = ""
@@ -41,7 +41,7 @@ class Ticket:
     unread: int = 0
     waited: float = 0.0
     failure: ServingError | None = None
-    phases: list[Phase] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
 
     @property
     def holder(self) -> str:
@@ -62,7 +62,7 @@ class Ticket:
         """Ends the request: its trajectories leave their lanes before the next step. Safe from any thread."""
         self.failure = self.failure or failure or RequestCancelled("the client went away")
 
-    def verdict(self, now: float) -> ServingError | None:
+    def check_expired(self, now: float) -> ServingError | None:
         """Why the request should not go on, or None."""
         if self.failure is None and self.deadline is not None and now >= self.deadline:
             self.failure = DeadlineExceeded("the deadline passed before the result was ready")

@@ -13,7 +13,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class LaneKey:
+class BatchKey:
     """Trajectories with equal keys may share a network call: same network, same input shapes."""
 
     network: str

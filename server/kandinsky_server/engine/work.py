@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from kandinsky_server.engine.trajectory import LaneKey, Trajectory
+from kandinsky_server.engine.trajectory import BatchKey, Trajectory
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ preview is asked for, and what comes of that step is not shown while the preview
 class Shown:
     """A preview after every ``interval`` steps, each a call of one row with batch key ``key``, beside the steps."""
 
-    key: LaneKey
+    key: BatchKey
     interval: int
 
     def count(self, steps: int) -> int:
@@ -37,7 +37,7 @@ class Work(Generic[T]):
     Two works that look alike are two: they are told apart by identity.
     """
 
-    key: LaneKey
+    key: BatchKey
     rows: int
     steps: int
     make: Callable[..., Trajectory[T]]
@@ -59,13 +59,13 @@ class Work(Generic[T]):
 
 
 def single_call(
-    key: LaneKey, make: Callable[..., Trajectory[T]], needs: tuple[Work[Any], ...] = ()
+    key: BatchKey, make: Callable[..., Trajectory[T]], needs: tuple[Work[Any], ...] = ()
 ) -> Work[T]:
     """One call of one row."""
     return Work(key, 1, 1, make, needs, denoising=False)
 
 
-def wait(key: LaneKey, steps: int) -> Work[Any]:
+def wait(key: BatchKey, steps: int) -> Work[Any]:
     """The steps that another request has left, whose result this one takes as well. Nothing runs it."""
     return Work(key, 0, steps, _nothing, denoising=False)
 

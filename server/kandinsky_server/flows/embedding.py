@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kandinsky_server.diffusion import single
-from kandinsky_server.diffusion.checkpoint import IMAGE_ENCODER, PRIOR, TEXT_ENCODER, PriorStage
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, TextCondition, prior_rows
 from kandinsky_server.diffusion.text import Tokens
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.work import Work, single_call, wait
+from kandinsky_server.families.kandinsky22.stages import IMAGE_ENCODER, PRIOR, TEXT_ENCODER, PriorStage
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import Timings
 from kandinsky_server.flows.requests import ClipImage, Embeddings, Floats

@@ -21,7 +21,7 @@ class GenerateRecipe:
 
     def __init__(self, runtime: Runtime, request: GenerateRequest) -> None:
         self.request = request
-        self.watch = request.prior.watch
+        self.stream_options = request.prior.stream_options
         self.seed = request.image.sampling.seed
         image = request.image
         self._prior = PriorRecipe(runtime, request.prior, "Generate")

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kandinsky_server.diffusion import codecs, pixels, single
-from kandinsky_server.diffusion.checkpoint import HINT_ENCODER, MOVQ_DECODER, MOVQ_ENCODER, UNET
+from kandinsky_server.diffusion import pixels, single
 from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, DecoderTrajectory
-from kandinsky_server.engine.trajectory import LaneKey
+from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.engine.work import Shown, Work, single_call
 from kandinsky_server.errors import Violation
+from kandinsky_server.families.kandinsky22.stages import HINT_ENCODER, MOVQ_DECODER, MOVQ_ENCODER, UNET
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import ImageReady, Picture
 from kandinsky_server.flows.previews import Previews
@@ -24,6 +24,7 @@ from kandinsky_server.flows.receipts import receipt_of
 from kandinsky_server.flows.recipe import fewer
 from kandinsky_server.flows.requests import Bytes, Embeddings, Floats, ImageRequest, seeded
 from kandinsky_server.flows.session import Runtime, Session, one_row, pixel_bytes
+from kandinsky_server.images import codecs
 
 WITHOUT_EMBEDDINGS = Conditions(torch.empty(0))
 
@@ -33,7 +34,7 @@ class ImageRecipe:
 
     def __init__(self, runtime: Runtime, request: ImageRequest) -> None:
         self.request = request
-        self.watch = request.watch
+        self.stream_options = request.stream_options
         self.seed = request.sampling.seed
         self._material = MaterialWork(runtime, request)
         self._images = [
@@ -85,7 +86,7 @@ class MaterialWork:
         if request.image is not None:
             self._latents = single_call(stage.key(MOVQ_ENCODER, *size), encode)
         if request.hint is not None and request.hint_is_source:
-            self._depth = single_call(LaneKey("depth", request.hint.shape), single.depth_hint)
+            self._depth = single_call(BatchKey("depth", request.hint.shape), single.depth_hint)
         if request.hint is not None:
             depth = () if self._depth is None else (self._depth,)
             self._hint = single_call(stage.key(HINT_ENCODER, *size), encode, depth)
@@ -156,7 +157,7 @@ class ImageWork:
         def make(conditions: Conditions) -> DecoderTrajectory:
             return DecoderTrajectory(stage, conditions, sampling, steps, together)
 
-        interval = request.watch.preview_interval
+        interval = request.stream_options.preview_interval
         shown = Shown(stage.key(MOVQ_DECODER, *size), interval) if interval else None
         self._denoise = Work(stage.key(UNET, *size), sampling.rows, steps, make, needs, shown=shown)
         self._decode = self._decoding((self._denoise,))
@@ -203,11 +204,13 @@ class ImageWork:
         session.mailbox.put(ImageReady(index, source, picture, receipt), room)
 
     def _previews(self, session: Session, index: int) -> Previews:
-        stage, watch = self._stage, session.watch
+        stage, options = self._stage, session.stream_options
 
         async def make(latents: Tensor) -> Picture:
             made = await session.decode(self._decoding(), latents, stage.name)
-            encoded = session.work(codecs.encode_preview, made, watch.preview_format, watch.preview_max_px)
+            encoded = session.work(
+                codecs.encode_preview, made, options.preview_format, options.preview_max_px
+            )
             return Picture(*await encoded)
 
         return Previews(

@@ -40,7 +40,7 @@ class InterpolateRecipe:
 
     def __init__(self, runtime: Runtime, request: InterpolateRequest) -> None:
         self.request = request
-        self.watch = request.watch
+        self.stream_options = request.stream_options
         self.seed = request.sampling.seed
         stage, conditions = prior_of(runtime), request.conditions
         self._texts = {place: text for place, text in enumerate(conditions) if isinstance(text, str)}

@@ -1,4 +1,4 @@
-"""Between the tasks of one request and the stream that answers it."""
+"""The event queue of one request; unread progress and previews are replaced by newer ones."""
 
 from __future__ import annotations
 

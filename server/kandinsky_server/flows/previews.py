@@ -46,7 +46,7 @@ class Previews:
             self._task = asyncio.create_task(making)
 
     async def close(self) -> None:
-        """Drops what is on its way: after the picture itself, or its failure, a preview is noise."""
+        """Cancels a preview that is being made: once the image is finished or has failed it is useless."""
         # A task that was cancelled holds the frame that it was in, which holds this object.
         task, self._task = self._task, None
         if task:

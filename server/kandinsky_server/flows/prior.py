@@ -22,7 +22,7 @@ class PriorRecipe:
     def __init__(self, runtime: Runtime, request: PriorRequest, rpc: str = "Prior") -> None:
         self.request = request
         self.rpc = rpc
-        self.watch = request.watch
+        self.stream_options = request.stream_options
         self.seed = request.sampling.seed
         self.parts = [
             EmbeddingWork(

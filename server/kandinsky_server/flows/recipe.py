@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from kandinsky_server.engine.work import Work
 from kandinsky_server.errors import Violation
-from kandinsky_server.flows.requests import Watch
+from kandinsky_server.flows.requests import StreamOptions
 from kandinsky_server.flows.session import Session
 
 COUNT = "sampling.image_count"
@@ -17,7 +17,7 @@ COUNT = "sampling.image_count"
 class Recipe(Protocol):
     """Made of one request, as the prior cache stands then. ``seed`` is the first result's."""
 
-    watch: Watch
+    stream_options: StreamOptions
     seed: int
 
     @property

@@ -39,7 +39,7 @@ class ClipImage:
 
 
 @dataclass(frozen=True)
-class Watch:
+class StreamOptions:
     """What the client wants to see on the way; intervals in steps, 0 for never. ``preview_max_px`` is a side."""
 
     progress_interval: int = 1
@@ -57,7 +57,7 @@ class PriorRequest:
     image_count: int
     sampling: PriorSampling
     image: ClipImage | None = None
-    watch: Watch = Watch()
+    stream_options: StreamOptions = StreamOptions()
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class InterpolateRequest:
     negative_prompt: str
     image_count: int
     sampling: PriorSampling
-    watch: Watch = Watch()
+    stream_options: StreamOptions = StreamOptions()
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class ImageRequest:
     paste_original: bool = False
     hint: Bytes | None = None
     hint_is_source: bool = False
-    watch: Watch = Watch()
+    stream_options: StreamOptions = StreamOptions()
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ async def serve(
         ServingError: what ended it other than success.
     """
     prediction = runtime.admission.admit(ticket, recipe.works, recipe.ask_less)
-    session = Session(runtime, ticket, recipe.watch, encoder, input_digests)
+    session = Session(runtime, ticket, recipe.stream_options, encoder, input_digests)
     embeddings = images = 0
     try:
         yield Queued(

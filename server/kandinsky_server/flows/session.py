@@ -13,23 +13,23 @@ import torch
 from torch import Tensor
 
 from kandinsky_server.diffusion import pixels
-from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.text import Tokens, tokenize
-from kandinsky_server.engine.admission import Admission
+from kandinsky_server.engine.admission.admission import Admission
 from kandinsky_server.engine.cache import SingleFlightCache
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.followers import Followers
-from kandinsky_server.engine.phase import Phase
 from kandinsky_server.engine.run import Run
+from kandinsky_server.engine.span import Span
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import Trajectory
 from kandinsky_server.engine.work import Work
 from kandinsky_server.errors import NonFinite, StageNotLoaded
+from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
 from kandinsky_server.flows.events import Picture, Progress, Receipt, Timings
 from kandinsky_server.flows.mailbox import Mailbox
 from kandinsky_server.flows.previews import Previews
-from kandinsky_server.flows.requests import Embeddings, Floats, Watch
+from kandinsky_server.flows.requests import Embeddings, Floats, StreamOptions
 from kandinsky_server.flows.unread import Unread, UnreadBudget
 
 T = TypeVar("T")
@@ -72,13 +72,13 @@ class Session:
         self,
         runtime: Runtime,
         ticket: Ticket,
-        watch: Watch,
+        stream_options: StreamOptions,
         encoder: Encoder,
         input_digests: Mapping[str, str],
     ) -> None:
         self.runtime = runtime
         self.ticket = ticket
-        self.watch = watch
+        self.stream_options = stream_options
         self.encoder = encoder
         self.input_digests = input_digests
         self.mailbox = Mailbox()
@@ -119,12 +119,12 @@ class Session:
         What can be seen takes no steps while the client leaves too much unread. An embedding goes on: others may be
         waiting for it.
         """
-        watch = self.watch
+        options = self.stream_options
         run = self.runtime.engine.submit(
             work,
             trajectory,
             self.ticket,
-            watch.preview_interval,
+            options.preview_interval,
             followers,
             needs_reader=previews is not None,
         )
@@ -132,8 +132,8 @@ class Session:
         try:
             async for update in run.updates():
                 self.started = self.started or run.started
-                due = update.step - reported >= watch.progress_interval or update.step == update.step_count
-                if watch.progress_interval and due:
+                due = update.step - reported >= options.progress_interval or update.step == update.step_count
+                if options.progress_interval and due:
                     reported = update.step
                     progress = Progress(stage, index, update.step, update.step_count)
                     self.mailbox.replace((stage, index), progress)
@@ -180,8 +180,8 @@ class Session:
         """Image ``index`` as its client wants it."""
         started = time.monotonic()
         data = await self.work(self.encoder.encode, made, receipt)
-        phase = Phase("encode", started, time.monotonic(), {"format": self.encoder.format, "index": index})
-        self.ticket.phases.append(phase)
+        span = Span("encode", started, time.monotonic(), {"format": self.encoder.format, "index": index})
+        self.ticket.spans.append(span)
         return Picture(data, made.shape[1], made.shape[0])
 
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -190,10 +190,10 @@ class Session:
 
     def _trace(self, name: str, run: Run[Any], **attributes: str | int) -> None:
         """Notes when a run waited and when it worked; one that was cut off, until now."""
-        now, phases = time.monotonic(), self.ticket.phases
-        phases.append(Phase("queue", run.submitted, run.started or now, {"before": name, **attributes}))
+        now, spans = time.monotonic(), self.ticket.spans
+        spans.append(Span("queue", run.submitted, run.started or now, {"before": name, **attributes}))
         if run.started:
-            phases.append(Phase(name, run.started, run.finished or now, attributes))
+            spans.append(Span(name, run.started, run.finished or now, attributes))
 
     def timings(self, run: Run[Any] | None = None) -> Timings:
         """The request's times so far, or those of one of its runs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from kandinsky_server.engine.allotment import Allotment
+from kandinsky_server.engine.admission.allotment import Allotment
 from kandinsky_server.engine.ticket import Ticket
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kandinsky_server.engine.allotment import Allotment
+from kandinsky_server.engine.admission.allotment import Allotment
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import InvalidImage, QueueFull, QuotaExceeded, Violation
 

@@ -13,9 +13,9 @@ import time
 
 import numpy as np
 
-from kandinsky_server.diffusion.codecs import ImageError
 from kandinsky_server.diffusion.pixels import Bytes
 from kandinsky_server.images import wire
+from kandinsky_server.images.codecs import ImageError
 from kandinsky_server.images.job import Job
 
 START_SECONDS = 60.0

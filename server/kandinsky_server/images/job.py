@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from kandinsky_server.diffusion import codecs, pixels
-from kandinsky_server.diffusion.codecs import ImageError
+from kandinsky_server.diffusion import pixels
 from kandinsky_server.diffusion.pixels import Bytes
+from kandinsky_server.images import codecs
+from kandinsky_server.images.codecs import ImageError
 
 MAX_ASPECT = 100
 """How many times longer than the other a side may be: CLIP's processor scales the short side up to its own size."""

@@ -17,8 +17,8 @@ from typing import Any
 
 from PIL import JpegImagePlugin, MpoImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from kandinsky_server.diffusion.codecs import ImageError
 from kandinsky_server.images import wire
+from kandinsky_server.images.codecs import ImageError
 from kandinsky_server.images.job import Fit, Job
 
 DECODERS = (JpegImagePlugin, MpoImagePlugin, PngImagePlugin, WebPImagePlugin)

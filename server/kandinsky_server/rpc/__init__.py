@@ -1,1 +1,1 @@
-"""The face: protobuf to requests, events to protobuf, errors to status."""
+"""The gRPC layer: protobuf requests in, events out, errors as status."""

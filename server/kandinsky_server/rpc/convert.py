@@ -8,11 +8,11 @@ from google.protobuf.message import Message
 from kandinsky_api.v1 import image_pb2, prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 
-from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
 from kandinsky_server.diffusion.decoder import DecoderSampling
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.prior import PriorSampling
 from kandinsky_server.errors import StageNotLoaded
+from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
 from kandinsky_server.flows.requests import (
     Bytes,
     ClipImage,
@@ -26,7 +26,7 @@ from kandinsky_server.images.job import Fit, Use
 from kandinsky_server.rpc import fields
 from kandinsky_server.rpc.embeddings import read_embedding, read_pair
 from kandinsky_server.rpc.limits import Defaults, Limits
-from kandinsky_server.rpc.options import check_output, read_output, read_watch
+from kandinsky_server.rpc.options import check_output, read_output, read_stream_options
 from kandinsky_server.rpc.pictures import Pictures
 from kandinsky_server.rpc.violations import Violations
 
@@ -69,11 +69,11 @@ class Converter:
         elif message.HasField("strength"):
             found.add("strength", "needs image")
         self._check_steps(found, "sampling.step_count", "prior", sampling.step_count)
-        watch = read_watch(found, message.options, shows_images=False)
+        shown = read_stream_options(found, message.options, shows_images=False)
         found.check()
         images = {"image": message.image} if message.HasField("image") else {}
         image = (await self.pictures.for_clip(images, self.prior_stage())).get("image")
-        return PriorRequest(tuple(message.prompts), _negative(message), count, sampling, image, watch)
+        return PriorRequest(tuple(message.prompts), _negative(message), count, sampling, image, shown)
 
     async def interpolate(self, message: prior_pb2.InterpolateRequest) -> InterpolateRequest:
         """Checks an Interpolate request."""
@@ -87,7 +87,7 @@ class Converter:
         seed = fields.read_seed(found, message.sampling, count, self.limits)
         sampling = self._prior_sampling(found, "sampling", message.sampling, seed)
         self._check_steps(found, "sampling.step_count", "prior", sampling.step_count)
-        watch = read_watch(found, message.options, shows_images=False)
+        shown = read_stream_options(found, message.options, shows_images=False)
         found.check()
         has_negative = message.HasField("negative_prior_prompt")
         return InterpolateRequest(
@@ -97,7 +97,7 @@ class Converter:
             message.negative_prompt,
             count,
             sampling,
-            watch,
+            shown,
         )
 
     async def decode(self, message: image_pb2.DecodeRequest) -> ImageRequest:
@@ -148,14 +148,16 @@ class Converter:
             found, message.sampling, stage, counters[stage.name], results, strong, self.limits
         )
         prior_sampling = self._generate_prior(found, message, sampling.seed, results)
-        watch = read_watch(found, message.options, shows_images=True)
+        shown = read_stream_options(found, message.options, shows_images=True)
         check_output(found, read_output(found, message.output), sampling.width, sampling.height)
         self._check_steps(found, "prior_sampling.step_count", "prior", prior_sampling.step_count)
         self._check_steps(found, "sampling.step_count", stage.name, sampling.step_count)
         found.check()
         pictures = await self._pictures(message, sampling)
         return GenerateRequest(
-            PriorRequest(tuple(message.prompts), _negative(message), count, prior_sampling, watch=watch),
+            PriorRequest(
+                tuple(message.prompts), _negative(message), count, prior_sampling, stream_options=shown
+            ),
             ImageRequest(
                 "Generate",
                 stage.name,
@@ -164,7 +166,7 @@ class Converter:
                 image=pictures.get("image"),
                 mask=pictures.get("mask"),
                 paste_original=message.paste_original,
-                watch=watch,
+                stream_options=shown,
             ),
         )
 
@@ -271,7 +273,7 @@ class Converter:
         sampling = fields.read_sampling(
             found, message.sampling, stage, counter, pairs * count, strong, self.limits
         )
-        watch = read_watch(found, message.options, shows_images=True)
+        shown = read_stream_options(found, message.options, shows_images=True)
         check_output(found, read_output(found, message.output), sampling.width, sampling.height)
         self._check_steps(found, "sampling.step_count", stage_name, sampling.step_count)
         found.check()
@@ -292,7 +294,7 @@ class Converter:
             paste_original=isinstance(message, image_pb2.InpaintRequest) and message.paste_original,
             hint=pictures.get("hint", pictures.get("depth_from")),
             hint_is_source="depth_from" in pictures,
-            watch=watch,
+            stream_options=shown,
         )
 
     async def _pictures(self, message: Message, sampling: DecoderSampling) -> dict[str, Bytes]:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from kandinsky_api.v1 import image_pb2, prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 
-from kandinsky_server.diffusion.checkpoint import DecoderStage
 from kandinsky_server.diffusion.decoder import DecoderSampling
 from kandinsky_server.diffusion.schedule import StepCounter
+from kandinsky_server.families.kandinsky22.stages import DecoderStage
 from kandinsky_server.rpc.limits import Defaults, Limits
 from kandinsky_server.rpc.violations import Violations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kandinsky_server.engine.allotment import Allotment
+from kandinsky_server.engine.admission.allotment import Allotment
 from kandinsky_server.errors import ReceivingFull
 
 UNCOUNTED = 64 * 1024

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from kandinsky_api.v1 import server_pb2
 from kandinsky_backends.registry import BackendStatus
 
-from kandinsky_server.diffusion.checkpoint import DecoderStage, PriorStage
+from kandinsky_server.checkpoints.source import STAGES, public_name
 from kandinsky_server.diffusion.model import Model
-from kandinsky_server.diffusion.source import STAGES, public_name
+from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
 from kandinsky_server.rpc.limits import Defaults, Limits
 from kandinsky_server.rpc.respond import duration, versions
 

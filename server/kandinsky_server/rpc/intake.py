@@ -10,14 +10,14 @@ import grpc
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
-from kandinsky_server.engine.allotment import Allotment
+from kandinsky_server.engine.admission.allotment import Allotment
 from kandinsky_server.errors import InvalidField, MessageTooLong, Violation
 from kandinsky_server.rpc import wire_format
-from kandinsky_server.rpc.call import Call
 from kandinsky_server.rpc.compression import decompressed, is_compressed
 from kandinsky_server.rpc.holding import Holding
 from kandinsky_server.rpc.limits import Limits
 from kandinsky_server.rpc.receiving import Receiving
+from kandinsky_server.telemetry.call import Call
 
 Parse = Callable[[bytes], Any]
 """``FromString`` of a message class."""

@@ -16,18 +16,18 @@ from grpc import StatusCode
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import InternalFailure, RequestTooLong, ServingError
 from kandinsky_server.flows.concurrency import forget
-from kandinsky_server.metrics import Metrics
-from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.authentication import Authentication, check_allowed
-from kandinsky_server.rpc.call import Call
 from kandinsky_server.rpc.delivery import Delivery
 from kandinsky_server.rpc.intake import Intake
 from kandinsky_server.rpc.standard import bounded
 from kandinsky_server.rpc.status import code_of, ending
 from kandinsky_server.security.tokens import Client
+from kandinsky_server.telemetry import call as calls
+from kandinsky_server.telemetry.call import Call
+from kandinsky_server.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from kandinsky_server.tracing import Tracing
+    from kandinsky_server.telemetry.tracing import Tracing
 
 PREFIX = "/kandinsky_api.v1."
 HEALTH_PREFIX = "/grpc.health.v1.Health/"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from kandinsky_api.v1 import types_pb2 as pb
 
-from kandinsky_server.diffusion.formats import misfit
 from kandinsky_server.engine import ticket
-from kandinsky_server.flows.requests import Watch
+from kandinsky_server.flows.requests import StreamOptions
+from kandinsky_server.images.formats import misfit
 from kandinsky_server.rpc.limits import Defaults
 from kandinsky_server.rpc.violations import Violations
 
@@ -43,7 +43,7 @@ class Output:
     embed_receipt: bool = False
 
 
-def read_watch(found: Violations, message: pb.RequestOptions, shows_images: bool) -> Watch:
+def read_stream_options(found: Violations, message: pb.RequestOptions, shows_images: bool) -> StreamOptions:
     """What the client wants to see on the way. Also checks the priority, which `read_priority` reads."""
     progress = Defaults.progress_interval_steps
     if message.HasField("progress_interval_steps"):
@@ -59,7 +59,7 @@ def read_watch(found: Violations, message: pb.RequestOptions, shows_images: bool
         found.add("options.preview_format", "must be JPEG or WEBP")
     if message.priority not in PRIORITIES:
         found.add("options.priority", f"must be one of {', '.join(pb.Priority.keys())}")
-    return Watch(
+    return StreamOptions(
         progress_interval=progress,
         preview_interval=message.preview_interval_steps,
         preview_format=PREVIEW_FORMATS.get(message.preview_format, "JPEG"),
@@ -68,7 +68,7 @@ def read_watch(found: Violations, message: pb.RequestOptions, shows_images: bool
 
 
 def read_priority(message: pb.RequestOptions) -> int:
-    """The ticket's priority; unknown values are `read_watch`'s to refuse."""
+    """The ticket's priority; unknown values are `read_stream_options`'s to refuse."""
     return PRIORITIES.get(message.priority, ticket.NORMAL)
 
 

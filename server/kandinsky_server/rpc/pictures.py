@@ -13,17 +13,17 @@ import numpy as np
 from kandinsky_api.v1 import types_pb2 as pb
 from PIL import Image
 
-from kandinsky_server.diffusion.checkpoint import PriorStage
-from kandinsky_server.diffusion.codecs import ImageError
 from kandinsky_server.diffusion.pixels import Bytes, Floats
 from kandinsky_server.errors import InvalidImage, Violation
+from kandinsky_server.families.kandinsky22.stages import PriorStage
 from kandinsky_server.flows.requests import ClipImage
 from kandinsky_server.images.budget import ByteBudget
+from kandinsky_server.images.codecs import ImageError
 from kandinsky_server.images.decoder import Decoder
 from kandinsky_server.images.decoders import Decoders
 from kandinsky_server.images.job import RAW, Fit, Job
 from kandinsky_server.images.turns import Turns
-from kandinsky_server.rpc import call as calls
+from kandinsky_server.telemetry import call as calls
 
 EXPECTED = {
     pb.IMAGE_FORMAT_UNSPECIFIED: None,

@@ -14,11 +14,11 @@ from google.protobuf.duration_pb2 import Duration
 from kandinsky_api.v1 import events_pb2, image_pb2, prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 
-from kandinsky_server.diffusion import codecs
 from kandinsky_server.diffusion.prior import PriorSampling
 from kandinsky_server.flows import events
-from kandinsky_server.flows.requests import Floats, Watch
+from kandinsky_server.flows.requests import Floats, StreamOptions
 from kandinsky_server.flows.session import Encoder
+from kandinsky_server.images import codecs
 from kandinsky_server.rpc.embeddings import write_pair
 from kandinsky_server.rpc.options import Output
 
@@ -51,7 +51,7 @@ class Responder(Generic[Response]):
 
     kind: type[Response]
     output: Output
-    watch: Watch
+    stream_options: StreamOptions
 
     @property
     def encoder(self) -> Encoder:
@@ -109,7 +109,7 @@ class Responder(Generic[Response]):
             index=event.index,
             step=event.step,
             step_count=event.step_count,
-            format=FORMATS[self.watch.preview_format],
+            format=FORMATS[self.stream_options.preview_format],
             width_px=event.picture.width,
             height_px=event.picture.height,
             data=event.picture.data,

@@ -25,18 +25,18 @@ from kandinsky_server.flows.requests import Request
 from kandinsky_server.flows.serve import recipe_of, serve
 from kandinsky_server.flows.session import Runtime
 from kandinsky_server.images.turns import Turns
-from kandinsky_server.rpc import call as calls
 from kandinsky_server.rpc.convert import Converter
 from kandinsky_server.rpc.digests import input_digests
 from kandinsky_server.rpc.info import InfoSource
 from kandinsky_server.rpc.options import read_output, read_priority
 from kandinsky_server.rpc.respond import Responder, Response, duration
 from kandinsky_server.rpc.violations import Violations
+from kandinsky_server.telemetry import call as calls
 
 STARTING_RETRY_SECONDS = 1.0
 
 
-class Face:
+class Handlers:
     """What the services share. ``runtime`` and ``converter`` are None until the model is loaded.
 
     ``check`` raises what everybody is to be told instead of an answer, if there is anything. ``estimates`` are the
@@ -79,7 +79,7 @@ class Face:
             output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
             del message
             call.received.close()
-            responder = Responder(kind, output, recipe.watch)
+            responder = Responder(kind, output, recipe.stream_options)
             async with aclosing(serve(runtime, recipe, ticket, responder.encoder, digests)) as events:
                 async for event in events:
                     for response in responder.messages(event):
@@ -103,55 +103,55 @@ async def convert(converter: Converter, message: Message) -> Request:
 class PriorService(prior_pb2_grpc.PriorServiceServicer):
     """Text and images to embeddings."""
 
-    def __init__(self, face: Face) -> None:
-        self.face = face
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
 
     def Prior(self, request: prior_pb2.PriorRequest, context: Any) -> AsyncIterator[prior_pb2.PriorResponse]:
         """See prior.proto."""
-        return self.face.stream(request, prior_pb2.PriorResponse)
+        return self.handlers.stream(request, prior_pb2.PriorResponse)
 
     def Interpolate(
         self, request: prior_pb2.InterpolateRequest, context: Any
     ) -> AsyncIterator[prior_pb2.InterpolateResponse]:
         """See prior.proto."""
-        return self.face.stream(request, prior_pb2.InterpolateResponse)
+        return self.handlers.stream(request, prior_pb2.InterpolateResponse)
 
 
 class ImageService(image_pb2_grpc.ImageServiceServicer):
     """Embeddings, or prompts, to pixels."""
 
-    def __init__(self, face: Face) -> None:
-        self.face = face
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
 
     def Decode(
         self, request: image_pb2.DecodeRequest, context: Any
     ) -> AsyncIterator[image_pb2.DecodeResponse]:
         """See image.proto."""
-        return self.face.stream(request, image_pb2.DecodeResponse)
+        return self.handlers.stream(request, image_pb2.DecodeResponse)
 
     def Img2Img(
         self, request: image_pb2.Img2ImgRequest, context: Any
     ) -> AsyncIterator[image_pb2.Img2ImgResponse]:
         """See image.proto."""
-        return self.face.stream(request, image_pb2.Img2ImgResponse)
+        return self.handlers.stream(request, image_pb2.Img2ImgResponse)
 
     def Inpaint(
         self, request: image_pb2.InpaintRequest, context: Any
     ) -> AsyncIterator[image_pb2.InpaintResponse]:
         """See image.proto."""
-        return self.face.stream(request, image_pb2.InpaintResponse)
+        return self.handlers.stream(request, image_pb2.InpaintResponse)
 
     def ControlNet(
         self, request: image_pb2.ControlNetRequest, context: Any
     ) -> AsyncIterator[image_pb2.ControlNetResponse]:
         """See image.proto."""
-        return self.face.stream(request, image_pb2.ControlNetResponse)
+        return self.handlers.stream(request, image_pb2.ControlNetResponse)
 
     def Generate(
         self, request: image_pb2.GenerateRequest, context: Any
     ) -> AsyncIterator[image_pb2.GenerateResponse]:
         """See image.proto."""
-        return self.face.stream(request, image_pb2.GenerateResponse)
+        return self.handlers.stream(request, image_pb2.GenerateResponse)
 
 
 class ServerService(server_pb2_grpc.ServerServiceServicer):
@@ -161,20 +161,20 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
     them keep requests, or those of other clients, from being read.
     """
 
-    def __init__(self, face: Face) -> None:
-        self.face = face
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
 
     async def GetServerInfo(
         self, request: server_pb2.GetServerInfoRequest, context: Any
     ) -> server_pb2.GetServerInfoResponse:
         """See server.proto. Answers while the model is loading, too."""
-        return await asyncio.to_thread(self.face.info.response)
+        return await asyncio.to_thread(self.handlers.info.response)
 
     async def Estimate(
         self, request: server_pb2.EstimateRequest, context: Any
     ) -> server_pb2.EstimateResponse:
         """See server.proto."""
-        runtime, converter = self.face.ready()
+        runtime, converter = self.handlers.ready()
         chosen = request.WhichOneof("request")
         if chosen is None:
             raise InvalidField([Violation("request", "one request must be set")])
@@ -183,7 +183,7 @@ class ServerService(server_pb2_grpc.ServerServiceServicer):
         ticket = Ticket(priority=read_priority(asked.options))
         call = calls.current.get()
         with converter.pictures.budget.account(call.ticket):
-            pictures = replace(converter.pictures, turns=self.face.estimates)
+            pictures = replace(converter.pictures, turns=self.handlers.estimates)
             asked_for = await convert(replace(converter, pictures=pictures), asked)
         works = recipe_of(runtime, asked_for).works
         prediction = runtime.admission.predict(works, ticket)

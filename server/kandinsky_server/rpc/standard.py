@@ -9,10 +9,10 @@ from typing import Any
 import grpc
 
 from kandinsky_server.errors import InvalidField, ReceiveTimedOut, ServingError, Violation
-from kandinsky_server.metrics import Metrics
 from kandinsky_server.rpc.delivery import Delivery
 from kandinsky_server.rpc.intake import Intake
 from kandinsky_server.rpc.status import ending
+from kandinsky_server.telemetry.metrics import Metrics
 
 
 def bounded(handler: Any, intake: Intake, delivery: Delivery, metrics: Metrics) -> Any:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from kandinsky_server import addresses
-from kandinsky_server.settings import Settings
+from kandinsky_server.settings import Settings, addresses
 
 SEND_BYTES = 2 * 1024 * 1024
 """Most of one response message, as the contract says: chunks are 1 MiB, previews and embeddings are far less."""

@@ -20,7 +20,7 @@ class Encoding(StrEnum):
     webp = "webp"
 
 
-class Urgency(StrEnum):
+class Priority(StrEnum):
     """Who goes first."""
 
     low = "low"
@@ -33,7 +33,9 @@ Seed = Annotated[int | None, typer.Option(help="Seed of the first result; result
 Steps = Annotated[int | None, typer.Option("--step-count", "--steps", help="Denoising steps.")]
 Guidance = Annotated[float | None, typer.Option("--guidance-scale", help="1 and below is unguided.")]
 Strength = Annotated[float | None, typer.Option(help="How far to go from the image, above 0 to 1.")]
-Priority = Annotated[Urgency | None, typer.Option(help="Who goes first when there is more work than room.")]
+PriorityOption = Annotated[
+    Priority | None, typer.Option(help="Who goes first when there is more work than room.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print results as JSON on stdout.")]
 
 
@@ -45,7 +47,7 @@ class EmbeddingFlags:
     seed: Seed = None
     step_count: Steps = None
     guidance_scale: Guidance = None
-    priority: Priority = None
+    priority: PriorityOption = None
     output: Annotated[
         Path,
         typer.Option(
@@ -69,7 +71,7 @@ class ImageFlags:
     guidance_scale: Guidance = None
     width_px: Annotated[int | None, typer.Option(help="Width in pixels.")] = None
     height_px: Annotated[int | None, typer.Option(help="Height in pixels.")] = None
-    priority: Priority = None
+    priority: PriorityOption = None
     output: Annotated[
         Path,
         typer.Option(

@@ -1,0 +1,260 @@
+"""Loads a model: every stage from its source, every network through the backend."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from kandinsky_backends.background import BackgroundBackend, Preparation
+from kandinsky_backends.base import Backend
+from kandinsky_backends.device_errors import drop_frames, is_fatal, is_out_of_memory
+from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.options import DEFAULT_BUCKETS
+from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_parity
+from kandinsky_backends.unprepared import unprepared_calls
+from torch import nn
+
+from kandinsky_server.checkpoints.checkpoints import Checkpoints
+from kandinsky_server.diffusion.model import Model, StageReport
+from kandinsky_server.diffusion.residency import Residency
+from kandinsky_server.diffusion.schedule import StepCounter
+from kandinsky_server.engine.network import DeviceNetwork, Returns
+from kandinsky_server.engine.report import Observer
+from kandinsky_server.families.kandinsky22.sizes import Size
+from kandinsky_server.families.kandinsky22.specs import (
+    MAX_SINGLE_ROWS,
+    NetworkSpec,
+    movq_parts,
+    prior_parts,
+    unet_parts,
+)
+from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.startup.takeover import Takeover
+
+log = logging.getLogger(__name__)
+
+MAX_ROWS = 32
+MIN_MEASURED_ROWS = 8
+MAX_ROW_COST_RATIO = 1.25
+"""A larger batch is allowed while a row of it costs at most this many times the cheapest row measured; up to
+``MIN_MEASURED_ROWS`` always, since one disturbed measurement must not cost all sharing."""
+
+MEASUREMENTS = 2
+"""Of each number of rows, of which the quicker counts: the first one pays for warm-up."""
+
+PREPARING = "it is being prepared, and eager serves until then"
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """``max_batch_rows`` None measures where more rows stop paying; ``residency`` is for offloading, else None.
+
+    ``prepared_rows`` are the most rows that networks are prepared for, and compared with eager on; ``sizes`` of which
+    pictures, each stage's native one where there are none.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    backend: Backend
+    strict: bool = False
+    max_batch_rows: int | None = None
+    max_batch_pixels: int | None = None
+    prepared_rows: int = DEFAULT_BUCKETS[-1]
+    sizes: tuple[Size, ...] = ()
+    residency: Residency | None = None
+
+
+class ModelLoader:
+    """Fills a `Model`, stage by stage. ``observers`` hear of backends that eager takes over from.
+
+    Each stage is loaded, and each network prepared, within ``watch`` of what is being done. What takes minutes to prepare
+    is left in ``takeovers`` unless the backend is strict: eager serves until then.
+    """
+
+    def __init__(
+        self,
+        options: LoadOptions,
+        model: Model,
+        observers: Sequence[Observer] = (),
+        watch: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self.options = options
+        self.model = model
+        self.observers = observers
+        self.watch = watch
+        self.takeovers: list[Takeover] = []
+        offloaded = torch.device("cpu") if options.residency else None
+        self.checkpoints = Checkpoints(options.device, options.dtype, offloaded)
+        self._movq_suffixes: dict[str, str] = {}
+
+    def load(self) -> None:
+        """Loads and prepares every stage that has a source.
+
+        Raises:
+            CheckpointError: when one cannot be loaded.
+            BackendUnavailable: when the backend cannot run one, in strict mode.
+        """
+        model = self.model
+        for name, source in model.sources.given().items():
+            started = time.monotonic()
+            with self._phase(f"loading {name}"):
+                stage = self.checkpoints.load(name, source)
+            stage, parts = self._parts(stage)
+            prepared = {}
+            for number, part in enumerate(parts, 1):
+                where = f"network {number} of {len(parts)} of {name}"
+                with self._phase(f"preparing {part.name} for {self.options.backend.name}: {where}"):
+                    prepared[part.name] = self._prepare(name, part)
+            model.step_counters[name] = StepCounter(stage.scheduler)
+            if isinstance(stage, PriorStage):
+                model.prior, network = stage, stage.prior
+            else:
+                model.decoders[name], network = stage, stage.unet
+            seconds = time.monotonic() - started
+            model.reports[name] = StageReport(prepared, seconds, _count(network))
+            log.info("loaded %s from %s in %.1f s", name, source, seconds)
+        with self._phase("loading depth"):
+            model.depth.load()
+        model.networks["depth"] = DeviceNetwork("depth", "depth", "eager", model.depth, max_rows=1)
+        model.status = ""
+
+    @contextmanager
+    def _phase(self, what: str) -> Iterator[None]:
+        self.model.status = what
+        with self.watch(what):
+            yield
+
+    def _parts(self, stage: PriorStage | DecoderStage) -> tuple[PriorStage | DecoderStage, list[NetworkSpec]]:
+        """The stage, which now knows its MoVQ's networks, and its parts, its own network first.
+
+        What another stage already prepared is left out.
+        """
+        if isinstance(stage, PriorStage):
+            return stage, prior_parts(stage)
+        suffixes, sizes = self._movq_suffixes, self.options.sizes
+        known = stage.movq_key in suffixes
+        suffix = suffixes.setdefault(stage.movq_key, f"_{stage.name}" if suffixes else "")
+        stage = replace(stage, movq_suffix=suffix)
+        return stage, [*unet_parts(stage, sizes), *([] if known else movq_parts(stage, sizes))]
+
+    def _prepare(self, stage: str, part: NetworkSpec) -> PreparedNetwork:
+        options = self.options
+        log.info("preparing %s for %s", part.name, options.backend.name)
+        if options.residency:
+            options.residency.add(part.name, part.module)
+            options.residency.ensure(part.name)
+        most = min(options.prepared_rows, options.max_batch_rows or MAX_ROWS)
+        preparation = self._begin(part, most)
+        eager = PreparedNetwork(EagerNetwork(part.module), "eager")
+        prepared = eager if preparation else self._held_to_eager(part, most)
+        if prepared.fallback:
+            for observer in self.observers:
+                observer.on_fallback(
+                    part.name, part.name, prepared.fallback.backend_name, prepared.fallback.kind
+                )
+        network = DeviceNetwork(
+            part.name,
+            part.name,
+            prepared.backend_name,
+            prepared.network,
+            max_rows=options.max_batch_rows or (MAX_ROWS if part.steps else MAX_SINGLE_ROWS),
+            fallback=None if prepared.backend_name == "eager" else EagerNetwork(part.module),
+            returns=Returns(part.returns, options.dtype),
+        )
+        self.model.networks[part.name] = network
+        if part.steps:
+            self._measure(part, network)
+        self._listen(part, prepared)
+        # What was measured at one size holds for others by area.
+        network.max_pixels = options.max_batch_pixels or network.max_rows * part.lane.area
+        if preparation is None:
+            return prepared
+        takeover = Takeover(
+            stage,
+            part,
+            network,
+            options.backend,
+            preparation,
+            part.warm_shapes(most),
+            options.dtype,
+            partial(self._listen, part),
+        )
+        self.takeovers.append(takeover)
+        return replace(prepared, fallback=Fallback(options.backend.name, "Preparing", PREPARING))
+
+    def _begin(self, part: NetworkSpec, most: int) -> Preparation | None:
+        """What is prepared while eager serves; None where it is prepared now."""
+        backend = self.options.backend
+        if self.options.strict or not isinstance(backend, BackgroundBackend):
+            return None
+        return backend.begin(part.module, part.role, part.warm_shapes(most))
+
+    def _listen(self, part: NetworkSpec, prepared: PreparedNetwork) -> None:
+        """From here on calls are requests'."""
+        if unprepared := unprepared_calls(prepared.network):
+            unprepared.listener = lambda: self._on_unprepared(part.name)
+
+    def _on_unprepared(self, network: str) -> None:
+        for observer in self.observers:
+            observer.on_unprepared(network)
+
+    def _held_to_eager(self, part: NetworkSpec, most: int) -> PreparedNetwork:
+        """Prepares for up to ``most`` rows, or as many as the device has memory for."""
+        options = self.options
+        shapes = part.warm_shapes(most)
+        rows = shapes[-1].rows
+        try:
+            return prepare_with_parity(
+                options.backend, part.module, part.role, shapes, options.dtype, options.strict
+            )
+        except Exception as error:
+            if not is_out_of_memory(error) or rows == 1:
+                raise
+            drop_frames(error)
+        # Outside the handler, so that nothing holds what the failed calls had on the device.
+        if options.device.type == "cuda":
+            torch.cuda.empty_cache()
+        log.warning("%s: there is no memory for %d rows; trying half as many", part.name, rows)
+        return self._held_to_eager(part, rows // 2)
+
+    @torch.no_grad()
+    def _measure(self, part: NetworkSpec, network: DeviceNetwork) -> None:
+        """Times growing batches, to seed the cost model and to find where more rows stop paying, or fitting."""
+        best, rows, most = float("inf"), 1, 1
+        while rows <= network.max_rows:
+            try:
+                seconds = self._time(part, network, rows)
+            except Exception as error:
+                if rows == 1 or is_fatal(error):
+                    raise
+                log.warning("%s cannot take %d rows, so it gets %d at most: %s", part.name, rows, most, error)
+                network.max_rows = most
+                return
+            for _ in range(MEASUREMENTS):
+                self.model.cost.observe(part.lane, rows, seconds)
+            best = min(best, seconds / rows)
+            if seconds / rows > MAX_ROW_COST_RATIO * best:
+                break
+            most, rows = rows, rows * 2
+        if self.options.max_batch_rows is None:
+            network.max_rows = max(most, MIN_MEASURED_ROWS)
+
+    def _time(self, part: NetworkSpec, network: DeviceNetwork, rows: int) -> float:
+        inputs = part.shapes[0](rows).random_inputs(self.options.device)
+        times = []
+        for _ in range(MEASUREMENTS):
+            started = time.monotonic()
+            output = network.call(*inputs)[0]
+            if output.is_cuda:
+                torch.cuda.synchronize(output.device)
+            times.append(time.monotonic() - started)
+        return min(times)
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,103 @@
+"""Networks that eager serves until their backend is ready, and how it takes over while requests run."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from kandinsky_backends.background import FinishedBackend, Preparation
+from kandinsky_backends.base import Backend, BatchShape
+from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_parity
+
+from kandinsky_server.engine.errand import Errand
+from kandinsky_server.engine.network import DeviceNetwork
+from kandinsky_server.families.kandinsky22.specs import NetworkSpec
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """A network of a stage, ``network`` as eager serves it, and what its backend makes of it for ``shapes``.
+
+    ``listen`` is called with what takes over before it does.
+    """
+
+    stage: str
+    part: NetworkSpec
+    network: DeviceNetwork
+    backend: Backend
+    preparation: Preparation
+    shapes: Sequence[BatchShape]
+    dtype: torch.dtype
+    listen: Callable[[PreparedNetwork], None] = lambda prepared: None
+
+    def end(self, failure: Exception | None) -> PreparedNetwork:
+        """What serves from now on: the backend if it passes the parity gate, else eager, as with ``failure``.
+
+        On the thread that calls the network; takes two calls of each by it and by eager.
+        """
+        module = self.part.module
+        backend = FinishedBackend(self.backend, self.preparation, failure)
+        try:
+            prepared = prepare_with_parity(
+                backend, module, self.part.role, self.shapes, self.dtype, strict=False
+            )
+        except Exception as error:
+            log.exception("%s cannot take over %s", self.backend.name, self.part.name)
+            fallback = Fallback(self.backend.name, type(error).__name__, str(error))
+            return PreparedNetwork(EagerNetwork(module), "eager", fallback=fallback)
+        if prepared.fallback is None:
+            self.listen(prepared)
+            self.network.call, self.network.backend = prepared.network, prepared.backend_name
+            self.network.fallback = EagerNetwork(module)
+        return prepared
+
+
+class Takeovers:
+    """Waits for preparations on a thread of its own, one after another, and has the engine's thread end them.
+
+    ``on_end`` hears on the engine's thread what serves a network from now on.
+    """
+
+    def __init__(
+        self,
+        takeovers: Sequence[Takeover],
+        between_steps: Callable[[Errand], None],
+        on_end: Callable[[Takeover, PreparedNetwork], None],
+    ) -> None:
+        self._takeovers = takeovers
+        self._between_steps = between_steps
+        self._on_end = on_end
+        self._stopped = False
+
+    def start(self) -> None:
+        """Starts the thread, if there is anything to wait for."""
+        if self._takeovers:
+            threading.Thread(target=self._run, name="takeovers", daemon=True).start()
+
+    def stop(self) -> None:
+        """Lets nothing more be prepared."""
+        self._stopped = True
+        for takeover in self._takeovers:
+            takeover.preparation.cancel()
+
+    def _run(self) -> None:
+        for takeover in self._takeovers:
+            failure = None
+            try:
+                takeover.preparation.wait()
+            except Exception as error:
+                failure = error
+            if self._stopped:
+                return
+            name = f"putting {takeover.backend.name} in eager's place for {takeover.part.name}"
+            self._between_steps(Errand(name, partial(self._end, takeover, failure)))
+
+    def _end(self, takeover: Takeover, failure: Exception | None) -> None:
+        self._on_end(takeover, takeover.end(failure))
