@@ -20,14 +20,14 @@ from kandinsky_api.v1 import (
     server_pb2_grpc,
 )
 from kandinsky_backends.device import pick_device
-from kandinsky_backends.options import DEFAULT_BUCKETS, Attention, BackendOptions
+from kandinsky_backends.options import DEFAULT_BUCKETS
 from kandinsky_backends.parity import PreparedNetwork
 from kandinsky_backends.precision import set_precision
 from kandinsky_backends.registry import available_backends, get_backend
 from kandinsky_backends.threads import set_threads
 
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
-from kandinsky_server.checkpoints.source import STAGES, TOY, CheckpointError, Sources, is_on_hub, resolve
+from kandinsky_server.checkpoints.source import STAGES, TOY, CheckpointError, is_on_hub
 from kandinsky_server.diffusion.depth import DepthEstimator
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.residency import Residency
@@ -68,6 +68,7 @@ from kandinsky_server.startup.device_memory import configure_allocator, memory_o
 from kandinsky_server.startup.footprint import weight_bytes
 from kandinsky_server.startup.loading import LoadOptions, ModelLoader
 from kandinsky_server.startup.number_type import NumberType
+from kandinsky_server.startup.resolve import backend_options, overrides, sources_of
 from kandinsky_server.startup.takeover import Takeover, Takeovers
 from kandinsky_server.telemetry.metrics import Metrics
 from kandinsky_server.telemetry.metrics_server import MetricsServer
@@ -143,7 +144,7 @@ class App:
     def _info(self) -> InfoSource:
         return InfoSource(
             model=self.model,
-            name=self.settings.model or ("" if _overrides(self.settings).given() else TOY),
+            name=self.settings.model or ("" if overrides(self.settings).given() else TOY),
             limits=self.limits,
             backends=functools.cache(lambda: available_backends(self.backend_options, self.device)),
             device=str(self.device),
@@ -377,26 +378,3 @@ def tracing_of(settings: Settings) -> Tracing | None:
     from kandinsky_server.telemetry.tracing import Tracing
 
     return Tracing(settings.otlp_endpoint)
-
-
-def backend_options(settings: Settings, threads: int, number_type: NumberType) -> BackendOptions:
-    """What backends are told of the settings."""
-    return BackendOptions(
-        threads=threads,
-        attention=Attention(settings.attention),
-        deterministic=settings.deterministic,
-        cache_dir=settings.backend_cache_dir,
-        buckets=settings.buckets,
-        dtype=number_type.dtype,
-    )
-
-
-def sources_of(settings: Settings) -> Sources:
-    """Where the stages come from; raises CheckpointError when that cannot be told."""
-    return resolve(settings.model, _overrides(settings))
-
-
-def _overrides(settings: Settings) -> Sources:
-    return Sources(
-        settings.prior, settings.decoder, settings.inpaint, settings.controlnet, settings.depth_model
-    )

@@ -14,12 +14,12 @@ from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_backends.eager import EagerNetwork
-from kandinsky_server.app import sources_of
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.engine.network import DeviceNetwork, Returns
 from kandinsky_server.families.kandinsky22.specs import movq_parts, prior_parts, unet_parts
 from kandinsky_server.families.kandinsky22.stages import PriorStage
 from kandinsky_server.settings import Settings
+from kandinsky_server.startup.resolve import sources_of
 from kandinsky_server.testing.running import RunningServer
 from torch import Tensor
 

@@ -7,7 +7,7 @@ import pytest
 from kandinsky_client import AsyncKandinsky, Kandinsky
 from kandinsky_client.cli import main
 
-from .fake_server import FakeServer
+from tests.client.fake_server import FakeServer
 
 Run = Callable[..., str]
 

@@ -23,7 +23,7 @@ from kandinsky_client import (
     Receipt,
 )
 
-from .fake_server import WIDTH, FakeServer, pixels
+from tests.client.fake_server import WIDTH, FakeServer, pixels
 
 PAIR = EmbeddingPair(Embedding.from_array(np.ones(WIDTH)), Embedding.from_array(np.zeros(WIDTH)))
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from kandinsky_client import AsyncKandinsky, CallCancelledError, Kandinsky
 
-from .fake_server import Failure, FakeServer
+from tests.client.fake_server import Failure, FakeServer
 
 
 def test_breaking_out_cancels(client: Kandinsky, server: FakeServer) -> None:

@@ -18,8 +18,8 @@ from kandinsky_api.v1 import types_pb2
 from kandinsky_client import Receipt, load_embeddings
 from kandinsky_client.cli import plugins
 
-from .conftest import Run
-from .fake_server import Failure, FakeServer
+from tests.client.conftest import Run
+from tests.client.fake_server import Failure, FakeServer
 
 
 def test_prior_then_decode(run: Run, server: FakeServer) -> None:

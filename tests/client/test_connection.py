@@ -17,7 +17,7 @@ import kandinsky_client
 from kandinsky_api.v1 import types_pb2
 from kandinsky_client import AsyncKandinsky, Kandinsky, Tls
 
-from .fake_server import FakeServer
+from tests.client.fake_server import FakeServer
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 

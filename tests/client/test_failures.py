@@ -27,7 +27,7 @@ from kandinsky_client import (
     UnavailableError,
 )
 
-from .fake_server import REQUEST_ID, Failure, FakeServer
+from tests.client.fake_server import REQUEST_ID, Failure, FakeServer
 
 Code = grpc.StatusCode
 UNREACHABLE = Failure(Code.RESOURCE_EXHAUSTED, "DEADLINE_UNREACHABLE", retry_seconds=0)

@@ -19,7 +19,7 @@ from kandinsky_client import (
 )
 from kandinsky_client.assembly import Assembly
 
-from .fake_server import LATER_FORMAT, LATER_KIND, Failure, FakeServer
+from tests.client.fake_server import LATER_FORMAT, LATER_KIND, Failure, FakeServer
 
 
 @pytest.fixture(autouse=True)

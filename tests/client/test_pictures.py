@@ -15,7 +15,8 @@ import PIL.ImageOps
 import pytest
 from kandinsky_client import Kandinsky
 
-from .fake_server import FakeServer
+from tests.client.fake_server import FakeServer
+
 from .test_calls import PAIR
 
 MODES = ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La", "CMYK", "YCbCr", "LAB", "HSV"]

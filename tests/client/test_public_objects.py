@@ -34,7 +34,8 @@ from kandinsky_client import (
     Tls,
 )
 
-from .fake_server import WIDTH, Failure, FakeServer
+from tests.client.fake_server import WIDTH, Failure, FakeServer
+
 from .test_calls import PAIR
 
 COPIES: list[Callable[[Any], Any]] = [

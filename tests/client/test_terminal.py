@@ -18,8 +18,8 @@ from kandinsky_api.v1 import server_pb2
 from kandinsky_client.cli.connection_flags import ConnectionFlags
 from kandinsky_server.settings import Settings
 
-from .conftest import Run
-from .fake_server import FakeServer
+from tests.client.conftest import Run
+from tests.client.fake_server import FakeServer
 
 COMMANDS = ["prior", "interpolate", "decode", "img2img", "inpaint", "controlnet", "generate", "info"]
 

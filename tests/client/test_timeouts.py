@@ -10,7 +10,8 @@ import pytest
 from kandinsky_client import AsyncKandinsky, Kandinsky
 from kandinsky_client.cli import main
 
-from .fake_server import FakeServer
+from tests.client.fake_server import FakeServer
+
 from .test_calls import PAIR
 
 NO_LIMIT = [None, math.inf, 1e8, 1e10, 1e300, 10**400]

@@ -13,9 +13,8 @@ import pytest
 from kandinsky_client import AsyncKandinsky, Kandinsky, Tls, TlsError, UnavailableError, UnreachableError
 from kandinsky_client.cli import main
 
+from tests.client.fake_server import FakeServer
 from tests.support.pki import Pair, authority, issue
-
-from .fake_server import FakeServer
 
 
 @dataclass(frozen=True)

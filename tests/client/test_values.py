@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from kandinsky_client import AsyncKandinsky, Embedding, Kandinsky
 
-from .fake_server import WIDTH, FakeServer
+from tests.client.fake_server import WIDTH, FakeServer
+
 from .test_calls import PAIR, picture
 
 Call = Callable[[Any], Any]

@@ -1,7 +1,8 @@
-"""Imports point one way: rpc -> flows -> engine, diffusion -> backends. Read from the sources, nothing is run."""
+"""Imports point one way: rpc -> flows -> engine, diffusion -> backends; in no circle. Read, not run."""
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ FORBIDDEN = {
         "kandinsky_server.diffusion",
         "kandinsky_server.app",
         "kandinsky_server.settings",
-        "kandinsky_server.telemetry.metrics",
+        "kandinsky_server.startup",
+        "kandinsky_server.telemetry",
     ),
     "server/kandinsky_server/diffusion": (
         *PROTOBUF,
@@ -30,8 +32,46 @@ FORBIDDEN = {
         "kandinsky_server.flows",
         "kandinsky_server.app",
         "kandinsky_server.settings",
-        "kandinsky_server.telemetry.metrics",
+        "kandinsky_server.startup",
+        "kandinsky_server.telemetry",
     ),
+    "server/kandinsky_server/families": (
+        *PROTOBUF,
+        "kandinsky_client",
+        "kandinsky_server.rpc",
+        "kandinsky_server.flows",
+        "kandinsky_server.app",
+        "kandinsky_server.settings",
+        "kandinsky_server.startup",
+        "kandinsky_server.telemetry",
+    ),
+    "server/kandinsky_server/checkpoints": (
+        *PROTOBUF,
+        "kandinsky_client",
+        "kandinsky_server.rpc",
+        "kandinsky_server.flows",
+        "kandinsky_server.app",
+        "kandinsky_server.settings",
+        "kandinsky_server.startup",
+        "kandinsky_server.telemetry",
+    ),
+    "server/kandinsky_server/telemetry": (
+        "kandinsky_client",
+        "kandinsky_server.app",
+        "kandinsky_server.flows",
+        "kandinsky_server.rpc",
+        "kandinsky_server.startup",
+    ),
+    "server/kandinsky_server/settings": (
+        *PROTOBUF,
+        "kandinsky_client",
+        "kandinsky_server.app",
+        "kandinsky_server.flows",
+        "kandinsky_server.rpc",
+        "kandinsky_server.startup",
+        "kandinsky_server.telemetry",
+    ),
+    "server/kandinsky_server/startup": ("kandinsky_client", "kandinsky_server.app", "kandinsky_server.rpc"),
     "server/kandinsky_server/images": (
         *PROTOBUF,
         "torch",
@@ -42,7 +82,8 @@ FORBIDDEN = {
         "kandinsky_server.flows",
         "kandinsky_server.app",
         "kandinsky_server.settings",
-        "kandinsky_server.telemetry.metrics",
+        "kandinsky_server.startup",
+        "kandinsky_server.telemetry",
     ),
     "server/kandinsky_server/flows": (
         *PROTOBUF,
@@ -50,7 +91,8 @@ FORBIDDEN = {
         "kandinsky_server.rpc",
         "kandinsky_server.app",
         "kandinsky_server.settings",
-        "kandinsky_server.telemetry.metrics",
+        "kandinsky_server.startup",
+        "kandinsky_server.telemetry",
     ),
     "server/kandinsky_server/rpc": ("kandinsky_client", "kandinsky_server.app"),
     "backends/kandinsky_backends": (*PROTOBUF, "kandinsky_client", "kandinsky_server"),
@@ -122,5 +164,52 @@ def test_what_is_shipped_imports_nothing_that_is_not(room: str) -> None:
         for file in (ROOT / room).rglob("*.py")
         for module in imports(file)
         if any(within(module, kept) for kept in ("training", "tests", "benchmarks", "demo"))
+    ]
+    assert broken == []
+
+
+PACKAGES = (
+    "server/kandinsky_server",
+    "backends/kandinsky_backends",
+    "clients/python/kandinsky_client",
+    "benchmarks",
+    "demo",
+    "training",
+    "tests",
+)
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Every module of a package by its name."""
+    top = ROOT / package
+    found = {}
+    for file in top.rglob("*.py"):
+        parts = file.relative_to(top.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Imports inside functions and those for type checkers count: a circle is one, whenever it is walked."""
+    files = {name: file for package in PACKAGES for name, file in modules(package).items()}
+    graph: dict[str, set[str]] = {name: set() for name in files}
+    for name, file in files.items():
+        for module in imports(file):
+            while module and module not in files:
+                module = module.rpartition(".")[0]
+            graph[name] |= {module} - {name, ""}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as circle:
+        pytest.fail(" imports ".join(reversed(circle.args[1])))
+
+
+@pytest.mark.parametrize("room", ["benchmarks", "demo", "training", "deploy"])
+def test_nothing_but_tests_imports_tests(room: str) -> None:
+    broken = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in (ROOT / room).rglob("*.py")
+        for module in imports(file)
+        if within(module, "tests")
     ]
     assert broken == []

@@ -1,7 +1,13 @@
-"""CLIP image embeddings, held as they travel."""
+"""CLIP image embeddings, held as they travel, and kept in `.safetensors` files.
+
+A file has two tensors, `positive` and `negative`, each [pairs, width]: what diffusers takes as `image_embeds` and
+`negative_image_embeds`. The header's metadata carries `prior_fingerprint` and `receipts`, a JSON list.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Literal
@@ -10,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from kandinsky_api.v1 import types_pb2
 
-from kandinsky_client.errors import IncompleteStreamError
+from kandinsky_client.errors import EmbeddingFileError, IncompleteStreamError
 from kandinsky_client.receipts import Receipt
+from kandinsky_client.safetensors_file import Tensor, read_tensors, write_tensors
 
 Dtype = Literal["f32", "f16", "bf16"]
 _NUMPY: dict[Dtype, np.dtype[Any]] = {
@@ -19,6 +26,7 @@ _NUMPY: dict[Dtype, np.dtype[Any]] = {
     "f16": np.dtype("<f2"),
     "bf16": np.dtype("<u2"),  # numpy has no bfloat16
 }
+_STORED: dict[str, Dtype] = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
 _NAMES: dict[int, Dtype] = {
     types_pb2.DTYPE_F32: "f32",
     types_pb2.DTYPE_F16: "f16",
@@ -134,9 +142,7 @@ class EmbeddingPair:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes a `.safetensors` file of this pair; see `save_embeddings`."""
-        from kandinsky_client.embedding_file import save_embeddings  # it imports this module
-
-        save_embeddings(path, self)
+        write_pairs(path, [self])
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> EmbeddingPair:
@@ -145,6 +151,91 @@ class EmbeddingPair:
         Raises:
             EmbeddingFileError: It holds none, or several (`load_embeddings` reads those).
         """
-        from kandinsky_client.embedding_file import load_embedding
-
         return load_embedding(path)
+
+
+def write_pairs(path: str | PathLike[str], pairs: Sequence[EmbeddingPair]) -> None:
+    """Writes pairs to a `.safetensors` file, making its folder and replacing what was there.
+
+    float16 is kept; bfloat16 is written as float32, which holds it exactly and which numpy can read.
+
+    Raises:
+        ValueError: None were given, or they differ in width, prior, or in having a negative embedding.
+        OSError: The file cannot be written.
+    """
+    if len({(p.positive.prior_fingerprint, p.positive.array.size, p.negative is None) for p in pairs}) != 1:
+        raise ValueError("one file holds pairs of one prior and width, all with a negative embedding or none")
+    tensors = {"positive": _stack([pair.positive for pair in pairs])}
+    negatives = [pair.negative for pair in pairs if pair.negative]
+    if negatives:
+        tensors["negative"] = _stack(negatives)
+    metadata = {
+        "prior_fingerprint": pairs[0].positive.prior_fingerprint,
+        "receipts": json.dumps([pair.receipt.to_dict() if pair.receipt else None for pair in pairs]),
+    }
+    write_tensors(path, tensors, metadata)
+
+
+def load_embeddings(path: str | PathLike[str]) -> list[EmbeddingPair]:
+    """Reads the pairs of a `.safetensors` file; any that has a `positive` tensor will do. float64 becomes float32.
+
+    Raises:
+        EmbeddingFileError: The file holds something else, or is damaged.
+        OSError: The file cannot be read.
+    """
+    try:
+        tensors, metadata = read_tensors(path)
+        if "positive" not in tensors:
+            raise ValueError(f"it has no tensor `positive`, but {', '.join(sorted(tensors)) or 'none'}")
+        return _pairs(tensors, metadata)
+    except (ValueError, TypeError) as error:
+        raise EmbeddingFileError(f"{path} is no file of embeddings: {error}") from error
+
+
+def load_embedding(path: str | PathLike[str]) -> EmbeddingPair:
+    """Reads a file that holds exactly one pair.
+
+    Raises:
+        EmbeddingFileError: It holds none or several.
+    """
+    pairs = load_embeddings(path)
+    if len(pairs) != 1:
+        raise EmbeddingFileError(f"{path} holds {len(pairs)} pairs, not one; load_embeddings reads them all")
+    return pairs[0]
+
+
+def _pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> list[EmbeddingPair]:
+    fingerprint = metadata.get("prior_fingerprint", "")
+    positives = _rows("positive", tensors["positive"], fingerprint)
+    nothing = [None] * len(positives)
+    negatives = _rows("negative", tensors["negative"], fingerprint) if "negative" in tensors else nothing
+    receipts = json.loads(metadata.get("receipts", "null")) or nothing
+    if len(negatives) != len(positives):
+        raise ValueError(f"it has {len(positives)} rows of `positive` and {len(negatives)} of `negative`")
+    if not isinstance(receipts, list) or len(receipts) != len(positives):
+        raise ValueError(f"its metadata `receipts` is no JSON list of {len(positives)}, one a row")
+    return [
+        EmbeddingPair(positive, negative, Receipt.from_json(json.dumps(receipt)) if receipt else None)
+        for positive, negative, receipt in zip(positives, negatives, receipts, strict=True)
+    ]
+
+
+def _stack(embeddings: Sequence[Embedding]) -> np.ndarray[Any, Any]:
+    half = all(embedding.dtype == "f16" for embedding in embeddings)
+    return np.stack([embedding.array.reshape(-1) for embedding in embeddings]).astype("f2" if half else "f4")
+
+
+def _rows(name: str, tensor: Tensor, fingerprint: str) -> list[Embedding]:
+    stored, shape, data = tensor.dtype, tensor.shape, tensor.data
+    if stored == "F64":
+        stored, data = "F32", np.frombuffer(data, "<f8").astype("<f4").tobytes()
+    if stored not in _STORED:
+        raise ValueError(f"`{name}` is {stored} and must be {', '.join(_STORED)} or F64")
+    if len(shape) not in (1, 2) or not all(shape):
+        raise ValueError(f"`{name}` is {list(shape)} and must be [pairs, width] or [width]")
+    count, width = shape if len(shape) == 2 else (1, *shape)
+    row_bytes = len(data) // count
+    return [
+        Embedding(data[row * row_bytes : (row + 1) * row_bytes], _STORED[stored], (width,), fingerprint)
+        for row in range(count)
+    ]

@@ -36,7 +36,7 @@ class Lane:
         return max((effective_priority(run, now) for run in self.ready), default=0)
 
     def form(self, now: float, max_rows: int) -> list[Run[Any]]:
-        """Those who go next, while rows last: by priority class, earliest deadline, arrival; one at least, if any is ready."""
+        """Those who go next, while rows last: by class, earliest deadline, arrival; one at least, if any is ready."""
         ordered = sorted(self.ready, key=lambda run: slot_order(run, now))
         return fill_slots(ordered, lambda run: run.work.rows, max_rows)
 

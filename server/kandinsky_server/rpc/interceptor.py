@@ -21,6 +21,7 @@ from kandinsky_server.rpc.delivery import Delivery
 from kandinsky_server.rpc.intake import Intake
 from kandinsky_server.rpc.standard import bounded
 from kandinsky_server.rpc.status import code_of, ending
+from kandinsky_server.rpc.texts import texts_of
 from kandinsky_server.security.tokens import Client
 from kandinsky_server.telemetry import call as calls
 from kandinsky_server.telemetry.call import Call
@@ -120,7 +121,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         """Sends what a streaming handler yields; closes it at once when the call ends in any way."""
         call = calls.current.get()
         if self.log_prompts:
-            call.texts = calls.texts_of(request, self.intake.limits)
+            call.texts = texts_of(request, self.intake.limits)
         generator = behavior(request, context)
         del request  # it may be large, and is not needed until the end
         async with aclosing(generator) as responses:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, NoReturn, get_args
@@ -414,10 +414,8 @@ class Settings(BaseSettings):
             return None
         if not endpoint.startswith(("http://", "https://")):
             raise ValueError("must be a URL such as http://127.0.0.1:4317; https means TLS")
-        try:
-            import_module("kandinsky_server.telemetry.tracing")
-        except ImportError as error:
-            raise ValueError("traces need OpenTelemetry: pip install 'kandinsky-server[otel]'") from error
+        if not all(map(_is_installed, ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc"))):
+            raise ValueError("traces need OpenTelemetry: pip install 'kandinsky-server[otel]'")
         return endpoint
 
     @classmethod
@@ -482,3 +480,10 @@ def refuse(problems: Sequence[str]) -> NoReturn:
     for problem in problems:
         print(f"kandinsky serve: {problem}", file=sys.stderr)
     sys.exit(2)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package that it is in
+        return False

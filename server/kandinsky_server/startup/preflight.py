@@ -17,7 +17,6 @@ from kandinsky_backends.precision import set_precision
 from kandinsky_backends.registry import backend_names, get_backend
 from kandinsky_backends.threads import usable_cores
 
-from kandinsky_server.app import backend_options, sources_of
 from kandinsky_server.checkpoints.checkpoints import Checkpoints, NoLender
 from kandinsky_server.checkpoints.outline import Outline
 from kandinsky_server.checkpoints.source import CheckpointError, is_on_hub
@@ -31,6 +30,7 @@ from kandinsky_server.settings import Settings, addresses
 from kandinsky_server.startup.capacity import Demand, readable, shortage
 from kandinsky_server.startup.device_memory import Memory, configure_allocator, memory_of
 from kandinsky_server.startup.number_type import NumberType
+from kandinsky_server.startup.resolve import backend_options, sources_of
 
 log = logging.getLogger(__name__)
 

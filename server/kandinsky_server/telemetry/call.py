@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kandinsky_server.engine.ticket import Ticket
-from kandinsky_server.rpc.limits import Limits
 
 REQUEST_ID_KEY = "x-request-id"
 """Metadata that carries the request id: the client's own is kept, and the id always comes back as trailing metadata.
@@ -47,20 +46,6 @@ class Call:
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What the client is told of the call besides its answer."""
         return ((REQUEST_ID_KEY, self.ticket.request_id),)
-
-
-def texts_of(request: Any, limits: Limits) -> dict[str, Any]:
-    """The words in a request, by the names of its fields; a condition's text is a prompt.
-
-    The request has not been checked: what is over the limits is left out.
-    """
-    most, length = limits.prompt_count, limits.prompt_length
-    conditions = [each.text for each in getattr(request, "conditions", ())[:most] if each.HasField("text")]
-    prompts = [*getattr(request, "prompts", ())[:most], *conditions]
-    texts: dict[str, Any] = {"prompts": [prompt[:length] for prompt in prompts]}
-    for name in ("negative_prompt", "negative_prior_prompt"):
-        texts[name] = getattr(request, name, "")[:length]
-    return {name: text for name, text in texts.items() if text}
 
 
 def request_id(given: str | None) -> str:

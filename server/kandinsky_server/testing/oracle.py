@@ -110,7 +110,9 @@ class Oracle:
         ]
         weighted = [part * np.float32(weight) for part, weight in zip(parts, weights, strict=True)]
         zero = self.prior(negative_prompt, seeds, negative_prior_prompt, **sampling)
-        return Embeddings(np.asarray(sum(weighted)), zero.negative if negative_prompt == "" else zero.positive)
+        return Embeddings(
+            np.asarray(sum(weighted)), zero.negative if negative_prompt == "" else zero.positive
+        )
 
     def decode(
         self, embeddings: Embeddings, seeds: Sequence[int], width: int = 64, height: int = 64, **sampling: Any
@@ -198,7 +200,9 @@ class Oracle:
         if isinstance(condition, Image.Image):
             # of the two `interpolate`s, the one that runs the prior for nothing but texts
             pipeline = self._pipeline("KandinskyV22PriorEmb2EmbPipeline", "prior")
-            embedding: np.ndarray = _fresh(pipeline).interpolate([condition], [1.0]).image_embeds.cpu().numpy()
+            embedding: np.ndarray = (
+                _fresh(pipeline).interpolate([condition], [1.0]).image_embeds.cpu().numpy()
+            )
             return embedding
         return condition[None]
 

@@ -136,7 +136,10 @@ def prior_emb2emb(reference: Oracle, variant: Variant) -> Case:
 
 def interpolate(reference: Oracle, variant: Variant) -> Case:
     held, weights = pair_of(reference, variant), [0.5, 0.2, 0.4]
-    negatives: dict[str, Any] = {"negative_prior_prompt": variant.negative, "negative_prompt": variant.negative or ""}
+    negatives: dict[str, Any] = {
+        "negative_prior_prompt": variant.negative,
+        "negative_prompt": variant.negative or "",
+    }
     conditions = [OTHER_PROMPT, picture(1), held.positive[0]]
     pairs = reference.interpolate_prior(conditions, weights, variant.seeds, **negatives, **variant.sampling)
     sent: list[Any] = [OTHER_PROMPT, picture(1), sendable(held)[0]]
