@@ -16,8 +16,7 @@ import pytest
 from kandinsky_client import Kandinsky
 
 from tests.client.fake_server import FakeServer
-
-from .test_calls import PAIR
+from tests.client.test_calls import PAIR
 
 MODES = ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La", "CMYK", "YCbCr", "LAB", "HSV"]
 PROFILE = os.urandom(3 * 2**20)

@@ -35,8 +35,7 @@ from kandinsky_client import (
 )
 
 from tests.client.fake_server import WIDTH, Failure, FakeServer
-
-from .test_calls import PAIR
+from tests.client.test_calls import PAIR
 
 COPIES: list[Callable[[Any], Any]] = [
     *(lambda value, p=p: pickle.loads(pickle.dumps(value, p)) for p in range(2, pickle.HIGHEST_PROTOCOL + 1)),

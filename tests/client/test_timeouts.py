@@ -11,8 +11,7 @@ from kandinsky_client import AsyncKandinsky, Kandinsky
 from kandinsky_client.cli import main
 
 from tests.client.fake_server import FakeServer
-
-from .test_calls import PAIR
+from tests.client.test_calls import PAIR
 
 NO_LIMIT = [None, math.inf, 1e8, 1e10, 1e300, 10**400]
 NO_TIMEOUT = [0, 0.0, -1, -math.inf, math.nan]

@@ -10,8 +10,7 @@ import pytest
 from kandinsky_client import AsyncKandinsky, Embedding, Kandinsky
 
 from tests.client.fake_server import WIDTH, FakeServer
-
-from .test_calls import PAIR, picture
+from tests.client.test_calls import PAIR, picture
 
 Call = Callable[[Any], Any]
 
