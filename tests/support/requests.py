@@ -21,6 +21,7 @@ def decode(seed: int = 0, output: dict[str, Any] | None = None, **options: Any) 
 
 
 def pixels(answer: Answer) -> np.ndarray:
-    """All images of an answer, as one row of floats."""
+    """All images of an answer by their index, as one row of floats; they come as they are finished."""
     assert answer.images, answer
-    return np.concatenate([np.frombuffer(result.data, "<f4") for result in answer.images])
+    images = sorted(answer.images, key=lambda result: result.index)
+    return np.concatenate([np.frombuffer(result.data, "<f4") for result in images])
