@@ -167,7 +167,7 @@ class StageInfo(_message.Message):
     backend: _builtins.str
     """The backend that runs its network: the one asked for, or the one fallen back to."""
     dtype: _builtins.str
-    """"fp32", "fp16" or "bf16"."""
+    """"fp32", "fp16", "bf16", or "tf32": float32 whose products are rounded to TF32."""
     scheduler: _builtins.str
     """The diffusers scheduler class."""
     embedding_width: _builtins.int

@@ -480,7 +480,7 @@ class Receipt(_message.Message):
     backend: _builtins.str
     """The backend that ran the stage's network."""
     dtype: _builtins.str
-    """The dtype the network ran in: "fp32", "fp16" or "bf16"."""
+    """The dtype the network ran in: "fp32", "fp16", "bf16" or "tf32"."""
     paste_original: _builtins.bool
     """Whether the kept pixels were pasted back, for Inpaint."""
     negative_prior_prompt: _builtins.str
