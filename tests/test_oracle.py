@@ -12,6 +12,8 @@ from kandinsky_server.testing import tiny
 from kandinsky_server.testing.oracle import Embeddings, Oracle, oracle
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 SCHEDULERS = [
     "DDPMScheduler",
     "DDIMScheduler",

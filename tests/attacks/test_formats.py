@@ -78,6 +78,7 @@ def test_both_faults_of_an_output_are_told(raw: Raw) -> None:
     assert set(raw.call("Decode", asked).violations) == {"output.format", "output.quality"}
 
 
+@pytest.mark.slow
 def test_a_long_image_has_previews(raw: Raw) -> None:
     """However thin: a preview is never less than a pixel wide."""
     asked = image_pb2.DecodeRequest(

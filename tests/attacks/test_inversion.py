@@ -115,6 +115,7 @@ def test_it_is_so_no_longer_when_they_have_left(narrow: RunningServer, client: K
         assert run.trajectory.step <= done + 1
 
 
+@pytest.mark.slow
 def test_followers_outlive_a_leader_whose_time_is_up(
     narrow: RunningServer, client: Kandinsky, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def client_of(running: RunningServer, ca: pki.Pair, retries: int = 5) -> Kandins
     return running.client(tls=Tls(ca.certificate), retries=retries, timeout=60)
 
 
+@pytest.mark.slow
 def test_who_does_not_finish_the_handshake_is_cut_off(guarded: RunningServer, ca: pki.Pair) -> None:
     before = Traces.of(guarded)
     connections = [opened(guarded, words, tls) for words, tls in (*WORDS, *WORDS)]
@@ -90,6 +91,7 @@ def test_who_does_not_finish_the_handshake_is_cut_off(guarded: RunningServer, ca
     before.left_by_nobody(guarded)
 
 
+@pytest.mark.slow
 def test_more_connections_than_places_are_refused_and_those_inside_are_served(
     guarded: RunningServer, ca: pki.Pair
 ) -> None:

@@ -217,6 +217,7 @@ def test_calls_of_unprepared_sizes_are_counted_and_each_is_told_once(
     assert "The unet network runs eagerly on (2, 4, 8, 16)" in told[0]
 
 
+@pytest.mark.slow
 def test_graphs_make_eagers_picture_to_the_bit(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the native size, which is recorded before it is served, and at one that is recorded under way."""
     pictures = []

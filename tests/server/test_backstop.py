@@ -59,6 +59,7 @@ def test_who_holds_pythons_lock_for_too_long_is_ended_with_its_stacks_and_code_1
         eventually(lambda: ended(pid))
 
 
+@pytest.mark.slow
 def test_so_is_who_ignores_hangups(tmp_path: Path) -> None:
     """As nohup does."""
     before = "signal.signal(signal.SIGHUP, signal.SIG_IGN)"
@@ -66,6 +67,7 @@ def test_so_is_who_ignores_hangups(tmp_path: Path) -> None:
         assert process.wait(50) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_who_was_stopped_goes_on() -> None:
     with running("time.sleep(0.5); backstop.beat(60); time.sleep(1); print('well')", 2) as (process, pid):
         process.send_signal(signal.SIGSTOP)

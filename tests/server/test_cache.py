@@ -120,6 +120,7 @@ def test_steps_that_requests_share_are_forecast_once(plain: RunningServer) -> No
     assert min(same.run_seconds, other.run_seconds) > 0
 
 
+@pytest.mark.slow
 def test_a_cancelled_leader_does_not_fail_its_followers(plain: RunningServer, tiny_model: Path) -> None:
     names = [new_id(), new_id()]
     options = {"seed": 51, "step_count": 150}

@@ -96,6 +96,7 @@ def test_cancel_frees_the_rows_within_one_step(
     wait_until(lambda: server.app.admission.length == 1)
 
 
+@pytest.mark.slow
 def test_a_deadline_that_passes_frees_the_rows_within_one_step(
     server: RunningServer, client: Kandinsky, pair: EmbeddingPair, overstays: list[StepReport]
 ) -> None:

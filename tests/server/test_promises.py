@@ -94,6 +94,7 @@ def large(**options: Any) -> image_pb2.DecodeRequest:
     return request
 
 
+@pytest.mark.slow
 def test_chunks_follow_their_image_and_each_other(raw: Raw) -> None:
     events = raw.call("Decode", large(step_count=2)).events
     images = [place for place, event in enumerate(events) if event.WhichOneof("kind") == "image"]
@@ -108,6 +109,7 @@ def test_chunks_follow_their_image_and_each_other(raw: Raw) -> None:
     assert sum(event.WhichOneof("kind") == "chunk" for event in events) == 6
 
 
+@pytest.mark.slow
 def test_no_message_is_larger_than_two_mebibytes(server: RunningServer) -> None:
     """A channel that takes no more reads everything."""
     with grpc.insecure_channel(server.target, [("grpc.max_receive_message_length", 2 * MIB)]) as channel:

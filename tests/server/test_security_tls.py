@@ -83,6 +83,7 @@ def test_a_client_refuses_a_server_it_does_not_trust(
     assert not reaches(known(mutual, elsewhere, ours))
 
 
+@pytest.mark.slow
 def test_changed_certificates_are_served_and_broken_ones_are_not(
     mutual: RunningServer, ca: pki.Pair, served: pki.Pair, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,6 +105,7 @@ def test_changed_certificates_are_served_and_broken_ones_are_not(
     eventually(lambda: reaches(known(mutual, ca, ours)))
 
 
+@pytest.mark.slow
 def test_a_changed_client_authority_lets_its_clients_in_and_no_others(
     mutual: RunningServer, ca: pki.Pair, trusted: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

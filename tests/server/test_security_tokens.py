@@ -183,6 +183,7 @@ def test_metadata_has_a_limit(guarded: RunningServer) -> None:
         assert room.code == StatusCode.OK
 
 
+@pytest.mark.slow
 def test_a_changed_file_counts_and_a_broken_one_does_not(
     guarded: RunningServer, tokens_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
