@@ -116,7 +116,7 @@ def wrong(servers: Servers) -> list[tuple[str, Tls | bool, type[UnavailableError
         (servers.tls, True, TlsError, "not trusted"),
         (servers.tls, Tls(servers.other.certificate), TlsError, "give its authority's certificate"),
         (servers.elsewhere, Tls(servers.other.certificate), TlsError, "another name"),
-        (servers.mutual, mismatch, TlsError, "can not be used"),
+        (servers.mutual, mismatch, TlsError, "cannot be used"),
         (servers.tls, False, UnavailableError, "speaks TLS where this client does not"),
         (servers.mutual, Tls(ca), UnavailableError, "client certificate"),
         (servers.mutual, stranger, UnavailableError, "client certificate"),

@@ -15,7 +15,7 @@ from kandinsky_server.testing.pipelines import Variant, pair_of, picture, sendab
 from kandinsky_server.testing.running import Recorder, RunningServer
 
 UNMEASURED = {"width_px": 64, "height_px": 192}
-"""A size that no other test asks for: a deadline that can not be met is then not known at arrival."""
+"""A size that no other test asks for: a deadline that cannot be met is then not known at arrival."""
 
 
 class Overstays(Recorder):

@@ -147,7 +147,7 @@ def test_diffusion_knows_the_engine_only_by_its_interfaces() -> None:
     assert known <= ENGINE_PARTS_OF_DIFFUSION
 
 
-def test_protobuf_stays_in_the_face() -> None:
+def test_protobuf_stays_in_the_grpc_layer() -> None:
     outside = {
         file.relative_to(SERVER).parts[0]
         for file in SERVER.rglob("*.py")

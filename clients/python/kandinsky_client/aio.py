@@ -56,8 +56,8 @@ class AsyncKandinsky(Methods[Coroutine[Any, Any, EmbeddingSet], Coroutine[Any, A
     Pickled or copied it is a client of the same options with a connection of its own.
 
     Raises:
-        ValueError: A timeout, token, certificate or other option that can not be.
-        OSError: A TLS file can not be read.
+        ValueError: A timeout, token, certificate or other option that cannot be.
+        OSError: A TLS file cannot be read.
     """
 
     stream: View[AsyncEventStream]

@@ -16,7 +16,7 @@ def check_metadata(metadata: Metadata | None) -> tuple[tuple[str, str | bytes], 
     """Returns the pairs; None is none.
 
     Raises:
-        ValueError: A key or a value that HTTP/2 can not carry.
+        ValueError: A key or a value that HTTP/2 cannot carry.
         TypeError: Something else than pairs of texts, or of a text and bytes for keys that end in "-bin".
     """
     return tuple(_checked(pair) for pair in metadata or ())
@@ -26,7 +26,7 @@ def bearer(token: str | None) -> tuple[tuple[str, str], ...]:
     """Returns the metadata that shows a token; None and "" show none.
 
     Raises:
-        ValueError: It has characters that HTTP/2 can not carry, or white space at an end.
+        ValueError: It has characters that HTTP/2 cannot carry, or white space at an end.
         TypeError: It is no text.
     """
     if token is None:

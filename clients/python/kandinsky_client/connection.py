@@ -63,7 +63,7 @@ class Connection:
     """A target and `ClientOptions`.
 
     Raises:
-        ValueError: A target, timeout, token, metadata or number of retries that can not be.
+        ValueError: A target, timeout, token, metadata or number of retries that cannot be.
         TypeError: One of another type.
     """
 

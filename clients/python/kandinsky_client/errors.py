@@ -5,7 +5,7 @@
     KandinskyError
     ├── RpcError                     the server, or the way to it, answered with a status other than OK
     │   ├── InvalidRequestError      INVALID_ARGUMENT: change the request; see `field_violations`
-    │   ├── PreconditionError        FAILED_PRECONDITION: this server can not do that
+    │   ├── PreconditionError        FAILED_PRECONDITION: this server cannot do that
     │   │   ├── FingerprintMismatchError   an embedding of another prior
     │   │   └── StageNotLoadedError        the server was started without that stage
     │   ├── OverloadedError          RESOURCE_EXHAUSTED: queue full or over quota; see `retry_delay`
@@ -137,7 +137,7 @@ class DeadlineUnreachableError(OverloadedError):
 
 
 class UnavailableError(RpcError):
-    """UNAVAILABLE: the server can not be reached, went away, or is draining."""
+    """UNAVAILABLE: the server cannot be reached, went away, or is draining."""
 
 
 class UnreachableError(UnavailableError):
@@ -145,7 +145,7 @@ class UnreachableError(UnavailableError):
 
 
 class TlsError(UnavailableError):
-    """Both ends do not agree on encryption, or on whom to trust; trying again can not help."""
+    """Both ends do not agree on encryption, or on whom to trust; trying again cannot help."""
 
 
 class DeadlineExceededError(RpcError):

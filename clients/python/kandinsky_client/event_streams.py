@@ -55,7 +55,7 @@ class EventStream(Iterator[Event]):
     def _try_again(self, delay: float) -> None:
         if not self._closed.wait(delay):
             self._call = self._start(self._exchange.timeout())
-        if self._closed.is_set():  # looked at after the new call is in place, so that `close` can not miss it
+        if self._closed.is_set():  # looked at after the new call is in place, so that `close` cannot miss it
             self._call.cancel()
             raise closed_error()
 
@@ -65,7 +65,7 @@ class EventStream(Iterator[Event]):
         self._call.cancel()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a stream is a call under way and can not be pickled or copied; its events can")
+        raise TypeError("a stream is a call under way and cannot be pickled or copied; its events can")
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +130,7 @@ class AsyncEventStream(AsyncIterator[Event]):
             self._call.cancel()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a stream is a call under way and can not be pickled or copied; its events can")
+        raise TypeError("a stream is a call under way and cannot be pickled or copied; its events can")
 
     async def __aenter__(self) -> Self:
         return self

@@ -45,7 +45,7 @@ _TABLE: tuple[tuple[str, Kind, str], ...] = (
     (
         r"Failed to create security handshaker",
         "tls",
-        "the certificates given can not be used: check root_certificates, client_certificate and client_key, "
+        "the certificates given cannot be used: check root_certificates, client_certificate and client_key, "
         "all PEM, the key without password",
     ),
     (

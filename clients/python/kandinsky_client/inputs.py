@@ -50,7 +50,7 @@ def image_message(image: ImageLike | None, name: str) -> types_pb2.InputImage | 
     """Takes a PIL image (sent as PNG), a path, or encoded bytes (both sent as they are); None stays None.
 
     Raises:
-        OSError: The path can not be read.
+        OSError: The path cannot be read.
         ValueError: A PIL image whose values have no known range; `name` is what it is called.
         TypeError: Something else.
     """

@@ -20,7 +20,7 @@ def build(kind: type[MessageT], prefix: str = "", /, **values: Any) -> MessageT:
 
     Raises:
         TypeError: A value of the wrong type.
-        ValueError: A number that the field can not hold, a name that its enum does not have, or no text.
+        ValueError: A number that the field cannot hold, a name that its enum does not have, or no text.
     """
     fields: Mapping[str, Any] = kind.DESCRIPTOR.fields_by_name
     given = {name: value for name, value in values.items() if value is not None}

@@ -38,7 +38,7 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
 
     Options that are left out, or None, get the server's default. Values are checked by the server, which says
     what to change (`InvalidRequestError`); a call can raise any `RpcError`, and `IncompleteStreamError`.
-    Misspelt options and values of the wrong type are a TypeError; numbers that the wire can not carry, and what
+    Misspelt options and values of the wrong type are a TypeError; numbers that the wire cannot carry, and what
     is no text, a ValueError. A path, or a file's bytes, are sent as they are, so they are the smallest way to send
     a photo; a PIL image is sent as PNG. Either way the photo is turned upright by its EXIF orientation, as
     diffusers' `load_image` does, and nothing else in its metadata counts.
@@ -197,7 +197,7 @@ class Methods(ABC, Generic[EmbeddingsT, ImagesT]):
             options: See `kandinsky_client.ImageOptions`.
 
         Raises:
-            ValueError: Both of `hint` and `depth_from`, which the wire can not carry.
+            ValueError: Both of `hint` and `depth_from`, which the wire cannot carry.
         """
         if hint is not None and depth_from is not None:
             raise ValueError("give hint or depth_from, not both")

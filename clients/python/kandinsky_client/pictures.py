@@ -18,7 +18,7 @@ def png(image: PIL.Image.Image, name: str) -> bytes:
     16-bit grey (I;16 and its kin, or I from a 16-bit PNG) stays so; the server takes its upper 8 bits.
 
     Raises:
-        ValueError: Its mode says not which value is white (I, F), or can not be shown as RGB.
+        ValueError: Its mode says not which value is white (I, F), or cannot be shown as RGB.
     """
     buffer = io.BytesIO()
     # Level 1: lossless either way, and the wire is faster than zlib. A profile might be larger than PNG readers take.

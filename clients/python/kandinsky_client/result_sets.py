@@ -82,7 +82,7 @@ class ResultSet(Sequence[ResultT], Generic[ResultT]):
 
 
 class EmbeddingSet(ResultSet[EmbeddingResult]):
-    """What `prior` and `interpolate` return; `decode` and its kin take it as it is."""
+    """What `prior` and `interpolate` return; the image calls take it as it is."""
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes one `.safetensors` file of all pairs; see `save_embeddings`."""

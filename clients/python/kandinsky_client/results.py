@@ -40,7 +40,7 @@ class EmbeddingResult:
     Args:
         index: Its place among the results, from 0.
         source_index: The index of the prompt, or of the weight vector, it was made for.
-        embedding: The pair, ready for `decode` and its kin.
+        embedding: The pair, ready for the image calls (`decode`, `img2img`, `inpaint`, `controlnet`).
         receipt: What made it.
         truncated_texts: What was cut off the prompts.
         cached: Whether it came from the server's prior cache.
@@ -148,7 +148,7 @@ class ImageResult:
 
         Raises:
             ValueError: A suffix that Pillow does not know.
-            OSError: The file can not be written.
+            OSError: The file cannot be written.
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,7 @@ class Retry:
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def delay_after(self, error: RpcError) -> float:
-        """Returns the seconds to wait before the next try, or raises `error` when that can not help."""
+        """Returns the seconds to wait before the next try, or raises `error` when that cannot help."""
         if self._tried >= self._retries or not _is_transient(error):
             raise error from None
         delay = _jittered(error.retry_delay, self._tried)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numbers import Real
 
-LONGEST_SECONDS = 1e8  # three years; gRPC counts in nanoseconds, and what it can not count has passed at once
+LONGEST_SECONDS = 1e8  # three years; gRPC counts in nanoseconds, and what it cannot count has passed at once
 
 
 def check_timeout(timeout: float | None, *, zero: bool = False) -> float | None:

@@ -43,7 +43,7 @@ class Tls:
 
         Raises:
             ValueError: What is read is not the PEM that it should be.
-            OSError: A file can not be read.
+            OSError: A file cannot be read.
         """
         _check_roots(self.root_certificates)
         _check_client(self.client_certificate, self.client_key)

@@ -1,4 +1,4 @@
-"""Files that are named on the command line: `-` is none, and what can not be written is refused before the work."""
+"""Files that are named on the command line: `-` is none, and what cannot be written is refused before the work."""
 
 from __future__ import annotations
 

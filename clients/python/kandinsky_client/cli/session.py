@@ -27,7 +27,7 @@ class Session:
     estimating: bool = False
 
     def client(self) -> Kandinsky:
-        """Connects; raises OSError when a file can not be read, ValueError when it is not what it should be."""
+        """Connects; raises OSError when a file cannot be read, ValueError when it is not what it should be."""
         os.environ.setdefault(
             "GRPC_VERBOSITY", "NONE"
         )  # its lines tell developers what our sentence tells users
