@@ -20,6 +20,7 @@ from kandinsky_api.v1 import (
     server_pb2_grpc,
 )
 from kandinsky_backends.device import pick_device
+from kandinsky_backends.half_precision import advice, instructions
 from kandinsky_backends.options import DEFAULT_BUCKETS
 from kandinsky_backends.parity import PreparedNetwork
 from kandinsky_backends.precision import set_precision
@@ -304,6 +305,8 @@ class App:
             self.device,
             self.threads,
         )
+        if self.device.type == "cpu":
+            log.info("%s", advice(self.number_type.dtype, instructions()))
 
     def _on_takeover(self, takeover: Takeover, prepared: PreparedNetwork) -> None:
         """On the engine's thread: a network's backend is ready, or will never be."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,8 +30,6 @@ from kandinsky_server.startup.capacity import Demand, readable, shortage
 from kandinsky_server.startup.device_memory import Memory, configure_allocator, memory_of
 from kandinsky_server.startup.number_type import NumberType
 from kandinsky_server.startup.resolve import backend_options, sources_of
-
-log = logging.getLogger(__name__)
 
 OWN_FILES = 128
 """Open files that are no calls: ports, weights, caches, the log, connections to /metrics."""
@@ -119,9 +116,7 @@ class Preflight:
         number_type = NumberType.of(self.settings, device)
         self.findings.append(("device", f"{device}, {number_type.told}"))
         if device.type == "cpu":
-            sentence = advice(number_type.dtype, instructions())
-            self.findings.append(("bf16", sentence))
-            log.info("%s", sentence)
+            self.findings.append(("bf16", advice(number_type.dtype, instructions())))
         if self.settings.tf32 and device.type != "cuda":
             self.problems.append(f"tf32: is arithmetic of CUDA devices, and the device is {str(device)!r}")
         return device
