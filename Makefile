@@ -19,7 +19,7 @@ GENERATOR := $(VENV)/generator/.ready
 STUBS := clients/python
 RELEASED := $(sort $(wildcard proto/released/*.binpb))
 TINY := from pathlib import Path; from kandinsky_server.testing import tiny; print(tiny.ensure(Path('.cache')))
-# Tests at once, of the fast half; the slow half starts processes of its own. Tests run in an order of chance, here
+# Tests at once; of the slow half, whose tests start processes of their own, files. Tests run in an order of chance, here
 # always the same: `make test SEED=7` takes another, and pytest alone a new one each time.
 JOBS ?= 2
 SEED ?= 1
@@ -51,7 +51,7 @@ serve: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest --randomly-seed=$(SEED) -n $(JOBS) -m "not slow"
-	$(BIN)/pytest --randomly-seed=$(SEED) -m slow
+	$(BIN)/pytest --randomly-seed=$(SEED) -n $(JOBS) --dist loadfile -m slow
 
 check: $(READY) proto-check
 	$(BIN)/ruff check .
