@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
+from kandinsky_server.checkpoints import checkpoints as loader
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.checkpoints.source import CheckpointError
 from kandinsky_server.families.kandinsky22.stages import DecoderStage
@@ -97,6 +97,8 @@ def test_pictures_are_processed_by_the_class_that_the_checkpoint_names(
     """As diffusers does it. transformers has two, by Pillow and by torchvision, whose pixels differ."""
 
     named = json.loads((tiny_model / "prior" / "model_index.json").read_text())["image_processor"][1]
+    # The module as the loader has it: transformers puts another in its place once.
+    transformers = loader.transformers
     theirs = getattr(transformers, named)
 
     class Named:

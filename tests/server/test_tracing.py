@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
-import sys
+import importlib.util
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +15,7 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 from kandinsky_api.v1 import prior_pb2
 from kandinsky_api.v1 import types_pb2 as pb
-from kandinsky_server.settings import Settings, load_settings
+from kandinsky_server.settings import Settings, load_settings, telling
 from kandinsky_server.testing.running import RunningServer
 
 from tests.support.patience import eventually
@@ -179,16 +178,14 @@ def test_an_endpoint_must_be_a_url(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_the_packages_the_setting_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in [name for name in sys.modules if name == "kandinsky_server.telemetry.tracing"]:
-        monkeypatch.delitem(sys.modules, name)
-    real = builtins.__import__
+    real = importlib.util.find_spec
 
-    def without(name: str, *rest: Any) -> Any:
+    def without(name: str, package: str | None = None) -> Any:
         if name.startswith("opentelemetry"):
             raise ModuleNotFoundError(name)
-        return real(name, *rest)
+        return real(name, package)
 
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(telling, "find_spec", without)
     with pytest.raises(SystemExit) as exit_:
         load_settings(["--otlp-endpoint", "http://127.0.0.1:4317"])
     assert exit_.value.code == 2

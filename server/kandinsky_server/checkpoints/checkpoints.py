@@ -185,7 +185,7 @@ def _image_processor_class(directory: Path) -> Any:
     """
     named = read_object(directory / INDEX).get("image_processor")
     name = named[-1] if isinstance(named, list) and named else ""
-    return getattr(transformers, str(name), transformers.CLIPImageProcessor)
+    return getattr(transformers, str(name), None) or transformers.CLIPImageProcessor
 
 
 def scheduler(directory: Path) -> Any:
