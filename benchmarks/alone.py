@@ -8,7 +8,7 @@ from kandinsky_backends.options import DTYPES, BackendOptions
 from kandinsky_backends.registry import get_backend
 from kandinsky_backends.threads import set_threads
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
-from kandinsky_server.families.kandinsky22.specs import Part, movq_parts, unet_parts
+from kandinsky_server.families.kandinsky22.specs import NetworkSpec, movq_parts, unet_parts
 from kandinsky_server.families.kandinsky22.stages import DecoderStage
 
 from benchmarks.decoding import seconds
@@ -29,7 +29,7 @@ class Alone:
         chosen = get_backend(backend, BackendOptions(threads=setting.threads, dtype=dtype), self._device)
         stage = Checkpoints(self._device, dtype).load("decoder", str(setting.model / "decoder"))
         assert isinstance(stage, DecoderStage)
-        self._networks: dict[Role, tuple[Part, Network]] = {}
+        self._networks: dict[Role, tuple[NetworkSpec, Network]] = {}
         for part in (*unet_parts(stage), *movq_parts(stage, "")):
             prepared = chosen.prepare(part.module, part.role, part.warm_shapes(ROWS[-1]))
             self._networks[part.role] = part, prepared
@@ -44,7 +44,7 @@ class Alone:
         part, network = self._networks[role]
         return min(self._seconds(part, network, rows) / rows for rows in ROWS)
 
-    def _seconds(self, part: Part, network: Network, rows: int) -> float:
+    def _seconds(self, part: NetworkSpec, network: Network, rows: int) -> float:
         inputs = part.shape(rows).random_inputs(self._device)
 
         def call() -> None:
