@@ -30,7 +30,7 @@ class Alone:
         stage = Checkpoints(self._device, dtype).load("decoder", str(setting.model / "decoder"))
         assert isinstance(stage, DecoderStage)
         self._networks: dict[Role, tuple[NetworkSpec, Network]] = {}
-        for part in (*unet_parts(stage), *movq_parts(stage, "")):
+        for part in (*unet_parts(stage), *movq_parts(stage)):
             prepared = chosen.prepare(part.module, part.role, part.warm_shapes(ROWS[-1]))
             self._networks[part.role] = part, prepared
 
@@ -45,7 +45,7 @@ class Alone:
         return min(self._seconds(part, network, rows) / rows for rows in ROWS)
 
     def _seconds(self, part: NetworkSpec, network: Network, rows: int) -> float:
-        inputs = part.shape(rows).random_inputs(self._device)
+        inputs = part.shapes[0](rows).random_inputs(self._device)
 
         def call() -> None:
             network(*inputs)

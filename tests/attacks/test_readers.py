@@ -108,8 +108,12 @@ def test_a_connection_that_reads_nothing_has_its_share_for_a_while_and_others_ar
             if seconds < 60:
                 until_closed(wire)
         before.left_by_nobody(server)
-        ended = "ABORTED" if seconds < 60 else "CANCELLED"
-        assert ends(server) == Counter({refused: 4, ("Decode", ended): 12, ("Decode", "OK"): 1})
+        ended = ends(server)
+        # The first whose time is up closes the connection, which may cancel others of it before theirs is.
+        aborted, cancelled = ended.pop(("Decode", "ABORTED"), 0), ended.pop(("Decode", "CANCELLED"), 0)
+        assert aborted + cancelled == 12
+        assert (aborted > 0) == (seconds < 60)
+        assert ended == Counter({refused: 4, ("Decode", "OK"): 1})
 
 
 def silent_calls() -> dict[str, tuple[str, Message]]:
