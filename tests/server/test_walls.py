@@ -11,50 +11,28 @@ ROOT = Path(__file__).parents[2]
 SERVER = ROOT / "server" / "kandinsky_server"
 PROTOBUF = ("google", "grpc", "grpc_status", "kandinsky_api")
 
+BELOW_FLOWS = (
+    *PROTOBUF,
+    "kandinsky_client",
+    "kandinsky_server.rpc",
+    "kandinsky_server.flows",
+    "kandinsky_server.app",
+    "kandinsky_server.settings",
+    "kandinsky_server.startup",
+    "kandinsky_server.telemetry",
+)
+"""What rooms below ``flows`` must not import."""
+
 FORBIDDEN = {
     "server/kandinsky_server/engine": (
-        *PROTOBUF,
         "diffusers",
         "transformers",
-        "kandinsky_client",
-        "kandinsky_server.rpc",
-        "kandinsky_server.flows",
         "kandinsky_server.diffusion",
-        "kandinsky_server.app",
-        "kandinsky_server.settings",
-        "kandinsky_server.startup",
-        "kandinsky_server.telemetry",
+        *BELOW_FLOWS,
     ),
-    "server/kandinsky_server/diffusion": (
-        *PROTOBUF,
-        "kandinsky_client",
-        "kandinsky_server.rpc",
-        "kandinsky_server.flows",
-        "kandinsky_server.app",
-        "kandinsky_server.settings",
-        "kandinsky_server.startup",
-        "kandinsky_server.telemetry",
-    ),
-    "server/kandinsky_server/families": (
-        *PROTOBUF,
-        "kandinsky_client",
-        "kandinsky_server.rpc",
-        "kandinsky_server.flows",
-        "kandinsky_server.app",
-        "kandinsky_server.settings",
-        "kandinsky_server.startup",
-        "kandinsky_server.telemetry",
-    ),
-    "server/kandinsky_server/checkpoints": (
-        *PROTOBUF,
-        "kandinsky_client",
-        "kandinsky_server.rpc",
-        "kandinsky_server.flows",
-        "kandinsky_server.app",
-        "kandinsky_server.settings",
-        "kandinsky_server.startup",
-        "kandinsky_server.telemetry",
-    ),
+    "server/kandinsky_server/diffusion": BELOW_FLOWS,
+    "server/kandinsky_server/families": BELOW_FLOWS,
+    "server/kandinsky_server/checkpoints": BELOW_FLOWS,
     "server/kandinsky_server/telemetry": (
         "kandinsky_client",
         "kandinsky_server.app",
@@ -72,19 +50,7 @@ FORBIDDEN = {
         "kandinsky_server.telemetry",
     ),
     "server/kandinsky_server/startup": ("kandinsky_client", "kandinsky_server.app", "kandinsky_server.rpc"),
-    "server/kandinsky_server/images": (
-        *PROTOBUF,
-        "torch",
-        "diffusers",
-        "transformers",
-        "kandinsky_client",
-        "kandinsky_server.rpc",
-        "kandinsky_server.flows",
-        "kandinsky_server.app",
-        "kandinsky_server.settings",
-        "kandinsky_server.startup",
-        "kandinsky_server.telemetry",
-    ),
+    "server/kandinsky_server/images": ("torch", "diffusers", "transformers", *BELOW_FLOWS),
     "server/kandinsky_server/flows": (
         *PROTOBUF,
         "kandinsky_client",

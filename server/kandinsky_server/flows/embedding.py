@@ -87,7 +87,7 @@ class _Computation:
     """Text encoder, start image, steps."""
 
     def __init__(self, runtime: Runtime, prompt: Prompt, sampling: PriorSampling) -> None:
-        stage, self._prompt, self._sampling = prior_of(runtime), prompt, sampling
+        stage, self._prompt = prior_of(runtime), prompt
         self._texts = [text_work(stage), text_work(stage)]
         self._start = [clip_work(stage)] if prompt.image else []
         steps = runtime.model.step_counters[PRIOR](sampling.step_count, sampling.strength)

@@ -64,7 +64,7 @@ class Pictures:
 
     async def for_clip(self, images: Mapping[str, pb.InputImage], stage: PriorStage) -> dict[str, ClipImage]:
         """Images as the prior's image encoder takes them, by field; raises what `fitted` does."""
-        side = int(stage.image_encoder.config.image_size)
+        side = stage.clip_size
         self._take(dict.fromkeys(images, 3 * side * side * np.float32().itemsize))
         return {field: await self._for_clip(field, image, stage) for field, image in images.items()}
 

@@ -26,7 +26,7 @@ def complete(model: Model, residency: Residency | None) -> None:
 @torch.no_grad()
 def zero_embedding(model: Model, stage: PriorStage) -> NDArray[np.float32]:
     """The CLIP embedding [D] of a black image, as get_zero_embed of diffusers' KandinskyV22PriorPipeline makes it."""
-    side = int(stage.image_encoder.config.image_size)
+    side = stage.clip_size
     black = torch.zeros((1, 3, side, side), device=stage.device, dtype=stage.dtype)
     (embedding,) = model.networks[IMAGE_ENCODER].call(black)
     return embedding[0].float().cpu().numpy().copy()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kandinsky_server.checkpoints.outline import Outline
-from kandinsky_server.families.kandinsky22.specs import NetworkSpec, movq_parts, prior_parts, unet_parts
+from kandinsky_server.families.kandinsky22.specs import NetworkSpec, parts_of
 from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
 from kandinsky_server.startup.activations import peak_bytes
 
@@ -98,7 +98,7 @@ def footprint_of(stages: Iterable[PriorStage | DecoderStage], depth: Outline | N
     for stage in stages:
         if isinstance(stage, DecoderStage):
             stage = replace(stage, movq=movqs.setdefault(_shapes(stage.movq), stage.movq))
-        networks += [_network_bytes(stage.name, part, counted) for part in _parts(stage)]
+        networks += [_network_bytes(stage.name, part, counted) for part in parts_of(stage)]
     if depth:
         weights = sum(tensor.nbytes for tensor in _tensors(depth.network))
         networks.append(NetworkBytes("depth", weights, weights, 0, stays=True))
@@ -114,12 +114,6 @@ def weight_bytes(modules: Mapping[str, Sequence[nn.Module]]) -> dict[str, int]:
         counted.update(map(id, tensors))
         sizes[name] = _size(tensors)
     return sizes
-
-
-def _parts(stage: PriorStage | DecoderStage) -> list[NetworkSpec]:
-    if isinstance(stage, PriorStage):
-        return prior_parts(stage)
-    return [*unet_parts(stage), *movq_parts(stage)]
 
 
 def _network_bytes(stage: str, part: NetworkSpec, counted: set[int]) -> NetworkBytes:

@@ -29,9 +29,7 @@ from kandinsky_server.families.kandinsky22.sizes import Size
 from kandinsky_server.families.kandinsky22.specs import (
     MAX_SINGLE_ROWS,
     NetworkSpec,
-    movq_parts,
-    prior_parts,
-    unet_parts,
+    parts_of,
 )
 from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
 from kandinsky_server.startup.takeover import Takeover
@@ -135,12 +133,12 @@ class ModelLoader:
         What another stage already prepared is left out.
         """
         if isinstance(stage, PriorStage):
-            return stage, prior_parts(stage)
-        suffixes, sizes = self._movq_suffixes, self.options.sizes
+            return stage, parts_of(stage)
+        suffixes = self._movq_suffixes
         known = stage.movq_key in suffixes
         suffix = suffixes.setdefault(stage.movq_key, f"_{stage.name}" if suffixes else "")
         stage = replace(stage, movq_suffix=suffix)
-        return stage, [*unet_parts(stage, sizes), *([] if known else movq_parts(stage, sizes))]
+        return stage, parts_of(stage, self.options.sizes, movq=not known)
 
     def _prepare(self, stage: str, part: NetworkSpec) -> PreparedNetwork:
         options = self.options

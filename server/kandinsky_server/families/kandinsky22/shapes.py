@@ -62,7 +62,7 @@ def text_encoder_shape(stage: PriorStage, rows: int) -> BatchShape:
 
 def image_encoder_shape(stage: PriorStage, rows: int) -> BatchShape:
     """Processed pixels of one image a row."""
-    side = int(stage.image_encoder.config.image_size)
+    side = stage.clip_size
     return _shape(rows, ((3, side, side), stage.dtype))
 
 

@@ -175,6 +175,19 @@ def movq_parts(stage: DecoderStage, asked: Sequence[Size] = ()) -> list[NetworkS
     ]
 
 
+def parts_of(
+    stage: PriorStage | DecoderStage, asked: Sequence[Size] = (), movq: bool = True
+) -> list[NetworkSpec]:
+    """All networks of a stage, its own first; those of its MoVQ only with ``movq``, since stages may share one.
+
+    Raises:
+        CheckpointError: the stage makes no pictures of a size that is asked for.
+    """
+    if isinstance(stage, PriorStage):
+        return prior_parts(stage)
+    return [*unet_parts(stage, asked), *(movq_parts(stage, asked) if movq else [])]
+
+
 def load_networks(model: str | None, device: torch.device, dtype: torch.dtype) -> Iterator[NamedNetwork]:
     """Every network of a model, on ``device`` and in ``dtype``, for ``kandinsky backends check``.
 
@@ -186,11 +199,9 @@ def load_networks(model: str | None, device: torch.device, dtype: torch.dtype) -
     try:
         for name, source in resolve(model, Sources()).given().items():
             stage = checkpoints.load(name, source)
-            if isinstance(stage, PriorStage):
-                parts = prior_parts(stage)
-            else:
-                parts = [*unet_parts(stage), *([] if stage.movq_key in known else movq_parts(stage))]
-                known.add(stage.movq_key)
+            movq = getattr(stage, "movq_key", "")
+            parts = parts_of(stage, movq=movq not in known)
+            known.add(movq)
             for part in parts:
                 yield NamedNetwork(part.name, part.role, part.module, tuple(part.warm_shapes(CHECK_ROWS)))
     except CheckpointError as error:
