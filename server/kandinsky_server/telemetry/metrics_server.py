@@ -14,6 +14,9 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 HEAD_BYTES = 8 * 1024
 """Most of a request's first line and headers together; a scraper's have some hundred."""
 
+BACKLOG = 16
+"""Connections that asyncio accepts before it closes any: so many, a few times over, are open beyond the limit."""
+
 
 class MetricsServer:
     """Serves ``registry`` over HTTP, one request a connection, in a thread and an event loop of its own.
@@ -50,7 +53,8 @@ class MetricsServer:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        async with await asyncio.start_server(self._answer, sock=self._socket, limit=HEAD_BYTES):
+        serving = asyncio.start_server(self._answer, sock=self._socket, limit=HEAD_BYTES, backlog=BACKLOG)
+        async with await serving:
             await self._closing.wait()
             for task in self._open:
                 task.cancel()
