@@ -3,6 +3,7 @@
 import filecmp
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_tokenizer_reads_its_text_back(tiny_model: Path) -> None:
 @pytest.mark.parametrize("guidance", [1.0, 4.0])
 def test_every_input_of_the_prior_matters(tiny_oracle: Oracle, guidance: float) -> None:
     def prior(prompt: str, seed: int, negative: str | None = None) -> np.ndarray:
-        sampling = {"num_inference_steps": 25, "guidance_scale": guidance}
+        sampling: dict[str, Any] = {"num_inference_steps": 25, "guidance_scale": guidance}
         return tiny_oracle.prior(prompt, [seed], negative, **sampling).positive
 
     base = prior("a red cat", 0, "bad")
@@ -133,7 +134,7 @@ def test_every_input_of_the_prior_matters(tiny_oracle: Oracle, guidance: float) 
 
 
 def test_emb2emb_starts_from_a_picture_or_an_embedding(tiny_oracle: Oracle, dog: Embeddings) -> None:
-    sampling = {"num_inference_steps": 10}
+    sampling: dict[str, Any] = {"num_inference_steps": 10}
     one = tiny_oracle.prior_emb2emb("a red cat", picture(1), [0, 1], 0.5, "bad", **sampling)
     other = tiny_oracle.prior_emb2emb("a red cat", dog.positive[0], [0, 1], 0.5, "bad", **sampling)
     assert one.positive.shape == one.negative.shape == (2, tiny.WIDTH)
@@ -142,7 +143,7 @@ def test_emb2emb_starts_from_a_picture_or_an_embedding(tiny_oracle: Oracle, dog:
 
 def test_interpolation_weighs_every_condition(tiny_oracle: Oracle, dog: Embeddings) -> None:
     conditions = ["a red cat", picture(1), dog.positive[0]]
-    sampling = {"num_inference_steps": 4}
+    sampling: dict[str, Any] = {"num_inference_steps": 4}
     whole = tiny_oracle.interpolate_prior(conditions, [0.5, 0.25, 0.25], [7, 8], **sampling)
     alone = [tiny_oracle.interpolate_prior([c], [1.0], [7, 8], **sampling).positive for c in conditions]
     expected = 0.5 * alone[0] + 0.25 * alone[1] + 0.25 * alone[2]
@@ -155,7 +156,12 @@ def test_interpolation_weighs_every_condition(tiny_oracle: Oracle, dog: Embeddin
 def test_decode(
     tiny_oracle: Oracle, cat: Embeddings, dog: Embeddings, guidance: float, width: int, height: int
 ) -> None:
-    options = {"width": width, "height": height, "num_inference_steps": 4, "guidance_scale": guidance}
+    options: dict[str, Any] = {
+        "width": width,
+        "height": height,
+        "num_inference_steps": 4,
+        "guidance_scale": guidance,
+    }
     images = tiny_oracle.decode(cat, [3, 4], **options)
     assert_pictures(images, 2, width, height)
     assert difference(images[0], images[1]) > VISIBLE
@@ -195,7 +201,7 @@ def test_a_row_of_embeddings_goes_with_each_seed(
 
 @pytest.mark.parametrize("guidance", [1.0, 4.0])
 def test_img2img(tiny_oracle: Oracle, cat: Embeddings, dog: Embeddings, guidance: float) -> None:
-    options = {"num_inference_steps": 10, "guidance_scale": guidance, "width": 128}
+    options: dict[str, Any] = {"num_inference_steps": 10, "guidance_scale": guidance, "width": 128}
     images = tiny_oracle.img2img(cat, picture(1), [3, 4], 0.5, **options)
     assert_pictures(images, 2, 128, 64)
     assert difference(images[0], images[1]) > VISIBLE
@@ -206,7 +212,7 @@ def test_img2img(tiny_oracle: Oracle, cat: Embeddings, dog: Embeddings, guidance
 
 @pytest.mark.parametrize("guidance", [1.0, 4.0])
 def test_inpaint(tiny_oracle: Oracle, cat: Embeddings, dog: Embeddings, guidance: float) -> None:
-    options = {"num_inference_steps": 10, "guidance_scale": guidance, "width": 128}
+    options: dict[str, Any] = {"num_inference_steps": 10, "guidance_scale": guidance, "width": 128}
     images = tiny_oracle.inpaint(cat, picture(1), mask(0), [3, 4], **options)
     assert_pictures(images, 2, 128, 64)
     assert difference(images[0], images[1]) > VISIBLE
@@ -217,7 +223,7 @@ def test_inpaint(tiny_oracle: Oracle, cat: Embeddings, dog: Embeddings, guidance
 
 @pytest.mark.parametrize("guidance", [1.0, 4.0])
 def test_controlnet(tiny_oracle: Oracle, cat: Embeddings, dog: Embeddings, guidance: float) -> None:
-    options = {"num_inference_steps": 10, "guidance_scale": guidance}
+    options: dict[str, Any] = {"num_inference_steps": 10, "guidance_scale": guidance}
     hint, other = picture(1, 128), picture(2, 128)
     images = tiny_oracle.controlnet(cat, hint, [3, 4], **options)
     assert_pictures(images, 2, 128, 64)
@@ -228,7 +234,7 @@ def test_controlnet(tiny_oracle: Oracle, cat: Embeddings, dog: Embeddings, guida
 
 def test_controlnet_img2img(tiny_oracle: Oracle, cat: Embeddings) -> None:
     hint, other = picture(1, 128), picture(2, 128)
-    options = {"strength": 0.5, "num_inference_steps": 10}
+    options: dict[str, Any] = {"strength": 0.5, "num_inference_steps": 10}
     images = tiny_oracle.controlnet_img2img(cat, picture(3), hint, [3, 4], **options)
     assert_pictures(images, 2, 128, 64)
     assert difference(images[0], images[1]) > VISIBLE

@@ -14,10 +14,9 @@ In a test file of your package::
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import pytest
 import torch
@@ -30,8 +29,15 @@ from kandinsky_backends.parity import max_difference, tolerance
 from kandinsky_backends.precision import set_precision
 from kandinsky_backends.reference import reference_network, reference_shape
 
-Factory = Callable[[BackendOptions], Backend]
 WARM_ROWS = (1, 2)
+
+
+class Factory(Protocol):
+    """A backend's class, or what makes one; no method of the class that holds it, as a Callable would be."""
+
+    def __call__(self, options: BackendOptions, /) -> Backend:
+        """Makes the backend."""
+        ...
 
 
 class BackendContract:

@@ -76,9 +76,9 @@ def bombs(size: int) -> Mapping[str, tuple[str, bytes]]:
 
 def send(channel: grpc.Channel, method: str, message: bytes, **metadata: str) -> Heard:
     """Sends one message, compressed by gzip, and reads the stream to its end."""
-    call = channel.unary_stream(f"/kandinsky_api.v1.{method}")
+    call: grpc.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(f"/kandinsky_api.v1.{method}")
     began = time.monotonic()
-    stream = call(message, timeout=120, compression=grpc.Compression.Gzip, metadata=list(metadata.items()))
+    stream = call(message, timeout=120, compression=grpc.Compression.Gzip, metadata=(*metadata.items(),))
     try:
         for _ in stream:
             pass

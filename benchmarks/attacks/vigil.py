@@ -58,7 +58,8 @@ class Vigil:
 
     def _health(self) -> None:
         def check(channel: grpc.Channel) -> None:
-            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=LIMIT_SECONDS)
+            call = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]
+            call(health_pb2.HealthCheckRequest(), timeout=LIMIT_SECONDS)
 
         while not self._over.wait(PAUSE_SECONDS):
             self.health_seconds = max(self.health_seconds, self._timed(check))
@@ -68,7 +69,7 @@ class Vigil:
 
         def prior(channel: grpc.Channel) -> None:
             stub = prior_pb2_grpc.PriorServiceStub(channel)
-            list(stub.Prior(request, timeout=LIMIT_SECONDS, metadata=self._metadata))
+            list(stub.Prior(request, timeout=LIMIT_SECONDS, metadata=tuple(self._metadata)))
 
         while not self._over.wait(PAUSE_SECONDS):
             self.prior_seconds = max(self.prior_seconds, self._timed(prior))

@@ -98,7 +98,7 @@ def test_who_is_waited_for_is_as_urgent_as_who_waits(
 
 def test_it_is_so_no_longer_when_they_have_left(narrow: RunningServer, client: Kandinsky) -> None:
     low = new_id()
-    options = {"seed": 2, "step_count": ENDLESS}
+    options: dict[str, Any] = {"seed": 2, "step_count": ENDLESS}
     with company(narrow, client) as normal, ExitStack() as stack:
         stack.enter_context(client.stream.prior(PROMPT, priority="low", **options, **named(low)))
         wait_for_run(narrow, low)
@@ -128,7 +128,7 @@ def test_followers_outlive_a_leader_whose_time_is_up(
         return inner(*inputs)
 
     monkeypatch.setattr(network, "call", held)
-    options = {"seed": 3, "step_count": 4}
+    options: dict[str, Any] = {"seed": 3, "step_count": 4}
     names = [new_id() for _ in range(4)]
     made: list[Any] = []
 

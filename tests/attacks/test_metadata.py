@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.empty_pb2 import Empty
@@ -84,7 +85,7 @@ def test_no_metadata_reaches_the_log(tiny_model: Path, tmp_path: Path, otlp: tup
     with Process(tiny_model, "--model=null", *flags, OTEL_EXPORTER_OTLP_TIMEOUT="1") as server:
         target = server.target("serving")
         for key, value in VALUES.items():
-            bearer = {} if key == "authorization" else {"authorization": f"Bearer {TOKEN}"}
+            bearer: dict[str, Any] = {} if key == "authorization" else {"authorization": f"Bearer {TOKEN}"}
             for path in (INFO, "/kandinsky_api.v1.PriorService/Prior", "/a/" + SECRET.decode()):
                 end(target, path, **{**bearer, key.strip(): value})
         trace = f"00-{'1' * 32}-{'2' * 16}-01"

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 from urllib.request import Request
 
 import pytest
@@ -24,7 +25,7 @@ HALF = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"
 
 @pytest.fixture(scope="module")
 def server(tiny_model: Path) -> Iterator[RunningServer]:
-    limits = {"metrics_connections": CONNECTIONS, "metrics_seconds": 2.0}
+    limits: dict[str, Any] = {"metrics_connections": CONNECTIONS, "metrics_seconds": 2.0}
     with RunningServer(prior=str(tiny_model / "prior"), **limits) as running:
         yield running
 

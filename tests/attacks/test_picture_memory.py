@@ -61,7 +61,7 @@ def raw(server: RunningServer) -> Iterator[Raw]:
         eventually(lambda: server.idle and not server.app.budget.bytes.taken)
 
 
-def as_client(name: str) -> dict[str, str]:
+def as_client(name: str) -> dict[str, Any]:
     return {"authorization": f"Bearer {TOKENS[name]}"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -120,7 +121,7 @@ def test_generate_gives_images_with_their_embeddings(client: Kandinsky) -> None:
 @pytest.mark.parametrize("size", [64, 512], ids=["whole", "chunked"])
 def test_formats_are_decoded(client: Kandinsky, size: int) -> None:
     expected = pixels(size, size + 8)
-    shape = {"width_px": size, "height_px": size + 8}
+    shape: dict[str, Any] = {"width_px": size, "height_px": size + 8}
     exact = client.decode(PAIR, format="raw_rgb_f32", **shape)[0]
     assert exact.array.dtype == np.float32
     assert np.array_equal(exact.array, expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from typing import Any
 
 import pytest
 from kandinsky_server.images.codecs import ImageError, decode_image
@@ -28,7 +29,7 @@ def exif(size: int) -> bytes:
     return head + b"a" * (size - len(head))
 
 
-FRAMES = {"save_all": True, "append_images": [Image.new("RGB", (64, 48))]}
+FRAMES: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (64, 48))]}
 
 SOUND = {
     "baseline": encoded("JPEG"),

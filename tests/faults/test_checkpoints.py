@@ -26,7 +26,7 @@ def change(file: Path, **values: Any) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
 
 
-def refusals(server: Process, code: int) -> dict[str, str]:
+def refusals(server: Process, code: int) -> dict[str, Any]:
     """What is said of each stage, one line a stage, by a process that ends with ``code`` and has served nobody."""
     assert server.wait() == code
     assert not [line for line in server.output if line.startswith("serving")]

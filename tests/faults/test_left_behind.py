@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from kandinsky_server.testing.calls import ENDLESS
@@ -87,7 +87,7 @@ def kill_a_client_in_every_phase(target: str) -> None:
 
 def fill_the_pools(raw: Raw) -> None:
     """Threads and buffers that are made when there is work, and kept for more of it."""
-    large = {"width_px": 512, "height_px": 512, "step_count": 1, "guidance_scale": 1.0}
+    large: dict[str, Any] = {"width_px": 512, "height_px": 512, "step_count": 1, "guidance_scale": 1.0}
     with ExitStack() as stack:
         calls = [raw.image_service.Decode(decode(seed, **large)) for seed in range(8)]
         for call in calls:

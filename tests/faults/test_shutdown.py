@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -90,7 +91,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def written(directory: Path) -> dict[str, int]:
+def written(directory: Path) -> dict[str, Any]:
     """When each file below ``directory`` was last written, in nanoseconds."""
     files = [file for file in directory.rglob("*") if file.is_file()]
     return {str(file): file.stat().st_mtime_ns for file in files}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def wait_for_queued(events: Iterator[object]) -> None:
 
 def test_an_equal_request_is_answered_from_the_cache(server: RunningServer, client: Kandinsky) -> None:
     first, second = new_id(), new_id()
-    options = {"seed": 11, "step_count": 3, "image_count": 2}
+    options: dict[str, Any] = {"seed": 11, "step_count": 3, "image_count": 2}
     one = client.prior(PROMPT, **options, **named(first))
     other = client.prior(PROMPT, **options, **named(second))
     assert [result.cached for result in one] == [False, False]
@@ -55,14 +56,14 @@ def test_an_equal_request_is_answered_from_the_cache(server: RunningServer, clie
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_any_other_input_is_new_work(client: Kandinsky, change: dict[str, object]) -> None:
-    asked = {"prompts": PROMPT, "seed": 21, "step_count": 3, "guidance_scale": 4.0}
+def test_any_other_input_is_new_work(client: Kandinsky, change: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"prompts": PROMPT, "seed": 21, "step_count": 3, "guidance_scale": 4.0}
     client.prior(**asked)
     assert not client.prior(**{**asked, **change})[0].cached
 
 
 def test_generate_and_interpolate_use_what_prior_made(client: Kandinsky) -> None:
-    options = {"seed": 31, "step_count": 3}
+    options: dict[str, Any] = {"seed": 31, "step_count": 3}
     client.prior(PROMPT, **options)
     made = client.generate(PROMPT, seed=31, prior_step_count=3, step_count=1)
     assert made.embeddings[0].cached
@@ -71,7 +72,7 @@ def test_generate_and_interpolate_use_what_prior_made(client: Kandinsky) -> None
 
 def test_equal_requests_at_once_run_the_network_once(plain: RunningServer) -> None:
     names = [new_id() for _ in range(4)]
-    options = {"seed": 41, "step_count": 300}
+    options: dict[str, Any] = {"seed": 41, "step_count": 300}
     answers: list[EmbeddingSet] = []
     with plain.client() as client, client.stream.prior(PROMPT, **options, **named(names[0])) as leader:
         wait_for_step(leader, 1)
@@ -97,7 +98,7 @@ def test_steps_that_requests_share_are_forecast_once(plain: RunningServer) -> No
         go_on.wait(60)
         return inner(*inputs)
 
-    options = {"seed": 46, "step_count": 40}
+    options: dict[str, Any] = {"seed": 46, "step_count": 40}
     with plain.client() as client, client.stream.prior(PROMPT, **options) as leader:
         wait_for_step(leader, 10)
         network.call = still
@@ -123,7 +124,7 @@ def test_steps_that_requests_share_are_forecast_once(plain: RunningServer) -> No
 @pytest.mark.slow
 def test_a_cancelled_leader_does_not_fail_its_followers(plain: RunningServer, tiny_model: Path) -> None:
     names = [new_id(), new_id()]
-    options = {"seed": 51, "step_count": 150}
+    options: dict[str, Any] = {"seed": 51, "step_count": 150}
     with plain.client() as client:
         leader = client.stream.prior(PROMPT, **options, **named(names[0]))
         wait_for_step(leader, 1)
@@ -148,8 +149,8 @@ def test_each_result_can_be_had_again_alone(client: Kandinsky) -> None:
 
 
 def test_generate_is_prior_then_decode(plain: RunningServer) -> None:
-    options = {"seed": 81, "negative_prompt": "small"}
-    sampling = {"seed": 81, "step_count": 4, "guidance_scale": 3.0, "format": "raw_rgb_f32"}
+    options: dict[str, Any] = {"seed": 81, "negative_prompt": "small"}
+    sampling: dict[str, Any] = {"seed": 81, "step_count": 4, "guidance_scale": 3.0, "format": "raw_rgb_f32"}
     with plain.client() as client:
         made = client.generate(PROMPT, **sampling, prior_step_count=5, negative_prompt="small")
         pairs = client.prior(PROMPT, step_count=5, **options)

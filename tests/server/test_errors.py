@@ -43,7 +43,7 @@ def check(answer: Answer, code: StatusCode, reason: str) -> None:
     assert not any(word in answer.message for word in ("Traceback", 'File "', ".py", "Error(", "0x"))
 
 
-PRIOR = {"prompts": ["a cat"]}
+PRIOR: dict[str, Any] = {"prompts": ["a cat"]}
 
 INVALID_FIELDS: list[tuple[str, Any, str]] = [
     ("Prior", prior_pb2.PriorRequest(), "prompts"),

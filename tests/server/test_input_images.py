@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests.support.hostile import png_bomb, webp_bomb, with_chunk
 from tests.support.raw import Raw, connected, good_requests, pair, picture, sampling
 
 PNG = picture()
-FRAMES = {"save_all": True, "append_images": [Image.new("RGB", (64, 64))]}
+FRAMES: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (64, 64))]}
 
 
 def raw_rgb(width: int, height: int, size: int) -> pb.InputImage:

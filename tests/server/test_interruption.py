@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kandinsky_client import DeadlineExceededError, EmbeddingPair, EventStream, Kandinsky
@@ -14,7 +15,7 @@ from kandinsky_server.testing.oracle import oracle
 from kandinsky_server.testing.pipelines import Variant, pair_of, picture, sendable
 from kandinsky_server.testing.running import Recorder, RunningServer
 
-UNMEASURED = {"width_px": 64, "height_px": 192}
+UNMEASURED: dict[str, Any] = {"width_px": 64, "height_px": 192}
 """A size that no other test asks for: a deadline that cannot be met is then not known at arrival."""
 
 

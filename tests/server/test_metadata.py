@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_a_photo_is_the_same_by_path_and_as_a_pil_image(client: Kandinsky) -> No
     for orientation in range(1, 9):
         exif[ExifTags.Base.Orientation] = orientation
         data = picture(96, 64, "JPEG", exif=exif, icc_profile=PROFILE)
-        options = {"strength": 0.5, "step_count": 2, "seed": 1}
+        options: dict[str, Any] = {"strength": 0.5, "step_count": 2, "seed": 1}
         by_bytes = client.img2img(embedding, data, **options)[0]
         by_pil = client.img2img(embedding, Image.open(io.BytesIO(data)), **options)[0]
         assert np.array_equal(by_bytes.array, by_pil.array)

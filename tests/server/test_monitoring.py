@@ -51,7 +51,7 @@ def scraped(server: RunningServer) -> str:
 
 
 @pytest.fixture(scope="module")
-def families(scraped: str) -> dict[str, str]:
+def families(scraped: str) -> dict[str, Any]:
     """The type of each family by the name it is scraped under; without the times at which counters began."""
     types = re.findall(r"^# TYPE (kandinsky_\w+) (\w+)$", scraped, re.MULTILINE)
     return {name: kind for name, kind in types if not name.endswith("_created")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def _as_before() -> Iterator[None]:
     ],
 )
 def test_the_device_decides_unless_the_settings_do(
-    settings: dict[str, object], device: torch.device, told: str
+    settings: dict[str, Any], device: torch.device, told: str
 ) -> None:
     asked = Settings(**settings)
     set_precision(asked.tf32, asked.deterministic)
@@ -52,7 +53,7 @@ def test_the_device_decides_unless_the_settings_do(
         ({"dtype": "fp32", "deterministic": True}, "one of them"),
     ],
 )
-def test_tf32_is_refused_where_it_rounds_nothing(settings: dict[str, object], advice: str) -> None:
+def test_tf32_is_refused_where_it_rounds_nothing(settings: dict[str, Any], advice: str) -> None:
     with pytest.raises(ValidationError, match=advice):
         Settings(tf32=True, **settings)
 

@@ -3,6 +3,7 @@
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -50,14 +51,19 @@ def test_interval_zero_is_no_progress(client: Kandinsky, pair: EmbeddingPair) ->
 
 
 def test_each_result_has_its_own_progress(client: Kandinsky) -> None:
-    options = {"prior_step_count": 3, "step_count": 4, "image_count": 2, "seed": 77}
+    options: dict[str, Any] = {"prior_step_count": 3, "step_count": 4, "image_count": 2, "seed": 77}
     seen = [event for event in client.stream.generate("a cat", **options) if isinstance(event, Progress)]
     ends = {(event.stage, event.index) for event in seen if event.step == event.step_count}
     assert ends == {(stage, index) for stage in ("prior", "decoder") for index in (0, 1)}
 
 
 def test_previews_keep_the_cadence_and_the_size(client: Kandinsky, pair: EmbeddingPair) -> None:
-    options = {"width_px": 128, "height_px": 64, "preview_interval_steps": 5, "preview_max_px": 32}
+    options: dict[str, Any] = {
+        "width_px": 128,
+        "height_px": 64,
+        "preview_interval_steps": 5,
+        "preview_max_px": 32,
+    }
     events = list(client.stream.decode(pair, step_count=60, **options))
     previews = [event for event in events if isinstance(event, Preview)]
     steps = [preview.step for preview in previews]
@@ -69,7 +75,7 @@ def test_previews_keep_the_cadence_and_the_size(client: Kandinsky, pair: Embeddi
 
 
 def test_previews_come_in_the_format_asked_for(client: Kandinsky, pair: EmbeddingPair) -> None:
-    options = {"step_count": 20, "preview_interval_steps": 4, "preview_format": "webp"}
+    options: dict[str, Any] = {"step_count": 20, "preview_interval_steps": 4, "preview_format": "webp"}
     previews = [event for event in client.stream.decode(pair, **options) if isinstance(event, Preview)]
     assert {preview.image.format for preview in previews} == {"WEBP"}
 
@@ -87,7 +93,7 @@ def test_previews_are_priced(
     client.decode(pair, step_count=2)
 
     def seconds(interval: int) -> float:
-        options = {"preview_interval_steps": interval}
+        options: dict[str, Any] = {"preview_interval_steps": interval}
         sampling = {"step_count": 30, "guidance_scale": 4.0}
         asked = image_pb2.DecodeRequest(embeddings=[pair.to_message()], sampling=sampling, options=options)
         with grpc.insecure_channel(server.target) as channel:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -111,7 +112,11 @@ def test_every_bad_setting_is_told_at_once(refused: Refused, tmp_path: Path) -> 
 def test_a_look_ahead_says_what_it_found(tiny_model: Path, pair: pki.Pair, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens.toml"
     tokens.write_text(TOKENS)
-    files = {"tls_certificate": pair.certificate, "tls_key": pair.key, "tls_client_ca": pair.certificate}
+    files: dict[str, Any] = {
+        "tls_certificate": pair.certificate,
+        "tls_key": pair.key,
+        "tls_client_ca": pair.certificate,
+    }
     preflight = Preflight(
         Settings(model=str(tiny_model), device="cpu", backend="eager", tokens_file=tokens, **files)
     )

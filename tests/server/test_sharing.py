@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kandinsky_client import EmbeddingPair, EventStream, Kandinsky
@@ -71,7 +72,7 @@ def test_generate_shares_with_prior_and_with_decode(
     server: RunningServer, client: Kandinsky, endless: str
 ) -> None:
     prior, name = new_id(), new_id()
-    options = {"seed": 5, "step_count": ENDLESS, "negative_prompt": "dog"}
+    options: dict[str, Any] = {"seed": 5, "step_count": ENDLESS, "negative_prompt": "dog"}
     with client.stream.prior("a small square", **options, **named(prior)) as events:
         wait_for_step(events, 1)
         client.generate("a big circle", seed=6, prior_step_count=4, step_count=4, **named(name))
@@ -94,7 +95,7 @@ def test_other_stages_share_too(
     server: RunningServer, client: Kandinsky, pair: EmbeddingPair, stage: str
 ) -> None:
     def open_one(name: str, steps: int, guidance: float) -> EventStream:
-        options = {"seed": 3, "step_count": steps, "guidance_scale": guidance, **named(name)}
+        options: dict[str, Any] = {"seed": 3, "step_count": steps, "guidance_scale": guidance, **named(name)}
         if stage == "inpaint":
             return client.stream.inpaint(pair, picture(1), mask(), **options)
         return client.stream.controlnet(pair, hint=picture(2), **options)

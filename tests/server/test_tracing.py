@@ -76,7 +76,7 @@ def traced(tiny_model: Path) -> Iterator[Traced]:
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, receiver)
     port = receiver.add_insecure_port("127.0.0.1:0")
     receiver.start()
-    stages = {stage: str(tiny_model / stage) for stage in ("prior", "decoder")}
+    stages: dict[str, Any] = {stage: str(tiny_model / stage) for stage in ("prior", "decoder")}
     with (
         RunningServer(**stages, otlp_endpoint=f"http://127.0.0.1:{port}") as server,
         connected(server.target) as raw,

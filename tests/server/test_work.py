@@ -69,7 +69,7 @@ def test_all_work_that_was_planned_is_begun_and_nothing_else(
 
 def test_a_preview_is_no_planned_work(plain: RunningServer, books: Books) -> None:
     """It calls MoVQ just as the end of an image does; the plan keeps the image's own call until that begins."""
-    options = {"step_count": 4, "width_px": 64, "height_px": 64, "preview_interval_steps": 1}
+    options: dict[str, Any] = {"step_count": 4, "width_px": 64, "height_px": 64, "preview_interval_steps": 1}
     with plain.client() as client:
         previews = [
             event

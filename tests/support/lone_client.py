@@ -37,7 +37,7 @@ def start(raw: Raw, rpc: str, steps: int, size: int) -> Any:
     request = decode(step_count=steps, width_px=size, height_px=size, image_count=2)
     if rpc == "Decode":
         return raw.image_service.Decode(request)
-    options = {"sampling": request.sampling, "output": request.output}
+    options: dict[str, Any] = {"sampling": request.sampling, "output": request.output}
     prompt = f"a cat {os.getpid()}"
     return raw.image_service.Generate(
         image_pb2.GenerateRequest(
