@@ -14,6 +14,7 @@ In a test file of your package::
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import ClassVar, Protocol
@@ -32,7 +33,7 @@ from kandinsky_backends.reference import reference_network, reference_shape
 WARM_ROWS = (1, 2)
 
 
-class Factory(Protocol):
+class Factory(Hashable, Protocol):
     """A backend's class, or what makes one; no method of the class that holds it, as a Callable would be."""
 
     def __call__(self, options: BackendOptions, /) -> Backend:
