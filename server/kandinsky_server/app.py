@@ -339,16 +339,18 @@ class App:
     async def drain(self, force_exit: asyncio.Event | None = None) -> None:
         """Turns health to NOT_SERVING and new work away; ends when running work has.
 
-        What still runs after ``drain_seconds``, or when ``force_exit`` is set, is answered with DRAINING. The port stays
+        Requests that can go on elsewhere end after the present step, with their last checkpoints. What still runs
+        after ``drain_seconds``, or when ``force_exit`` is set, is answered with DRAINING. The port stays
         open until the end: it is the answer DRAINING that tells clients to go elsewhere.
         """
         self.admission.draining = True
         self.health.shut_down()
+        failure = Draining("this server shut down before it was done; try again", DRAINING_RETRY_SECONDS)
+        self.engine.hand_over(failure)
         ends = [asyncio.create_task(event.wait()) for event in (self.admission.empty, force_exit) if event]
         await asyncio.wait(ends, timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             end.cancel()
-        failure = Draining("this server shut down before it was done; try again", DRAINING_RETRY_SECONDS)
         for ticket in self.admission.tickets:
             ticket.cancel(failure)
         # A step, or a picture, may take longer than the last words do.

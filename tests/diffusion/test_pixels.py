@@ -20,7 +20,7 @@ def decoded(dtype: torch.dtype) -> torch.Tensor:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_pixels_are_what_torch_makes_of_them(dtype: torch.dtype) -> None:
     batch = decoded(dtype)
-    trajectory = movq_decode(torch.zeros(1, 4, 2, 3))
+    trajectory = movq_decode(torch.zeros(1, 4, 2, 3), torch.device("cpu"))
     trajectory.start()
     trajectory.advance((batch[1:],))
     left = trajectory.result()
@@ -30,7 +30,7 @@ def test_pixels_are_what_torch_makes_of_them(dtype: torch.dtype) -> None:
 
 
 def test_they_leave_in_the_dtype_that_they_have() -> None:
-    trajectory = movq_decode(torch.zeros(1, 4, 2, 3))
+    trajectory = movq_decode(torch.zeros(1, 4, 2, 3), torch.device("cpu"))
     trajectory.advance((decoded(torch.float16)[:1],))
     assert trajectory.result().dtype == np.float16
 

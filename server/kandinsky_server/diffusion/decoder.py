@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kandinsky_server.diffusion.batched_step import BatchedStep, Kept, Prediction
 from kandinsky_server.diffusion.denoising import Denoising
+from kandinsky_server.diffusion.saved_latents import SavedLatents
 from kandinsky_server.diffusion.schedule import learns_variance, takes_generator
 from kandinsky_server.errors import NonFinite
 from kandinsky_server.families.kandinsky22.stages import DecoderStage
@@ -69,8 +70,9 @@ class DecoderTrajectory(Denoising):
         sampling: DecoderSampling,
         step_count: int,
         together: BatchedStep | None = None,
+        begun: SavedLatents | None = None,
     ) -> None:
-        super().__init__(stage, step_count, together)
+        super().__init__(stage, step_count, together, begun)
         self.stage = stage
         self.conditions = conditions
         self.sampling = sampling
@@ -98,6 +100,7 @@ class DecoderTrajectory(Denoising):
         self._masked: Tensor | None = None
         if conditions.kept is not None and conditions.keep_mask is not None:
             self._keep(self._here(conditions.kept), self._here(conditions.keep_mask))
+        self._go_on()
 
     def _keep(self, kept: Tensor, mask: Tensor) -> None:
         masked = torch.cat([kept * mask, mask], dim=1)

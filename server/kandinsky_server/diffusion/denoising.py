@@ -7,22 +7,29 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from kandinsky_server.diffusion.batched_step import BatchedStep
+from kandinsky_server.diffusion.saved_latents import SavedLatents
 from kandinsky_server.diffusion.schedule import Schedule
 from kandinsky_server.families.kandinsky22.stages import Stage
 
 
 class Denoising:
-    """Latents on their way. ``together`` steps them beside others; None where each takes the library's own step."""
+    """Latents on their way. ``together`` steps them beside others; None where each takes the library's own step.
+
+    With ``begun`` they go on from there.
+    """
 
     latents: Tensor
     guidance: Tensor
 
-    def __init__(self, stage: Stage, step_count: int, together: BatchedStep | None) -> None:
+    def __init__(
+        self, stage: Stage, step_count: int, together: BatchedStep | None, begun: SavedLatents | None
+    ) -> None:
         self._device, self._dtype = stage.device, stage.dtype
         self._template = stage.scheduler
         self.step_count = step_count
         self.together = together
-        self.step = 0
+        self._begun = begun
+        self.step = begun.step if begun else 0
 
     def _begin(self, seed: int, step_count: int, strength: float | None) -> None:
         """Copies the scheduler, set to ``step_count`` steps, of which ``strength`` leaves some."""
@@ -30,6 +37,22 @@ class Denoising:
         self._schedule = Schedule(self._template, step_count, strength, self._device)
         if self.together:
             self._table = self.together.table(step_count)[-len(self._schedule.timesteps) :]
+
+    def _go_on(self) -> None:
+        """Once all is as at the first step: takes up the latents, and leaves the generator as the steps before did.
+
+        Each step that adds noise draws it in the latents' shape (diffusers' scheduling_ddpm.py, scheduling_unclip.py).
+        """
+        if self._begun is None:
+            return
+        for step in range(self._begun.step):
+            if self._draws_at(step):
+                randn_tensor(tuple(self.latents.shape), self.generator, torch.device("cpu"), self._dtype)
+        self.latents = self._here(self._begun.tensor())
+
+    def checkpoint(self) -> SavedLatents | None:
+        """What a trajectory of the same request goes on from."""
+        return SavedLatents.of(self.latents, self.step, self.step_count)
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
         noise: Tensor = randn_tensor(shape, self.generator, self._device, self._dtype)
@@ -47,7 +70,10 @@ class Denoising:
     @property
     def draws(self) -> bool:
         """Whether the present step adds noise: the schedulers that step together do so but at timestep 0."""
-        return int(self._schedule.timesteps[self.step]) > 0
+        return self._draws_at(self.step)
+
+    def _draws_at(self, step: int) -> bool:
+        return int(self._schedule.timesteps[step]) > 0
 
     @property
     def coefficients(self) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kandinsky_server.diffusion.batched_step import BatchedStep, Prediction
 from kandinsky_server.diffusion.denoising import Denoising
+from kandinsky_server.diffusion.saved_latents import SavedLatents
 from kandinsky_server.errors import NonFinite
 from kandinsky_server.families.kandinsky22.stages import PriorStage
 
@@ -60,6 +61,7 @@ class PriorTrajectory(Denoising):
         step_count: network calls, as `StepCounter` counts them.
         start: the embedding to start from [D], or None to start from noise.
         together: steps it beside others; None where it takes the library's own step.
+        begun: latents to go on from.
     """
 
     def __init__(
@@ -72,8 +74,9 @@ class PriorTrajectory(Denoising):
         step_count: int,
         start: Floats | None = None,
         together: BatchedStep | None = None,
+        begun: SavedLatents | None = None,
     ) -> None:
-        super().__init__(stage, step_count, together)
+        super().__init__(stage, step_count, together, begun)
         self.stage = stage
         self.sampling = sampling
         self.rows = prior_rows(sampling, negative is not None)
@@ -98,6 +101,7 @@ class PriorTrajectory(Denoising):
             torch.cat([row.states for row in rows]),
             torch.cat([row.mask for row in rows]),
         )
+        self._go_on()
 
     def inputs(self) -> tuple[Tensor, ...]:
         """Latents, timestep, and the text conditions, unconditional rows first."""
@@ -129,6 +133,10 @@ class PriorTrajectory(Denoising):
             prev_timestep=None if last else timesteps[self.step + 1],
         )
         self.move(output.prev_sample)
+
+    def checkpoint(self) -> SavedLatents | None:
+        """None at the end: the embedding itself is on its way."""
+        return super().checkpoint() if self.step < self.step_count else None
 
     @property
     def kept(self) -> None:

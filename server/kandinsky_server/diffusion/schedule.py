@@ -67,6 +67,14 @@ def learns_variance(scheduler: Any) -> bool:
     return getattr(scheduler.config, "variance_type", None) in ("learned", "learned_range")
 
 
+def steps_by_latents(scheduler: Any) -> bool:
+    """Whether a step depends on nothing of the steps before but the latents and the generator.
+
+    Others keep earlier predictions, or count their steps.
+    """
+    return type(scheduler).__name__ in ("DDPMScheduler", "UnCLIPScheduler", "DDIMScheduler")
+
+
 def takes_generator(scheduler: Any) -> bool:
     """Whether the scheduler's step draws from a generator of the caller's."""
     return "generator" in inspect.signature(scheduler.step).parameters

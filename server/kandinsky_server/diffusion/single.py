@@ -51,6 +51,10 @@ class SingleStep(Generic[T]):
         """There is nothing between start and end to show."""
         return None
 
+    def checkpoint(self) -> None:
+        """There is nothing between start and end to go on from."""
+        return
+
     def result(self) -> T:
         """What was made of the outputs."""
         return self._finish()
@@ -58,7 +62,8 @@ class SingleStep(Generic[T]):
 
 def _on_device(outputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
     """The first output stays where it is."""
-    output = outputs[0].clone()  # the view would keep the whole batch alive
+    # The view would keep the whole batch alive. In rows, as a checkpoint's latents are: convolutions round by layout.
+    output = outputs[0].clone(memory_format=torch.contiguous_format)
     return lambda: output
 
 
@@ -110,9 +115,9 @@ def _row(
     return lambda: (torch.from_numpy(pixels)[None].to(device, dtype),)
 
 
-def movq_decode(latents: Tensor) -> SingleStep[NDArray[Any]]:
+def movq_decode(latents: Tensor, device: torch.device) -> SingleStep[NDArray[Any]]:
     """Latents [1, 4, h, w] to pixels in about [-1, 1], [3, H, W], as `pixels.unit_pixels` takes them."""
-    return SingleStep(lambda: (latents,), _on_host)
+    return SingleStep(lambda: (latents.to(device),), _on_host)
 
 
 def depth_hint(image: NDArray[np.uint8]) -> SingleStep[NDArray[np.float32]]:

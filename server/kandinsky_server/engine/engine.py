@@ -136,10 +136,11 @@ class Engine:
         preview_interval: int = 0,
         followers: Followers | None = None,
         needs_reader: bool = False,
+        checkpoint_interval: int = 0,
     ) -> Run[T]:
         """Puts a trajectory into the lane of the ``work`` that it does; it joins the batch at the next step."""
         ticket.planned.drop(work)
-        run = Run(work, trajectory, ticket, preview_interval, followers, needs_reader)
+        run = Run(work, trajectory, ticket, preview_interval, followers, needs_reader, checkpoint_interval)
         if self.failed.is_set():
             run.post_failure(self.failure())
             return run
@@ -154,6 +155,10 @@ class Engine:
     def resting(self) -> bool:
         """Whether nothing takes a step: there is no run, or all wait for their readers."""
         return all(run.paused for run in self.active)
+
+    def hand_over(self, failure: ServingError) -> None:
+        """Ends every request that can go on elsewhere, after the present step, with a last checkpoint of its runs."""
+        self.between_steps(Errand("handing over", lambda: self._steps.hand_over(failure)))
 
     def abandon(self, failure: ServingError) -> None:
         """Ends every run at once for those who wait for it; the thread finds out after its present step."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
@@ -20,20 +20,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Update:
-    """How far a trajectory is; ``snapshot`` holds its latents when a preview is due."""
+    """How far a trajectory is; ``snapshot`` holds its latents when a preview is due, ``checkpoint`` its newest one."""
 
     step: int
     step_count: int
     snapshot: Tensor | None = None
+    checkpoint: Any = None
 
 
 class Run(Generic[T]):
     """One trajectory on its way through the engine. Created on the event loop, stepped on the engine's thread.
 
-    Times are ``time.monotonic()`` seconds. ``work`` is what it does of its request's work. ``preview_interval`` is in
-    steps, 0 for none. The wait for slots goes on where the request's earlier runs left off. ``batched`` says
-    that the present step is one of its own. It is as urgent as the most urgent of its ``followers``. A run that
-    ``needs_reader`` takes no steps while the request's client leaves too much unread.
+    Times are ``time.monotonic()`` seconds. ``work`` is what it does of its request's work. ``preview_interval`` and
+    ``checkpoint_interval`` are in steps, 0 for none. The wait for slots goes on where the request's earlier runs left
+    off. ``batched`` says that the present step is one of its own. It is as urgent as the most urgent of its
+    ``followers``. A run that ``needs_reader`` takes no steps while the request's client leaves too much unread.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Run(Generic[T]):
         preview_interval: int = 0,
         followers: Followers | None = None,
         needs_reader: bool = False,
+        checkpoint_interval: int = 0,
     ) -> None:
         self.work = work
         self.trajectory = trajectory
@@ -51,6 +53,7 @@ class Run(Generic[T]):
         self.preview_interval = preview_interval
         self.followers = followers or Followers()
         self.needs_reader = needs_reader
+        self.checkpoint_interval = checkpoint_interval
         self.submitted = time.monotonic()
         self.last_served = self.submitted
         self.batched = False
@@ -120,9 +123,12 @@ class Run(Generic[T]):
     # The engine's side. These run on the event loop, called through `Engine._deliver`.
 
     def post_update(self, update: Update) -> None:
-        """Replaces the unread update; an unread snapshot outlives updates without one."""
-        if update.snapshot is None and self._latest is not None and self._latest.snapshot is not None:
-            return
+        """Replaces the unread update; an unread snapshot or checkpoint outlives updates without one."""
+        latest = self._latest
+        if latest is not None:
+            update = replace(update, checkpoint=update.checkpoint or latest.checkpoint)
+            if update.snapshot is None and latest.snapshot is not None:
+                update = replace(latest, checkpoint=update.checkpoint)
         self._latest = update
         self._news.set()
 

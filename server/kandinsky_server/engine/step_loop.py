@@ -132,6 +132,17 @@ class StepLoop:
                     raise
                 log.exception("%s failed", errand.name)
 
+    def hand_over(self, failure: ServingError) -> None:
+        """See `Engine.hand_over`; on the engine's thread, as an errand."""
+        runs = [run for lane in self._lanes.values() for run in lane.members if run.ticket.resumable]
+        for run in runs:
+            trajectory = run.trajectory
+            if run.checkpoint_interval and run.started is not None:
+                update = Update(trajectory.step, trajectory.step_count, checkpoint=trajectory.checkpoint())
+                self._outbox.add(run.post_update, update)
+        for run in runs:
+            run.ticket.cancel(failure)
+
     def _sweep(self, now: float) -> None:
         """Frees the places of requests that were cancelled or whose deadline has passed."""
         for lane in list(self._lanes.values()):
@@ -244,8 +255,12 @@ class StepLoop:
         if trajectory.step >= trajectory.step_count:
             self._guard(run, lambda: self._finish(run, trajectory.result()))
             return
-        due = run.preview_interval and trajectory.step % run.preview_interval == 0
-        update = Update(trajectory.step, trajectory.step_count, trajectory.snapshot() if due else None)
+        update = Update(
+            trajectory.step,
+            trajectory.step_count,
+            trajectory.snapshot() if _due(trajectory.step, run.preview_interval) else None,
+            trajectory.checkpoint() if _due(trajectory.step, run.checkpoint_interval) else None,
+        )
         self._outbox.add(run.post_update, update)
 
     def _guard(self, run: Run[Any], action: Callable[[], None]) -> bool:
@@ -266,7 +281,8 @@ class StepLoop:
 
     def _finish(self, run: Run[Any], value: object) -> None:
         step_count = run.trajectory.step_count
-        self._outbox.add(run.post_update, Update(step_count, step_count))
+        checkpoint = run.trajectory.checkpoint() if run.checkpoint_interval else None
+        self._outbox.add(run.post_update, Update(step_count, step_count, checkpoint=checkpoint))
         self._end(run.post_result, run, value)
 
     def _fail(self, run: Run[Any], failure: ServingError) -> None:
@@ -283,3 +299,8 @@ class StepLoop:
                 del self._lanes[lane.key]
         self._outbox.add(self._leave, run)
         self._outbox.add(post, value)
+
+
+def _due(step: int, interval: int) -> bool:
+    """Whether something that comes every ``interval`` steps, or never, comes now."""
+    return interval > 0 and step % interval == 0

@@ -24,7 +24,8 @@ class Ticket:
     request itself holds, and ``planned`` its work that has not begun. ``connection`` tells clients without a name apart.
     ``deadline`` is the client's, ``life_ends`` when the server ends the request. ``unread`` counts its results that wait
     until earlier ones have been read. ``waited`` is the most seconds that one of its runs has been without a slot;
-    ``spans`` is where its time went.
+    ``spans`` is where its time went. ``resumable`` says that its client takes checkpoints and
+    goes on with them elsewhere.
     """
 
     request_id: str = ""
@@ -42,6 +43,7 @@ class Ticket:
     waited: float = 0.0
     failure: ServingError | None = None
     spans: list[Span] = field(default_factory=list)
+    resumable: bool = False
 
     @property
     def holder(self) -> str:

@@ -54,6 +54,10 @@ class Trajectory(Protocol[T_co]):
         """The latents as they are now, detached from the run, for a preview; None when there is nothing to show."""
         ...
 
+    def checkpoint(self) -> Any:
+        """What another trajectory of the same request goes on from, copied to the host; its kind is the flow's."""
+        ...
+
     def result(self) -> T_co:
         """What the finished run made.
 

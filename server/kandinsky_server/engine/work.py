@@ -48,9 +48,8 @@ class Work(Generic[T]):
     def begin(self, *materials: Any) -> Trajectory[T]:
         """The trajectory, which does what was forecast."""
         trajectory = self.make(*materials)
-        assert (trajectory.rows, trajectory.step_count) == (self.rows, self.steps), (
-            "it does what was not planned"
-        )
+        left = trajectory.step_count - trajectory.step
+        assert (trajectory.rows, left) == (self.rows, self.steps), "it does what was not planned"
         return trajectory
 
     def follow(self, steps: int) -> None:

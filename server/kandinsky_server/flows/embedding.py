@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from kandinsky_server.diffusion import single
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, TextCondition, prior_rows
+from kandinsky_server.diffusion.saved_latents import SavedLatents
 from kandinsky_server.diffusion.text import Tokens
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.work import Work, single_call, wait
@@ -15,6 +16,7 @@ from kandinsky_server.families.kandinsky22.stages import IMAGE_ENCODER, PRIOR, T
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import Timings
 from kandinsky_server.flows.requests import ClipImage, Embeddings, Floats
+from kandinsky_server.flows.resume import Resume
 from kandinsky_server.flows.session import Runtime, Session
 
 
@@ -42,9 +44,12 @@ class EmbeddingWork:
     ``works`` says it in order; what takes the pair needs ``ends``.
     """
 
-    def __init__(self, runtime: Runtime, prompt: Prompt, sampling: PriorSampling) -> None:
+    def __init__(
+        self, runtime: Runtime, prompt: Prompt, sampling: PriorSampling, begun: SavedLatents | None = None
+    ) -> None:
         self.prompt = prompt
         self.sampling = sampling
+        self._begun = begun
         self._key = _cache_key(prior_of(runtime), prompt, sampling)
         self._computation: _Computation | None = None
         self.works: tuple[Work[Any], ...] = ()
@@ -53,7 +58,7 @@ class EmbeddingWork:
             left = self._steps_left(runtime)
             self.works = self.ends = (wait(prior_of(runtime).key(PRIOR), left),)
         elif not runtime.prior_cache.holds(self._key):
-            self._computation = _Computation(runtime, prompt, sampling)
+            self._computation = _Computation(runtime, prompt, sampling, begun)
             self.works, self.ends = self._computation.works, self._computation.ends
 
     async def result(self, session: Session, index: int) -> PriorResult:
@@ -65,7 +70,7 @@ class EmbeddingWork:
             if computation is None:
                 # It was in the cache or on its way when the request was read, and is no more.
                 plan.drop(*self.works)
-                computation = _Computation(runtime, self.prompt, self.sampling)
+                computation = _Computation(runtime, self.prompt, self.sampling, self._begun)
             self._computation = None
             return await computation.run(session, index, self._key, runs)
 
@@ -84,9 +89,11 @@ class EmbeddingWork:
 
 
 class _Computation:
-    """Text encoder, start image, steps."""
+    """Text encoder, start image, steps, of which some are done where it has ``begun``."""
 
-    def __init__(self, runtime: Runtime, prompt: Prompt, sampling: PriorSampling) -> None:
+    def __init__(
+        self, runtime: Runtime, prompt: Prompt, sampling: PriorSampling, begun: SavedLatents | None
+    ) -> None:
         stage, self._prompt = prior_of(runtime), prompt
         self._texts = [text_work(stage), text_work(stage)]
         self._start = [clip_work(stage)] if prompt.image else []
@@ -95,10 +102,11 @@ class _Computation:
 
         def make(text: TextCondition, against: TextCondition, start: Floats | None = None) -> PriorTrajectory:
             negative = None if prompt.negative is None else against
-            return PriorTrajectory(stage, text, negative, against, sampling, steps, start, together)
+            return PriorTrajectory(stage, text, negative, against, sampling, steps, start, together, begun)
 
         rows = prior_rows(sampling, prompt.negative is not None)
-        self._denoise = Work(stage.key(PRIOR), rows, steps, make, (*self._texts, *self._start))
+        left = steps - begun.step if begun else steps
+        self._denoise = Work(stage.key(PRIOR), rows, left, make, (*self._texts, *self._start))
         self.works: tuple[Work[Any], ...] = (*self._texts, *self._start, self._denoise)
         self.ends: tuple[Work[Any], ...] = (self._denoise,)
 
@@ -119,12 +127,22 @@ class _Computation:
         trajectory = self._denoise.begin(*conditions, *start)
         priors[key] = trajectory
         try:
-            denoising = session.denoise(self._denoise, trajectory, PRIOR, index, followers)
+            denoising = session.denoise(self._denoise, trajectory, session.prior, index, followers)
             (positive, negative), run = await denoising
         finally:
             del priors[key]
         runs.append(run)
         return Embeddings(positive, session.zero_embedding if negative is None else negative)
+
+
+def begun_prior(
+    runtime: Runtime, prompt: Prompt, sampling: PriorSampling, index: int, resume: Resume
+) -> SavedLatents | None:
+    """Where the prior's trajectory ``index`` goes on; one that is finished has been delivered as an embedding."""
+    stage = prior_of(runtime)
+    rows = 1 if prompt.negative is None else 2
+    steps = runtime.model.step_counters[PRIOR](sampling.step_count, sampling.strength)
+    return resume.begun(stage, index, (rows, stage.embedding_width), steps, most=steps - 1)
 
 
 def text_work(stage: PriorStage) -> Work[TextCondition]:
@@ -157,7 +175,7 @@ def prior_of(runtime: Runtime) -> PriorStage:
     return runtime.model.prior
 
 
-def all_works(parts: Sequence[EmbeddingWork]) -> list[Work[Any]]:
+def all_works(parts: Iterable[EmbeddingWork]) -> list[Work[Any]]:
     """The works of several pairs."""
     return [work for part in parts for work in part.works]
 

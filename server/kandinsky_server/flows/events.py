@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kandinsky_server.diffusion.prior import PriorSampling
+from kandinsky_server.diffusion.saved_latents import SavedLatents
 from kandinsky_server.flows.requests import Embeddings
 
 
@@ -80,6 +81,16 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class CheckpointMade:
+    """Where trajectory ``index`` of the stage with this fingerprint can be gone on with."""
+
+    stage: str
+    index: int
+    fingerprint: str
+    latents: SavedLatents
+
+
+@dataclass(frozen=True)
 class Preview:
     """What image ``index`` looks like after ``step``."""
 
@@ -123,4 +134,4 @@ class Completed:
     warnings: tuple[str, ...] = ()
 
 
-Event = Queued | Progress | Preview | EmbeddingReady | ImageReady | Completed
+Event = Queued | Progress | CheckpointMade | Preview | EmbeddingReady | ImageReady | Completed

@@ -13,31 +13,38 @@ from kandinsky_server.flows.image import ImageWork, Material, MaterialWork
 from kandinsky_server.flows.prior import PriorRecipe
 from kandinsky_server.flows.recipe import fewer
 from kandinsky_server.flows.requests import GenerateRequest, seeded
+from kandinsky_server.flows.resume import Resume
 from kandinsky_server.flows.session import Runtime, Session
 
 
 class GenerateRecipe:
     """Each embedding, then its image, which has the same index."""
 
-    def __init__(self, runtime: Runtime, request: GenerateRequest) -> None:
+    def __init__(self, runtime: Runtime, request: GenerateRequest, resume: Resume) -> None:
         self.request = request
+        self._delivered = resume.embeddings
         self.stream_options = request.prior.stream_options
         self.seed = request.image.sampling.seed
         image = request.image
-        self._prior = PriorRecipe(runtime, request.prior, "Generate")
+        self._prior = PriorRecipe(runtime, request.prior, resume, "Generate")
         self._material = MaterialWork(runtime, image)
-        self._images = [
-            ImageWork(runtime, image, seeded(image.sampling, index), (*part.ends, *self._material.works))
-            for index, part in enumerate(self._prior.parts)
-        ]
+        self._images = {
+            index: ImageWork(runtime, image, index, self._needs(index), resume)
+            for index in range(self._prior.count)
+            if index not in resume.images
+        }
+
+    def _needs(self, index: int) -> tuple[Work[Any], ...]:
+        part = self._prior.parts.get(index)
+        return (*(part.ends if part else ()), *self._material.works)
 
     @property
     def works(self) -> Sequence[Work[Any]]:
         """See `Recipe`."""
         return [
-            *self._material.works,
+            *(self._material.works if self._images else ()),
             *self._prior.works,
-            *(work for image in self._images for work in image.works),
+            *(work for image in self._images.values() for work in image.works),
         ]
 
     def ask_less(self, allowed: int) -> list[Violation]:
@@ -50,14 +57,20 @@ class GenerateRecipe:
 
     async def serve(self, session: Session) -> None:
         """See `Recipe`."""
+        if not self._images:
+            await self._prior.serve(session)
+            return
         material = asyncio.ensure_future(self._material.prepare(session))
         try:
-            await gather(self._one(session, material, index) for index in range(len(self._images)))
+            await gather(self._one(session, material, index) for index in range(self._prior.count))
         finally:
             material.cancel()
 
     async def _one(self, session: Session, material: asyncio.Future[Material], index: int) -> None:
-        pair = await self._prior.post(session, index)
+        pair = self._delivered.get(index) or await self._prior.post(session, index)
+        image = self._images.get(index)
+        if image is None:
+            return
         prior = self.request.prior
         made_from = {
             "prompt": prior.prompts[index // prior.image_count],
@@ -65,4 +78,4 @@ class GenerateRecipe:
             "prior_sampling": seeded(prior.sampling, index),
         }
         ready = await asyncio.shield(material)
-        await self._images[index].post(session, ready, pair, index, **made_from)
+        await image.post(session, ready, pair, **made_from)

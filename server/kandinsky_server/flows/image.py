@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kandinsky_server.diffusion import pixels, single
-from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, DecoderTrajectory
+from kandinsky_server.diffusion.decoder import Conditions, DecoderTrajectory
+from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.engine.work import Shown, Work, single_call
 from kandinsky_server.errors import Violation
@@ -23,6 +24,7 @@ from kandinsky_server.flows.previews import Previews
 from kandinsky_server.flows.receipts import receipt_of
 from kandinsky_server.flows.recipe import fewer
 from kandinsky_server.flows.requests import Bytes, Embeddings, Floats, ImageRequest, seeded
+from kandinsky_server.flows.resume import Resume, check_stage
 from kandinsky_server.flows.session import Runtime, Session, one_row, pixel_bytes
 from kandinsky_server.images import codecs
 
@@ -32,20 +34,23 @@ WITHOUT_EMBEDDINGS = Conditions(torch.empty(0))
 class ImageRecipe:
     """An image for each embedding pair and count."""
 
-    def __init__(self, runtime: Runtime, request: ImageRequest) -> None:
+    def __init__(self, runtime: Runtime, request: ImageRequest, resume: Resume) -> None:
         self.request = request
         self.stream_options = request.stream_options
         self.seed = request.sampling.seed
         self._material = MaterialWork(runtime, request)
-        self._images = [
-            ImageWork(runtime, request, seeded(request.sampling, index), self._material.works)
+        self._images = {
+            index: ImageWork(runtime, request, index, self._material.works, resume)
             for index in range(len(request.embeddings) * request.image_count)
-        ]
+            if index not in resume.images
+        }
 
     @property
     def works(self) -> Sequence[Work[Any]]:
         """See `Recipe`."""
-        return [*self._material.works, *(work for image in self._images for work in image.works)]
+        if not self._images:
+            return []
+        return [*self._material.works, *(work for image in self._images.values() for work in image.works)]
 
     def ask_less(self, allowed: int) -> list[Violation]:
         """See `Recipe`."""
@@ -54,10 +59,12 @@ class ImageRecipe:
 
     async def serve(self, session: Session) -> None:
         """See `Recipe`."""
+        if not self._images:
+            return
         material, count = await self._material.prepare(session), self.request.image_count
         await gather(
-            image.post(session, material, self.request.embeddings[index // count], index)
-            for index, image in enumerate(self._images)
+            image.post(session, material, self.request.embeddings[index // count])
+            for index, image in self._images.items()
         )
 
 
@@ -141,38 +148,50 @@ def _digests(digests: Mapping[str, str], source: int) -> dict[str, str]:
 
 
 class ImageWork:
-    """One image: its steps, when what they need has ended, then its pixels."""
+    """Image ``index``: its steps, when what they need has ended, then its pixels. It goes on where ``resume`` says."""
 
     def __init__(
-        self, runtime: Runtime, request: ImageRequest, sampling: DecoderSampling, needs: tuple[Work[Any], ...]
+        self,
+        runtime: Runtime,
+        request: ImageRequest,
+        index: int,
+        needs: tuple[Work[Any], ...],
+        resume: Resume,
     ) -> None:
-        self._request = request
+        self._request, self._index = request, index
         self._stage = stage = runtime.model.decoders[request.stage]
-        self._sampling = sampling
+        self._sampling = sampling = seeded(request.sampling, index)
+        check_stage(stage, request.stream_options, resume)
         size = sampling.width, sampling.height
         steps = runtime.model.step_counters[stage.name](sampling.step_count, sampling.strength)
+        shape = (1, stage.latent_channels, sampling.height // stage.factor, sampling.width // stage.factor)
+        self._begun = begun = resume.begun(stage, index, shape, steps, most=steps)
 
         together = runtime.model.noise_steps.get(stage.name)
 
         def make(conditions: Conditions) -> DecoderTrajectory:
-            return DecoderTrajectory(stage, conditions, sampling, steps, together)
+            return DecoderTrajectory(stage, conditions, sampling, steps, together, begun)
 
         interval = request.stream_options.preview_interval
         shown = Shown(stage.key(MOVQ_DECODER, *size), interval) if interval else None
-        self._denoise = Work(stage.key(UNET, *size), sampling.rows, steps, make, needs, shown=shown)
-        self._decode = self._decoding((self._denoise,))
-        self.works: tuple[Work[Any], ...] = (self._denoise, self._decode)
+        left = steps - begun.step if begun else steps
+        self._denoise = Work(stage.key(UNET, *size), sampling.rows, left, make, needs, shown=shown)
+        denoising = (self._denoise,) if left else ()
+        self._decode = self._decoding(denoising or needs)
+        self.works: tuple[Work[Any], ...] = (*denoising, self._decode)
 
     def _decoding(self, needs: tuple[Work[Any], ...] = ()) -> Work[Any]:
         """A call of MoVQ's decoder for this image: its own, or a preview's."""
         key = self._stage.key(MOVQ_DECODER, self._sampling.width, self._sampling.height)
-        return single_call(key, single.movq_decode, needs)
+        return single_call(key, lambda latents: single.movq_decode(latents, self._stage.device), needs)
 
-    async def post(
-        self, session: Session, material: Material, pair: Embeddings, index: int, **made_from: Any
-    ) -> None:
-        """Makes and posts image ``index``; ``made_from`` is what its receipt says of the pair."""
-        request, stage, sampling = self._request, self._stage, self._sampling
+    async def _latents(
+        self, session: Session, material: Material, pair: Embeddings
+    ) -> tuple[Tensor, Run[Any] | None]:
+        """The finished latents, and the run that made them, unless all steps had been done before."""
+        if self._begun and self._begun.finished:
+            return self._begun.tensor(), None
+        index = self._index
         conditions = replace(
             material.conditions,
             positive=one_row(pair.positive),
@@ -180,7 +199,12 @@ class ImageWork:
         )
         previews = self._previews(session, index)
         trajectory = self._denoise.begin(conditions)
-        latents, run = await session.denoise(self._denoise, trajectory, stage.name, index, previews=previews)
+        return await session.denoise(self._denoise, trajectory, self._stage, index, previews=previews)
+
+    async def post(self, session: Session, material: Material, pair: Embeddings, **made_from: Any) -> None:
+        """Makes and posts the image; ``made_from`` is what its receipt says of the pair."""
+        request, stage, sampling, index = self._request, self._stage, self._sampling, self._index
+        latents, run = await self._latents(session, material, pair)
         room = await session.unread.room(pixel_bytes(stage, latents))
         made = await session.decode(self._decode, latents, stage.name)
         if request.paste_original and request.image is not None and material.repaint is not None:

@@ -14,6 +14,7 @@ from kandinsky_server.flows.embedding import (
     EmbeddingWork,
     Prompt,
     all_works,
+    begun_prior,
     clip_work,
     prior_of,
     removed_texts,
@@ -29,6 +30,7 @@ from kandinsky_server.flows.requests import (
     InterpolateRequest,
     seeded,
 )
+from kandinsky_server.flows.resume import Resume, check_stage
 from kandinsky_server.flows.session import Runtime, Session, embedding_bytes
 
 
@@ -38,8 +40,9 @@ class InterpolateRecipe:
     Equals ``interpolate`` of diffusers' KandinskyV22PriorPipeline with a fresh generator for every condition.
     """
 
-    def __init__(self, runtime: Runtime, request: InterpolateRequest) -> None:
+    def __init__(self, runtime: Runtime, request: InterpolateRequest, resume: Resume) -> None:
         self.request = request
+        self._delivered = resume.embeddings
         self.stream_options = request.stream_options
         self.seed = request.sampling.seed
         stage, conditions = prior_of(runtime), request.conditions
@@ -51,13 +54,15 @@ class InterpolateRecipe:
         }
         # The negative prompt's run is shown after those of the conditions.
         runs = self._texts | ({len(conditions): request.negative_prompt} if self._runs_negative else {})
-        self._parts = {
-            (place, count): EmbeddingWork(
-                runtime, Prompt(text, request.negative_prior_prompt), seeded(request.sampling, count)
-            )
-            for place, text in runs.items()
-            for count in range(request.image_count)
-        }
+        check_stage(stage, request.stream_options, resume)
+        self._parts: dict[tuple[int, int], EmbeddingWork] = {}
+        for place, text in runs.items():
+            for count in range(request.image_count):
+                prompt = Prompt(text, request.negative_prior_prompt)
+                sampling = seeded(request.sampling, count)
+                index = place * request.image_count + count
+                begun = begun_prior(runtime, prompt, sampling, index, resume)
+                self._parts[place, count] = EmbeddingWork(runtime, prompt, sampling, begun)
 
     @property
     def _runs_negative(self) -> bool:
@@ -68,7 +73,7 @@ class InterpolateRecipe:
     def works(self) -> Sequence[Work[Any]]:
         """See `Recipe`."""
         images = [work for _, work in self._images.values()]
-        return [*images, *all_works(list(self._parts.values()))]
+        return [*images, *all_works(self._parts.values())]
 
     def ask_less(self, allowed: int) -> list[Violation]:
         """See `Recipe`. Texts take places, pictures and embeddings take none."""
@@ -86,6 +91,9 @@ class InterpolateRecipe:
         removed = await self._removed(session)
         for frame, weights in enumerate(request.weights):
             for count, (conditions, negative) in enumerate(columns):
+                index = frame * request.image_count + count
+                if index in self._delivered:
+                    continue
                 mixed = _mixed(conditions, weights, f"weights[{frame}]")
                 receipt = receipt_of(
                     session,
@@ -100,7 +108,6 @@ class InterpolateRecipe:
                     input_digests=session.input_digests,
                 )
                 pair = Embeddings(mixed, negative)
-                index = frame * request.image_count + count
                 room = await session.unread.room(embedding_bytes(pair))
                 session.mailbox.put(EmbeddingReady(index, frame, pair, receipt, removed), room)
 

@@ -30,6 +30,12 @@ class Mailbox:
         """Puts an event in place of the unread one with the same key."""
         self._post((key,), event, room)
 
+    def drop(self, key: Hashable) -> None:
+        """Takes back the unread event with this key, and its room."""
+        _, room = self._events.pop((key,))
+        if room:
+            room.resize(0)
+
     def waiting(self, key: Hashable) -> bool:
         """Whether the event last put under ``key`` has not been read."""
         return (key,) in self._events

@@ -40,12 +40,13 @@ class ClipImage:
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """What the client wants to see on the way; intervals in steps, 0 for never. ``preview_max_px`` is a side."""
+    """What the client wants to have on the way; intervals in steps, 0 for never. ``preview_max_px`` is a side."""
 
     progress_interval: int = 1
     preview_interval: int = 0
     preview_format: str = "JPEG"
     preview_max_px: int = 256
+    checkpoint_interval: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,11 @@ class GenerateRequest:
 
 
 Request = PriorRequest | InterpolateRequest | ImageRequest | GenerateRequest
+
+
+def first_seed(request: Request) -> int:
+    """The seed of a request's first result."""
+    return request.image.sampling.seed if isinstance(request, GenerateRequest) else request.sampling.seed
 
 
 def seeded(sampling: Sampling, index: int) -> Sampling:

@@ -18,20 +18,27 @@ from kandinsky_server.flows.requests import (
     PriorRequest,
     Request,
 )
+from kandinsky_server.flows.resume import Resume
 from kandinsky_server.flows.session import Encoder, Runtime, Session
 
+NOTHING = Resume()
 
-def recipe_of(runtime: Runtime, request: Request) -> Recipe:
-    """How a request is served, and all its work."""
+
+def recipe_of(runtime: Runtime, request: Request, resume: Resume = NOTHING) -> Recipe:
+    """How a request is served, and all the work that ``resume`` leaves of it.
+
+    Raises:
+        FingerprintMismatch, InvalidField: ``resume`` is not of this request, or this server cannot go on from it.
+    """
     match request:
         case PriorRequest():
-            return PriorRecipe(runtime, request)
+            return PriorRecipe(runtime, request, resume)
         case InterpolateRequest():
-            return InterpolateRecipe(runtime, request)
+            return InterpolateRecipe(runtime, request, resume)
         case ImageRequest():
-            return ImageRecipe(runtime, request)
+            return ImageRecipe(runtime, request, resume)
         case GenerateRequest():
-            return GenerateRecipe(runtime, request)
+            return GenerateRecipe(runtime, request, resume)
 
 
 async def serve(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kandinsky_server.diffusion import pixels
 from kandinsky_server.diffusion.model import Model
+from kandinsky_server.diffusion.saved_latents import SavedLatents
 from kandinsky_server.diffusion.text import Tokens, tokenize
 from kandinsky_server.engine.admission.admission import Admission
 from kandinsky_server.engine.cache import SingleFlightCache
@@ -25,8 +26,8 @@ from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import Trajectory
 from kandinsky_server.engine.work import Work
 from kandinsky_server.errors import NonFinite, StageNotLoaded
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
-from kandinsky_server.flows.events import Picture, Progress, Receipt, Timings
+from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage, Stage
+from kandinsky_server.flows.events import CheckpointMade, Picture, Progress, Receipt, Timings
 from kandinsky_server.flows.mailbox import Mailbox
 from kandinsky_server.flows.previews import Previews
 from kandinsky_server.flows.requests import Embeddings, Floats, StreamOptions
@@ -109,12 +110,12 @@ class Session:
         self,
         work: Work[T],
         trajectory: Trajectory[T],
-        stage: str,
+        stage: Stage,
         index: int,
         followers: Followers | None = None,
         previews: Previews | None = None,
     ) -> tuple[T, Run[T]]:
-        """Does work of many steps by ``trajectory`` and posts its progress, and ``previews``, as result ``index``.
+        """Does work of many steps by ``trajectory`` and posts its progress, checkpoints and ``previews`` as ``index``.
 
         What can be seen takes no steps while the client leaves too much unread. An embedding goes on: others may be
         waiting for it.
@@ -127,25 +128,37 @@ class Session:
             options.preview_interval,
             followers,
             needs_reader=previews is not None,
+            checkpoint_interval=options.checkpoint_interval,
         )
-        reported = 0
+        reported = trajectory.step
         try:
             async for update in run.updates():
                 self.started = self.started or run.started
                 due = update.step - reported >= options.progress_interval or update.step == update.step_count
                 if options.progress_interval and due:
                     reported = update.step
-                    progress = Progress(stage, index, update.step, update.step_count)
-                    self.mailbox.replace((stage, index), progress)
+                    progress = Progress(stage.name, index, update.step, update.step_count)
+                    self.mailbox.replace((stage.name, index), progress)
+                if update.checkpoint:
+                    self._post_checkpoint(stage, index, update.checkpoint)
                 if previews:
                     previews.offer(update)
             result = await run.result()
         finally:
-            self._trace("denoise", run, stage=stage, index=index)
+            self._trace("denoise", run, stage=stage.name, index=index)
             if previews:
                 await previews.close()
         self.steps += work.steps
         return result, run
+
+    def _post_checkpoint(self, stage: Stage, index: int, latents: SavedLatents) -> None:
+        """In place of the unread one; dropped where the client leaves too much unread."""
+        key = stage.name, index, "checkpoint"
+        if self.mailbox.waiting(key):
+            self.mailbox.drop(key)
+        if room := self.unread.room_now(len(latents.data)):
+            made = CheckpointMade(stage.name, index, stage.fingerprint, latents)
+            self.mailbox.replace(key, made, room)
 
     async def tokens(self, prompt: str) -> Tokens:
         """The prompt's tokens; off the event loop, since a tokenizer takes its time on long texts."""

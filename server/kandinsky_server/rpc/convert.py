@@ -22,12 +22,14 @@ from kandinsky_server.flows.requests import (
     InterpolateRequest,
     PriorRequest,
 )
+from kandinsky_server.flows.resume import Resume
 from kandinsky_server.images.job import Fit, Use
 from kandinsky_server.rpc import fields
 from kandinsky_server.rpc.embeddings import read_embedding, read_pair
 from kandinsky_server.rpc.limits import Defaults, Limits
 from kandinsky_server.rpc.options import check_output, read_output, read_stream_options
 from kandinsky_server.rpc.pictures import Pictures
+from kandinsky_server.rpc.resume import read_resume
 from kandinsky_server.rpc.violations import Violations
 
 ImageRpc = (
@@ -169,6 +171,12 @@ class Converter:
                 stream_options=shown,
             ),
         )
+
+    def resume(self, message: pb.Resume, digest: str) -> Resume:
+        """Checks what earlier tries of a request with this digest came to."""
+        prior, decoders = self.model.prior, self.model.decoders.values()
+        width = prior.embedding_width if prior else next(iter(decoders)).embedding_width
+        return read_resume(message, digest, width, prior.fingerprint if prior else None)
 
     def within(self, places: int) -> Converter:
         """One that tells a client of so many ``places`` in the queue nothing that its share would then refuse."""

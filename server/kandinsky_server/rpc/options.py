@@ -57,6 +57,7 @@ def read_stream_options(found: Violations, message: pb.RequestOptions, shows_ima
     found.integer("options.preview_max_px", side, 16, 1024)
     if message.preview_format not in PREVIEW_FORMATS:
         found.add("options.preview_format", "must be JPEG or WEBP")
+    found.integer("options.checkpoint_interval_steps", message.checkpoint_interval_steps, 0, MAX_INTERVAL)
     if message.priority not in PRIORITIES:
         found.add("options.priority", f"must be one of {', '.join(pb.Priority.keys())}")
     return StreamOptions(
@@ -64,6 +65,7 @@ def read_stream_options(found: Violations, message: pb.RequestOptions, shows_ima
         preview_interval=message.preview_interval_steps,
         preview_format=PREVIEW_FORMATS.get(message.preview_format, "JPEG"),
         preview_max_px=side,
+        checkpoint_interval=message.checkpoint_interval_steps,
     )
 
 

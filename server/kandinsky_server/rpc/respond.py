@@ -21,6 +21,7 @@ from kandinsky_server.flows.session import Encoder
 from kandinsky_server.images import codecs
 from kandinsky_server.rpc.embeddings import write_pair
 from kandinsky_server.rpc.options import Output
+from kandinsky_server.rpc.resume import write_checkpoint
 
 CHUNK_BYTES = 1024 * 1024
 """Larger images are sent in pieces of this size."""
@@ -47,11 +48,12 @@ Response = TypeVar(
 
 @dataclass(frozen=True)
 class Responder(Generic[Response]):
-    """Makes messages of one response type, and the images in them."""
+    """Makes messages of one response type, and the images in them; ``request_digest`` is for checkpoints."""
 
     kind: type[Response]
     output: Output
     stream_options: StreamOptions
+    request_digest: str = ""
 
     @property
     def encoder(self) -> Encoder:
@@ -78,6 +80,8 @@ class Responder(Generic[Response]):
                 yield events_pb2.Event(embedding=embedding_result(event))
             case events.Progress():
                 yield events_pb2.Event(progress=progress(event))
+            case events.CheckpointMade():
+                yield events_pb2.Event(checkpoint=write_checkpoint(event, self.request_digest))
             case events.Queued():
                 yield events_pb2.Event(queued=queued(event))
             case events.Completed():

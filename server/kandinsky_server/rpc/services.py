@@ -21,7 +21,8 @@ from kandinsky_api.v1 import types_pb2 as pb
 
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import InvalidField, Starting, Violation
-from kandinsky_server.flows.requests import Request
+from kandinsky_server.flows.requests import Request, first_seed
+from kandinsky_server.flows.resume import Resume
 from kandinsky_server.flows.serve import recipe_of, serve
 from kandinsky_server.flows.session import Runtime
 from kandinsky_server.images.turns import Turns
@@ -30,6 +31,7 @@ from kandinsky_server.rpc.digests import input_digests
 from kandinsky_server.rpc.info import InfoSource
 from kandinsky_server.rpc.options import read_output, read_priority
 from kandinsky_server.rpc.respond import Responder, Response, duration
+from kandinsky_server.rpc.resume import request_digest
 from kandinsky_server.rpc.violations import Violations
 from kandinsky_server.telemetry import call as calls
 
@@ -75,11 +77,17 @@ class Handlers:
         with runtime.admission.enter(ticket), converter.pictures.budget.account(ticket):
             request = await convert(converter.within(runtime.admission.most(ticket)), message)
             digests = await input_digests(message)
-            recipe = recipe_of(runtime, request)
+            ticket.resumable = message.options.checkpoint_interval_steps > 0
+            resumes = message.options.HasField("resume")
+            digest = ""
+            if ticket.resumable or resumes:
+                digest = await request_digest(message, first_seed(request))
+            resume = converter.resume(message.options.resume, digest) if resumes else Resume()
+            recipe = recipe_of(runtime, request, resume)
             output = read_output(Violations(), getattr(message, "output", pb.OutputOptions()))
             del message
             call.received.close()
-            responder = Responder(kind, output, recipe.stream_options)
+            responder = Responder(kind, output, recipe.stream_options, digest)
             async with aclosing(serve(runtime, recipe, ticket, responder.encoder, digests)) as events:
                 async for event in events:
                     for response in responder.messages(event):

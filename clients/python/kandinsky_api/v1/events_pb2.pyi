@@ -40,6 +40,7 @@ class Event(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     COMPLETED_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def queued(self) -> Global___Queued:
         """The request waits."""
@@ -68,6 +69,12 @@ class Event(_message.Message):
     def completed(self) -> Global___Completed:
         """All results have been sent."""
 
+    @_builtins.property
+    def checkpoint(self) -> _types_pb2.Checkpoint:
+        """A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+        not read in time gives way to a newer one.
+        """
+
     def __init__(
         self,
         *,
@@ -78,12 +85,13 @@ class Event(_message.Message):
         image: Global___ImageResult | None = ...,
         chunk: Global___ImageChunk | None = ...,
         completed: Global___Completed | None = ...,
+        checkpoint: _types_pb2.Checkpoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "embedding", b"embedding", "image", b"image", "kind", b"kind", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "chunk", b"chunk", "completed", b"completed", "embedding", b"embedding", "image", b"image", "kind", b"kind", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completed", b"completed", "embedding", b"embedding", "image", b"image", "kind", b"kind", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "chunk", b"chunk", "completed", b"completed", "embedding", b"embedding", "image", b"image", "kind", b"kind", "preview", b"preview", "progress", b"progress", "queued", b"queued"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["queued", "progress", "preview", "embedding", "image", "chunk", "completed"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["queued", "progress", "preview", "embedding", "image", "chunk", "completed", "checkpoint"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

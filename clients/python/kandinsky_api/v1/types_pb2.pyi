@@ -325,6 +325,8 @@ class RequestOptions(_message.Message):
     PREVIEW_INTERVAL_STEPS_FIELD_NUMBER: _builtins.int
     PREVIEW_FORMAT_FIELD_NUMBER: _builtins.int
     PREVIEW_MAX_PX_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_INTERVAL_STEPS_FIELD_NUMBER: _builtins.int
+    RESUME_FIELD_NUMBER: _builtins.int
     priority: Global___Priority.ValueType
     """Who goes first when there is more work than room. Default PRIORITY_NORMAL."""
     progress_interval_steps: _builtins.int
@@ -339,6 +341,15 @@ class RequestOptions(_message.Message):
     """The encoding of previews: JPEG (default) or WEBP."""
     preview_max_px: _builtins.int
     """The longest side of a preview in pixels, 16 to 1024. Default 256. Previews are never enlarged."""
+    checkpoint_interval_steps: _builtins.int
+    """The number of steps between two checkpoints of one trajectory, at least 1. Default 0: no checkpoints. Refused where a
+    stage's noise scheduler needs more than the latents to go on. A server that drains sends such a request's newest
+    checkpoints and ends it with UNAVAILABLE, reason DRAINING, instead of finishing it.
+    """
+    @_builtins.property
+    def resume(self) -> Global___Resume:
+        """What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same."""
+
     def __init__(
         self,
         *,
@@ -347,10 +358,12 @@ class RequestOptions(_message.Message):
         preview_interval_steps: _builtins.int = ...,
         preview_format: Global___ImageFormat.ValueType = ...,
         preview_max_px: _builtins.int | None = ...,
+        checkpoint_interval_steps: _builtins.int = ...,
+        resume: Global___Resume | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_preview_max_px", b"_preview_max_px", "_progress_interval_steps", b"_progress_interval_steps", "preview_max_px", b"preview_max_px", "progress_interval_steps", b"progress_interval_steps"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_preview_max_px", b"_preview_max_px", "_progress_interval_steps", b"_progress_interval_steps", "preview_max_px", b"preview_max_px", "progress_interval_steps", b"progress_interval_steps", "resume", b"resume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_preview_max_px", b"_preview_max_px", "_progress_interval_steps", b"_progress_interval_steps", "preview_format", b"preview_format", "preview_interval_steps", b"preview_interval_steps", "preview_max_px", b"preview_max_px", "priority", b"priority", "progress_interval_steps", b"progress_interval_steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_preview_max_px", b"_preview_max_px", "_progress_interval_steps", b"_progress_interval_steps", "checkpoint_interval_steps", b"checkpoint_interval_steps", "preview_format", b"preview_format", "preview_interval_steps", b"preview_interval_steps", "preview_max_px", b"preview_max_px", "priority", b"priority", "progress_interval_steps", b"progress_interval_steps", "resume", b"resume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__preview_max_px: _TypeAlias = _typing.Literal["preview_max_px"]  # noqa: Y015
     _WhichOneofArgType__preview_max_px: _TypeAlias = _typing.Literal["_preview_max_px", b"_preview_max_px"]  # noqa: Y015
@@ -362,6 +375,134 @@ class RequestOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__progress_interval_steps) -> _WhichOneofReturnType__progress_interval_steps | None: ...
 
 Global___RequestOptions: _TypeAlias = RequestOptions  # noqa: Y015
+
+@_typing.final
+class Resume(_message.Message):
+    """Carries what earlier tries of a request delivered, so that a replica with the same checkpoints of the model and the
+    same dtype goes on from there. What is not needed is passed over.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    IMAGE_INDICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def checkpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Checkpoint]:
+        """The newest checkpoint of each trajectory."""
+
+    @_builtins.property
+    def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeliveredEmbedding]:
+        """The embeddings that were delivered: they are not sent again, and Generate decodes them."""
+
+    @_builtins.property
+    def image_indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The indices of the images that were delivered whole: they are not made again."""
+
+    def __init__(
+        self,
+        *,
+        checkpoints: _abc.Iterable[Global___Checkpoint] | None = ...,
+        embeddings: _abc.Iterable[Global___DeliveredEmbedding] | None = ...,
+        image_indices: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "embeddings", b"embeddings", "image_indices", b"image_indices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Resume: _TypeAlias = Resume  # noqa: Y015
+
+@_typing.final
+class DeliveredEmbedding(_message.Message):
+    """Carries an embedding that was delivered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """The index of its result."""
+    @_builtins.property
+    def embeddings(self) -> Global___EmbeddingPair:
+        """The pair as it came."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        embeddings: Global___EmbeddingPair | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embeddings", b"embeddings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embeddings", b"embeddings", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliveredEmbedding: _TypeAlias = DeliveredEmbedding  # noqa: Y015
+
+@_typing.final
+class Checkpoint(_message.Message):
+    """Carries an unfinished trajectory: enough to go on from anywhere, with the request. The random numbers of its steps come
+    from the request's seed again.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
+    SHAPE_FIELD_NUMBER: _builtins.int
+    LATENTS_FIELD_NUMBER: _builtins.int
+    STAGE_FINGERPRINT_FIELD_NUMBER: _builtins.int
+    REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The layout of this message: 1."""
+    stage: _builtins.str
+    """The stage whose trajectory it is, as in Progress."""
+    index: _builtins.int
+    """Which of the stage's trajectories, as in Progress."""
+    step: _builtins.int
+    """How many steps are done: 1 to step_count."""
+    step_count: _builtins.int
+    """How many steps there are."""
+    dtype: Global___Dtype.ValueType
+    """The type of the numbers, which is that of the server."""
+    latents: _builtins.bytes
+    """The latents, little-endian, row by row."""
+    stage_fingerprint: _builtins.str
+    """The fingerprint of the stage; another stage does not go on from it."""
+    request_digest: _builtins.str
+    """The SHA-256 of the request without its options, in hexadecimal; another request does not go on from it."""
+    @_builtins.property
+    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The shape of the latents: [1, 4, height / 8, width / 8] of an image, [rows, width] of an embedding."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        stage: _builtins.str = ...,
+        index: _builtins.int = ...,
+        step: _builtins.int = ...,
+        step_count: _builtins.int = ...,
+        dtype: Global___Dtype.ValueType = ...,
+        shape: _abc.Iterable[_builtins.int] | None = ...,
+        latents: _builtins.bytes = ...,
+        stage_fingerprint: _builtins.str = ...,
+        request_digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "index", b"index", "latents", b"latents", "request_digest", b"request_digest", "shape", b"shape", "stage", b"stage", "stage_fingerprint", b"stage_fingerprint", "step", b"step", "step_count", b"step_count", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Checkpoint: _TypeAlias = Checkpoint  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):

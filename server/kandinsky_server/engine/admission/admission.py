@@ -212,7 +212,7 @@ class Admission:
         found, now = [], time.monotonic()
         for run in self.engine.active:
             ended = run.ticket.check_expired(now) is not None
-            left = 1 if ended else max(1, run.work.steps - run.trajectory.step)
+            left = 1 if ended else max(1, run.trajectory.step_count - run.trajectory.step)
             if run.batched or not ended:
                 found.append((run.ticket, run.precedence, Remaining(run.work, left)))
         for ticket in self.tickets:
