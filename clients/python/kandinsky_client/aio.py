@@ -135,7 +135,7 @@ class AsyncKandinsky(Methods[Coroutine[Any, Any, EmbeddingSet], Coroutine[Any, A
         method = self._channel.unary_stream(rpc.path, serialize, rpc.parse)
         metadata = self._connection.call_metadata(options)
         return AsyncEventStream(
-            Exchange(self._connection.retry(options)),
+            Exchange(self._connection.retry(options), request),
             lambda timeout: method(request, timeout=timeout, metadata=metadata),
         )
 

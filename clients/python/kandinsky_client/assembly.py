@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from kandinsky_api.v1 import events_pb2
@@ -16,12 +17,18 @@ from kandinsky_client.results import EmbeddingResult, ImageResult
 
 
 class Assembly:
-    """Turns the messages of one stream into events, joins chunks, and checks that all of it came."""
+    """Turns the messages of one stream into events, joins chunks, and checks that all of it came.
 
-    def __init__(self) -> None:
-        self._embeddings: dict[int, EmbeddingResult] = {}
+    Args:
+        embeddings: What an earlier try of the same call delivered, by index.
+    """
+
+    def __init__(self, embeddings: Mapping[int, EmbeddingResult] = MappingProxyType({})) -> None:
+        self.embeddings = dict(embeddings)
+        """Those that have come, and those of earlier tries."""
+        self.embedding_count = 0
+        self.image_count = 0
         self._arriving: dict[int, tuple[events_pb2.ImageResult, bytearray]] = {}
-        self._image_count = 0
         self._completed: Completed | None = None
 
     def receive(self, response: Any) -> Iterator[Event]:
@@ -45,7 +52,8 @@ class Assembly:
                 yield Preview.from_message(event.preview)
             case "embedding":
                 embedding = EmbeddingResult.from_message(event.embedding)
-                self._embeddings[embedding.index] = embedding
+                self.embeddings[embedding.index] = embedding
+                self.embedding_count += 1
                 yield EmbeddingReady(embedding)
             case "image":
                 self._arriving[event.image.index] = event.image, bytearray(event.image.data)
@@ -66,7 +74,7 @@ class Assembly:
         """
         if self._completed is None:
             raise IncompleteStreamError("the stream ended without `completed`: results may be missing")
-        came = (len(self._embeddings), self._image_count)
+        came = (self.embedding_count, self.image_count)
         sent = (self._completed.embedding_count, self._completed.image_count)
         if came != sent or self._arriving:
             raise IncompleteStreamError(
@@ -91,8 +99,8 @@ class Assembly:
         if len(data) != header.size_bytes:
             raise IncompleteStreamError(f"image {index} has {len(data)} bytes of {header.size_bytes}")
         del self._arriving[index]
-        self._image_count += 1
-        made_here = self._embeddings.get(index)
+        self.image_count += 1
+        made_here = self.embeddings.get(index)
         yield ImageReady(
             ImageResult(
                 index=index,

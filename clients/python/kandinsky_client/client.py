@@ -132,7 +132,7 @@ class Kandinsky(Methods[EmbeddingSet, ImageSet]):
         method = self._channel.unary_stream(rpc.path, serialize, rpc.parse)
         metadata = self._connection.call_metadata(options)
         return EventStream(
-            Exchange(self._connection.retry(options)),
+            Exchange(self._connection.retry(options), request),
             lambda timeout: method(request, timeout=timeout, metadata=metadata),
         )
 

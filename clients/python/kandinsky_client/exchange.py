@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import grpc
+from kandinsky_api.v1 import events_pb2
 
 from kandinsky_client.assembly import Assembly
 from kandinsky_client.errors import from_grpc
 from kandinsky_client.events import EmbeddingReady, Event, ImageReady
 from kandinsky_client.result_sets import Completed
+from kandinsky_client.resumption import Resumption
 from kandinsky_client.retry import Retry
+from kandinsky_client.rpcs import Request
 
 
 class Exchange:
@@ -18,12 +22,14 @@ class Exchange:
 
     Args:
         retry: The patience of this call.
+        request: What is sent at each try; a try after the first may carry `options.resume`.
     """
 
-    def __init__(self, retry: Retry) -> None:
+    def __init__(self, retry: Retry, request: Request) -> None:
         self._retry = retry
+        self._resumption = Resumption(request)
         self._assembly = Assembly()
-        self._delivered = False
+        self._counts = 0, 0
 
     def timeout(self) -> float | None:
         """Returns the seconds left; None is no limit."""
@@ -32,20 +38,47 @@ class Exchange:
     def receive(self, response: Any) -> list[Event]:
         """Returns the events that a message completes; raises IncompleteStreamError."""
         events = list(self._assembly.receive(response))
-        self._delivered |= any(isinstance(event, EmbeddingReady | ImageReady) for event in events)
+        message: events_pb2.Event = response.event
+        if message.HasField("checkpoint"):
+            self._resumption.checkpoint(message.checkpoint)
+        for event in events:
+            if isinstance(event, EmbeddingReady):
+                self._resumption.embedding(message.embedding)
+            elif isinstance(event, ImageReady):
+                self._resumption.image(event.result.index)
         return events
 
     def finish(self) -> Completed:
-        """Returns the last event of a stream that ended with OK; raises IncompleteStreamError."""
-        return self._assembly.finish()
+        """Returns the last event of a stream that ended with OK, its counts over all tries.
+
+        Raises:
+            IncompleteStreamError: Less came than was sent.
+        """
+        completed = self._assembly.finish()
+        embeddings, images = self._counts
+        return replace(
+            completed,
+            embedding_count=embeddings + completed.embedding_count,
+            image_count=images + completed.image_count,
+        )
 
     def delay_after(self, error: grpc.RpcError) -> float:
         """Returns the seconds to wait before the next try, or raises the typed error.
 
-        Once a result was delivered there is no next try: it could come twice.
+        Once a result was delivered there is no next try, since it could come twice, unless the request asks for
+        checkpoints: then the next try goes on from the last ones, and what was delivered is left out.
         """
         typed = from_grpc(error)
-        if self._delivered:
+        resumption = self._resumption
+        if resumption.delivered and not resumption.active:
             raise typed from None
-        self._assembly = Assembly()
-        return self._retry.delay_after(typed)
+        embeddings, images = self._counts
+        self._counts = embeddings + self._assembly.embedding_count, images + self._assembly.image_count
+        self._assembly = Assembly(self._assembly.embeddings)
+        if resumption.forget(typed):
+            return 0.0
+        if resumption.progressed:
+            self._retry.begin_anew()
+        delay = self._retry.delay_after(typed)
+        resumption.write()
+        return delay

@@ -24,12 +24,15 @@ class CallOptions(TypedDict, total=False):
         priority: Who goes first when there is more work than room. Default: the client's, else "normal".
         progress_interval_steps: The least steps between two progress events of one result; 0 is none.
             Default 1, or 0 for calls that return their results only at the end.
+        checkpoint_interval_steps: Steps between two checkpoints of one result. A call that has them goes on from the
+            last ones when its server is lost, on another replica, also after results have come. Default 0: none.
     """
 
     timeout: float | None
     metadata: Metadata | None
     priority: Priority | None
     progress_interval_steps: int | None
+    checkpoint_interval_steps: int | None
 
 
 class PriorOptions(CallOptions, total=False):

@@ -25,7 +25,7 @@ class Retry:
 
     Args:
         timeout: Seconds for the whole call, retries and waits included; None is no limit.
-        retries: The most retries after the first try.
+        retries: The most retries in a row that bring nothing new.
 
     Raises:
         ValueError: A timeout that is 0, negative or NaN.
@@ -40,6 +40,10 @@ class Retry:
     def timeout(self) -> float | None:
         """Returns the seconds left, never below 0; None is no limit."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def begin_anew(self) -> None:
+        """Counts retries from here: the last try brought something."""
+        self._tried = 0
 
     def delay_after(self, error: RpcError) -> float:
         """Returns the seconds to wait before the next try, or raises `error` when that cannot help."""
