@@ -70,6 +70,15 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "Queue": [
         panel("Trajectories that wait or run", "short", **{"{{instance}}": gauge("queue_length")}),
+        panel("Seconds of work taken in", "s", **{"{{instance}}": gauge("queued_work_seconds")}),
+        panel(
+            "Requests",
+            "short",
+            **{
+                "waiting {{instance}}": gauge("requests_waiting"),
+                "running {{instance}}": gauge("requests_running"),
+            },
+        ),
         panel(
             "Seconds to the first step",
             "s",

@@ -47,7 +47,7 @@ from kandinsky_server.flows.unread import UnreadBudget
 from kandinsky_server.images.budget import ByteBudget
 from kandinsky_server.images.decoders import Decoders
 from kandinsky_server.memory import Trimmer
-from kandinsky_server.rpc import transport
+from kandinsky_server.rpc import load_reports, transport
 from kandinsky_server.rpc.authentication import Authentication
 from kandinsky_server.rpc.convert import Converter
 from kandinsky_server.rpc.delivery import Delivery
@@ -56,6 +56,7 @@ from kandinsky_server.rpc.info import InfoSource
 from kandinsky_server.rpc.intake import Intake
 from kandinsky_server.rpc.interceptor import RequestInterceptor
 from kandinsky_server.rpc.limits import Limits
+from kandinsky_server.rpc.load_reports import LoadReports
 from kandinsky_server.rpc.pictures import Pictures
 from kandinsky_server.rpc.reflection import add_reflection
 from kandinsky_server.rpc.respond import versions
@@ -140,6 +141,8 @@ class App:
         self.port = 0
         self.metrics_server: MetricsServer | None = None
         self.trimming: asyncio.Task[None] | None = None
+        self.loads = LoadReports(self.admission.load, settings.target_queue_seconds, self.metrics)
+        self.measuring: asyncio.Task[None] | None = None
         self.takeovers = Takeovers([], self.engine.between_steps, self._on_takeover)
 
     def _info(self) -> InfoSource:
@@ -162,6 +165,7 @@ class App:
             self.intake,
             self.delivery,
             settings.max_request_seconds,
+            self.loads,
             self.tracing,
             settings.log_prompts,
         )
@@ -170,8 +174,15 @@ class App:
         image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(self.handlers), self.server)
         server_pb2_grpc.add_ServerServiceServicer_to_server(ServerService(self.handlers), self.server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
+        self.loads.add_to(self.server)
         if settings.reflection:
-            services = (PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, health.SERVICE_NAME)
+            services = (
+                PRIOR_SERVICE,
+                IMAGE_SERVICE,
+                SERVER_SERVICE,
+                health.SERVICE_NAME,
+                load_reports.SERVICE,
+            )
             add_reflection(services, self.server)
         for name in ("", PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, *STAGES):
             self.health.set(name, serving=False)
@@ -249,6 +260,7 @@ class App:
         self.health.set("", serving=True)
         self.takeovers.start()
         self.trimming = asyncio.create_task(Trimmer().run(self.engine.resting))
+        self.measuring = asyncio.create_task(self.loads.run())
 
     def _load(self) -> None:
         settings = self.settings
@@ -362,8 +374,9 @@ class App:
         """Ends everything at once."""
         self._failing.cancel()
         await self.server.stop(0)
-        if self.trimming:
-            self.trimming.cancel()
+        for task in (self.trimming, self.measuring):
+            if task:
+                task.cancel()
         self.takeovers.stop()
         if self.handlers.runtime is not None:
             await self.engine.stop()

@@ -19,6 +19,7 @@ SERVICES = {
     "kandinsky_api.v1.ImageService",
     "kandinsky_api.v1.PriorService",
     "kandinsky_api.v1.ServerService",
+    "xds.service.orca.v3.OpenRcaService",
 }
 
 

@@ -19,6 +19,7 @@ from kandinsky_server.flows.concurrency import forget
 from kandinsky_server.rpc.authentication import Authentication, check_allowed
 from kandinsky_server.rpc.delivery import Delivery
 from kandinsky_server.rpc.intake import Intake
+from kandinsky_server.rpc.load_reports import LoadReports
 from kandinsky_server.rpc.standard import bounded
 from kandinsky_server.rpc.status import code_of, ending
 from kandinsky_server.rpc.texts import texts_of
@@ -51,6 +52,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         intake: Intake,
         delivery: Delivery,
         max_request_seconds: float,
+        loads: LoadReports,
         tracing: Tracing | None = None,
         log_prompts: bool = False,
     ) -> None:
@@ -60,6 +62,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         self.intake = intake
         self.delivery = delivery
         self.max_request_seconds = max_request_seconds
+        self.loads = loads
         self.log_prompts = log_prompts
 
     async def intercept_service(
@@ -154,6 +157,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         try:
             with self.delivery.serving(context):
                 await self._within_life(answer)
+                context.set_trailing_metadata((*call.metadata, *self.loads.trailer(metadata)))
                 return
         except asyncio.CancelledError:
             code = StatusCode.DEADLINE_EXCEEDED if _expired(ticket) else StatusCode.CANCELLED
@@ -168,7 +172,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             self._account(call, code, reason)
         # After the accounts: whoever sees the answer sees them too.
         code, message, trailers = ending(failure)
-        await self.delivery.end(context, code, message, (*trailers, *call.metadata))
+        trailers = (*trailers, *call.metadata, *self.loads.trailer(metadata))
+        await self.delivery.end(context, code, message, trailers)
 
     async def _within_life(self, answer: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -220,6 +225,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
 
     def _record(self, call: Call, code: StatusCode, reason: str) -> None:
         metrics, rpc = self.metrics, call.rpc
+        self.loads.count(code in (StatusCode.INTERNAL, StatusCode.UNKNOWN))
         seconds = time.monotonic() - call.ticket.arrival
         metrics.in_flight.labels(rpc).dec()
         metrics.requests.labels(rpc, code.name).inc()

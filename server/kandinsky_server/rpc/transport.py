@@ -23,7 +23,10 @@ MIN_PING_MS = 5_000
 
 def options(settings: Settings) -> list[tuple[str, int]]:
     """The arguments of the grpc server."""
+    age = settings.max_connection_age_seconds
+    ages = [] if age is None else [("grpc.max_connection_age_ms", round(age * 1000))]
     return [
+        *ages,
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", SEND_BYTES),
         # A message is looked at before it is decompressed, and read only when there is a place for it.

@@ -42,6 +42,13 @@ class Listening(BaseModel):
     metrics_host: str = Field(
         "127.0.0.1", description="Address of /metrics, which has no TLS and no tokens, whatever the rest has."
     )
+    max_connection_age_seconds: float | None = Field(
+        None,
+        ge=1,
+        le=MAX_SECONDS,
+        description="How old a connection may become before its client is asked to connect anew, to whichever replica; "
+        "its calls end in peace. Default: any age.",
+    )
     metrics_connections: Count = Field(
         32, le=64, description="Connections at once to /metrics; one more cuts off the oldest."
     )

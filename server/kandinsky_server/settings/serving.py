@@ -34,6 +34,12 @@ class Serving(BaseModel):
         le=MAX_SECONDS,
         description="How long loading a stage, and then preparing each of its networks, may take at the start.",
     )
+    target_queue_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=MAX_SECONDS,
+        description="Seconds of queued work at which load reports say that this server is fully used.",
+    )
     drain_seconds: float = Field(
         30.0, ge=0, le=MAX_SECONDS, description="How long running work may take to finish on SIGTERM."
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
+from kandinsky_server.engine.admission.load import Load
 from kandinsky_server.engine.report import StepReport
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250)
@@ -27,6 +28,11 @@ class Metrics:
         self.in_flight = gauge("requests_in_flight", "Requests being served.", "rpc")
         self.queue_length = gauge(
             "queue_length", "Trajectories that wait or run; each request counts as one at least."
+        )
+        self.requests_waiting = gauge("requests_waiting", "Requests whose first step is to come.")
+        self.requests_running = gauge("requests_running", "Requests that have taken a step and are not done.")
+        self.queued_work_seconds = gauge(
+            "queued_work_seconds", "How long the work taken in would last if no more came, as predicted."
         )
         self.queue_wait_seconds = histogram(
             "queue_wait_seconds", "From arrival to the first step.", SECONDS, "rpc"
@@ -80,6 +86,12 @@ class Metrics:
     def watch_queue(self, length: Callable[[], float]) -> None:
         """Reads the queue's length whenever it is scraped."""
         self.queue_length.set_function(length)
+
+    def show_load(self, load: Load) -> None:
+        """Sets the gauges to what was measured now."""
+        self.requests_waiting.set(load.waiting)
+        self.requests_running.set(load.running)
+        self.queued_work_seconds.set(load.queued_seconds)
 
     def watch_device(self, device: torch.device) -> None:
         """Reads a CUDA device's memory whenever it is scraped; on other devices torch keeps no count."""

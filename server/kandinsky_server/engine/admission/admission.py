@@ -12,6 +12,7 @@ from typing import Any
 from kandinsky_server.engine.admission.allotment import Allotment
 from kandinsky_server.engine.admission.background import BackgroundLoad
 from kandinsky_server.engine.admission.forecast import Forecast, Pace, forecast
+from kandinsky_server.engine.admission.load import Load
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.ticket import Precedence, Ticket
 from kandinsky_server.engine.trajectory import BatchKey
@@ -200,9 +201,16 @@ class Admission:
 
     def retry_after(self) -> float:
         """Seconds until the queue is about half empty."""
+        return max(MIN_RETRY_SECONDS, self._queued_seconds() / 2)
+
+    def load(self) -> Load:
+        """How much there is to do now."""
+        running = {run.ticket for run in self.engine.active if run.started is not None} & self.tickets
+        return Load(len(self.tickets) - len(running), len(running), self._queued_seconds())
+
+    def _queued_seconds(self) -> float:
         outstanding = [remaining for *_, remaining in self._outstanding()]
-        everything = forecast([], outstanding, [], Pace(self.engine.cost, self._rows_for, {}))
-        return max(MIN_RETRY_SECONDS, everything.finish / 2)
+        return forecast([], outstanding, [], Pace(self.engine.cost, self._rows_for, {})).finish
 
     def _outstanding(self) -> list[tuple[Ticket, Precedence, Remaining]]:
         """What runs and what admitted requests will still submit, with whose it is and how urgent, the most urgent first.

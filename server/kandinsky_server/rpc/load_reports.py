@@ -1,0 +1,104 @@
+"""Load reports in the open standard ORCA, so that proxies and clients that exist can balance by seconds of work.
+
+Source: https://github.com/envoyproxy/envoy/issues/6614 and gRFC A51, https://github.com/grpc/proposal/blob/master/A51-custom-backend-metrics.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import grpc
+from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
+from xds.service.orca.v3.orca_pb2 import DESCRIPTOR, OrcaLoadReportRequest
+
+from kandinsky_server.engine.admission.load import Load
+from kandinsky_server.telemetry.metrics import Metrics
+
+SERVICE = DESCRIPTOR.services_by_name["OpenRcaService"].full_name
+
+ASK_KEY = "endpoint-load-metrics-format"
+"""A call whose metadata has it with the value BIN gets a report in its trailer."""
+
+TRAILER_KEY = "endpoint-load-metrics-bin"
+
+MEASURE_SECONDS = 0.5
+"""How old a report may be: a forecast of a full queue takes milliseconds of the event loop."""
+
+RATE_SECONDS = 10.0
+"""What requests a second are counted over."""
+
+LEAST_INTERVAL_SECONDS = 1.0
+"""Between two reports of a stream, whatever it asks for."""
+
+
+class LoadReports:
+    """Measures the load now and then, for metrics and reports; belongs to the event loop.
+
+    Args:
+        load: asks for the load.
+        target_seconds: of queued work, at which utilization is 1.
+        metrics: whose gauges show the load.
+    """
+
+    def __init__(self, load: Callable[[], Load], target_seconds: float, metrics: Metrics) -> None:
+        self._load = load
+        self._target_seconds = target_seconds
+        self._metrics = metrics
+        self._latest = Load()
+        self._ends: deque[tuple[float, bool]] = deque()
+
+    async def run(self) -> None:
+        """Measures until it is cancelled."""
+        while True:
+            self._latest = self._load()
+            self._metrics.show_load(self._latest)
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    def count(self, failed: bool) -> None:
+        """Takes note of a call that has ended; ``failed`` is a fault of the server's."""
+        now = time.monotonic()
+        self._ends.append((now, failed))
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        while self._ends and self._ends[0][0] < now - RATE_SECONDS:
+            self._ends.popleft()
+
+    def report(self) -> OrcaLoadReport:
+        """The load as last measured."""
+        self._forget(time.monotonic())
+        load = self._latest
+        return OrcaLoadReport(
+            application_utilization=load.queued_seconds / self._target_seconds,
+            rps_fractional=len(self._ends) / RATE_SECONDS,
+            eps=sum(failed for _, failed in self._ends) / RATE_SECONDS,
+            named_metrics={
+                "kandinsky.queued_work_seconds": load.queued_seconds,
+                "kandinsky.requests_waiting": load.waiting,
+                "kandinsky.requests_running": load.running,
+            },
+        )
+
+    def trailer(self, metadata: Mapping[str, Any]) -> tuple[tuple[str, bytes], ...]:
+        """The report for a call with this metadata; nothing unless it asks."""
+        if str(metadata.get(ASK_KEY, "")).upper() != "BIN":
+            return ()
+        return ((TRAILER_KEY, self.report().SerializeToString()),)
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Registers xds.service.orca.v3.OpenRcaService, whose package has no stubs for gRPC."""
+        stream = grpc.unary_stream_rpc_method_handler(
+            self._stream, OrcaLoadReportRequest.FromString, OrcaLoadReport.SerializeToString
+        )
+        server.add_registered_method_handlers(SERVICE, {"StreamCoreMetrics": stream})
+
+    async def _stream(self, request: OrcaLoadReportRequest, context: Any) -> AsyncIterator[OrcaLoadReport]:
+        """Reports at the interval that was asked for, until the client leaves."""
+        interval = max(LEAST_INTERVAL_SECONDS, request.report_interval.ToTimedelta().total_seconds())
+        while True:
+            yield self.report()
+            await asyncio.sleep(interval)
