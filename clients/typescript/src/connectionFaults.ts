@@ -9,13 +9,6 @@ export interface ConnectionFault {
   readonly isTls: boolean;
 }
 
-// By https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors; every other code is INTERNAL.
-const RESET_CODES: Readonly<Record<string, Code>> = {
-  REFUSED_STREAM: Code.Unavailable,
-  CANCEL: Code.Canceled,
-  ENHANCE_YOUR_CALM: Code.ResourceExhausted,
-  INADEQUATE_SECURITY: Code.PermissionDenied,
-};
 const TLS = /^(ERR_SSL_|ERR_TLS_|ERR_OSSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|EPROTO$|HOSTNAME_MISMATCH)/;
 const CONNECTION = /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_|EHOSTUNREACH|ENETUNREACH|ERR_HTTP2_|ERR_STREAM_|UND_ERR_)/;
 
@@ -34,10 +27,6 @@ export function connectionFault(error: ConnectError): ConnectionFault | undefine
       words: `no TLS connection could be agreed on (${error.rawMessage}): check the target, the authorities and the client's certificate`,
       isTls: true,
     };
-  }
-  const reset = causes.find(({ code }) => code === "ERR_HTTP2_STREAM_ERROR");
-  if (reset) {
-    return { code: RESET_CODES[/NGHTTP2_(\w+)/.exec(reset.message)?.[1] ?? ""] ?? Code.Internal, isTls: false };
   }
   if (codes.some((code) => CONNECTION.test(code)) || causes.some((cause) => cause instanceof TypeError)) {
     return { code: Code.Unavailable, words: `the connection failed (${error.rawMessage})`, isTls: false };

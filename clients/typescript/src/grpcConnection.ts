@@ -1,10 +1,9 @@
 import type { SecureClientSessionOptions } from "node:http2";
-import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
-import { createNodeHttpClient, Http2SessionManager } from "@connectrpc/connect-node";
+import { Http2SessionManager } from "@connectrpc/connect-node";
 
+import { grpcHttpClient } from "./grpcHttpClient.js";
 import type { Connection } from "./options.js";
-import { dropUnreadableDetails } from "./status.js";
 import { checkTls, type TlsOptions } from "./tls.js";
 import { userAgent } from "./userAgent.js";
 
@@ -27,7 +26,7 @@ export function grpcConnection(target: string, tls: boolean | TlsOptions): Conne
   const sessions = new Http2SessionManager(baseUrl, KEEPALIVE, session);
   const transport = createTransport({
     baseUrl,
-    httpClient: readable(createNodeHttpClient({ httpVersion: "2", sessionProvider: () => sessions })),
+    httpClient: grpcHttpClient(sessions),
     interceptors: [userAgent("user-agent")],
     useBinaryFormat: true,
     acceptCompression: [],
@@ -50,18 +49,4 @@ function baseUrlOf(target: string, isTls: boolean): string {
     throw new TypeError(`target must be an address such as localhost:50051, not ${target}`);
   }
   return new URL(baseUrl).origin;
-}
-
-function readable(client: UniversalClientFn): UniversalClientFn {
-  return async (request) => {
-    const response = await client(request);
-    dropUnreadableDetails(response.header);
-    return { ...response, body: withReadableTrailer(response.body, response.trailer) };
-  };
-}
-
-/** Trailers are there once the body has ended. */
-async function* withReadableTrailer(body: AsyncIterable<Uint8Array>, trailer: Headers): AsyncGenerator<Uint8Array> {
-  yield* body;
-  dropUnreadableDetails(trailer);
 }

@@ -3,14 +3,13 @@ import { HealthCheckResponse_ServingStatus as Status } from "./gen/health/v1/hea
 /** How a server, or one service of it, is. */
 export type Health = "unknown" | "serving" | "not_serving" | "service_unknown";
 
-const NAMES: Readonly<Record<Status, Health>> = {
-  [Status.UNKNOWN]: "unknown",
+const NAMES: Readonly<Record<number, Health>> = {
   [Status.SERVING]: "serving",
   [Status.NOT_SERVING]: "not_serving",
   [Status.SERVICE_UNKNOWN]: "service_unknown",
 };
 
 /** Names a grpc.health.v1 status; one that this client does not know is "unknown". */
-export function healthOf(status: Status): Health {
-  return (NAMES as Partial<Record<number, Health>>)[status] ?? "unknown";
+export function healthOf(status: number): Health {
+  return NAMES[status] ?? "unknown";
 }

@@ -13,7 +13,8 @@ import { StatusSchema } from "./gen/google/rpc/status_pb.js";
 /** The `domain` of every ErrorInfo of this contract. */
 export const DOMAIN = "kandinsky-grpc.github.io";
 const DETAILS_KEY = "grpc-status-details-bin";
-const STATUS_KEY = "grpc-status";
+/** Where the status stands, in headers or trailers. */
+export const STATUS_KEY = "grpc-status";
 const REQUEST_ID_KEY = "x-request-id";
 
 /** Translates what a Connect transport threw, with the details that the server attached. */
