@@ -43,6 +43,7 @@ export class EventStream implements AsyncIterableIterator<Event, void, undefined
     return { done: true, value: undefined };
   }
 
+  /** The stream itself. */
   [Symbol.asyncIterator](): this {
     return this;
   }

@@ -26,13 +26,21 @@ type NumbersToo<T> = T extends bigint
     ? T
     : { [Key in keyof T]: NumbersToo<T[Key]> };
 
+/** Asks for a Prior: prompts to embeddings. */
 export type PriorInput = Input<typeof PriorRequestSchema>;
+/** Asks for a Interpolate: conditions and weights to embeddings. */
 export type InterpolateInput = Input<typeof InterpolateRequestSchema>;
+/** Asks for a Decode: embeddings to images. */
 export type DecodeInput = Input<typeof DecodeRequestSchema>;
+/** Asks for a Img2Img: embeddings and an image to images. */
 export type Img2ImgInput = Input<typeof Img2ImgRequestSchema>;
+/** Asks for a Inpaint: embeddings, an image and a mask to images. */
 export type InpaintInput = Input<typeof InpaintRequestSchema>;
+/** Asks for a ControlNet: embeddings and a hint to images. */
 export type ControlNetInput = Input<typeof ControlNetRequestSchema>;
+/** Asks for a Generate: prompts to images. */
 export type GenerateInput = Input<typeof GenerateRequestSchema>;
+/** Asks what one of these would cost. */
 export type EstimateInput = Input<typeof EstimateRequestSchema>;
 
 /** The streaming RPCs, by the names that this client and `EstimateRequest` give them. */

@@ -51,6 +51,16 @@ export async function fake(
   script: Script,
   options: node.NodeOptions = {},
 ): Promise<{ client: Kandinsky; seen: Seen }> {
+  const { target, seen } = await fakeServer(transport, script);
+  const client = transport === "grpc" ? node.connect(target, options) : web.connect(`http://${target}`, options);
+  onTestFinished(() => {
+    client.close();
+  });
+  return { client, seen };
+}
+
+/** As {@link fake}, without a client. */
+export async function fakeServer(transport: Transport, script: Script): Promise<{ target: string; seen: Seen }> {
   const seen: Seen = { requests: [], headers: [] };
   async function* answer(request: AnyRequest, context: HandlerContext): AsyncGenerator<{ event: EventInit }> {
     seen.headers.push(context.requestHeader);
@@ -77,12 +87,7 @@ export async function fake(
   };
   const handler = connectNodeAdapter({ routes });
   const server = transport === "grpc" ? http2.createServer(handler) : http.createServer(handler);
-  const target = await listen(server);
-  const client = transport === "grpc" ? node.connect(target, options) : web.connect(`http://${target}`, options);
-  onTestFinished(() => {
-    client.close();
-  });
-  return { client, seen };
+  return { target: await listen(server), seen };
 }
 
 /** Listens on loopback until the test ends; returns the address. */
