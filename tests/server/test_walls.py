@@ -11,12 +11,15 @@ ROOT = Path(__file__).parents[2]
 SERVER = ROOT / "server" / "kandinsky_server"
 PROTOBUF = ("google", "grpc", "grpc_status", "kandinsky_api")
 
+STARTED = ("kandinsky_server.app", "kandinsky_server.lifecycle")
+"""What puts the rooms together and runs them; no room knows of it."""
+
 BELOW_FLOWS = (
     *PROTOBUF,
     "kandinsky_client",
     "kandinsky_server.rpc",
     "kandinsky_server.flows",
-    "kandinsky_server.app",
+    *STARTED,
     "kandinsky_server.settings",
     "kandinsky_server.startup",
     "kandinsky_server.telemetry",
@@ -35,7 +38,7 @@ FORBIDDEN = {
     "server/kandinsky_server/checkpoints": BELOW_FLOWS,
     "server/kandinsky_server/telemetry": (
         "kandinsky_client",
-        "kandinsky_server.app",
+        *STARTED,
         "kandinsky_server.flows",
         "kandinsky_server.rpc",
         "kandinsky_server.startup",
@@ -43,24 +46,25 @@ FORBIDDEN = {
     "server/kandinsky_server/settings": (
         *PROTOBUF,
         "kandinsky_client",
-        "kandinsky_server.app",
+        *STARTED,
         "kandinsky_server.flows",
         "kandinsky_server.rpc",
         "kandinsky_server.startup",
         "kandinsky_server.telemetry",
     ),
-    "server/kandinsky_server/startup": ("kandinsky_client", "kandinsky_server.app", "kandinsky_server.rpc"),
+    "server/kandinsky_server/startup": ("kandinsky_client", *STARTED, "kandinsky_server.rpc"),
     "server/kandinsky_server/images": ("torch", "diffusers", "transformers", *BELOW_FLOWS),
     "server/kandinsky_server/flows": (
         *PROTOBUF,
         "kandinsky_client",
         "kandinsky_server.rpc",
-        "kandinsky_server.app",
+        *STARTED,
         "kandinsky_server.settings",
         "kandinsky_server.startup",
         "kandinsky_server.telemetry",
     ),
-    "server/kandinsky_server/rpc": ("kandinsky_client", "kandinsky_server.app"),
+    "server/kandinsky_server/rpc": ("kandinsky_client", *STARTED),
+    "server/kandinsky_server/app.py": ("kandinsky_server.lifecycle",),
     "backends/kandinsky_backends": (*PROTOBUF, "kandinsky_client", "kandinsky_server"),
     "clients/python/kandinsky_client": (
         "kandinsky_server",
@@ -92,8 +96,7 @@ def within(module: str, package: str) -> bool:
 
 @pytest.mark.parametrize("room", FORBIDDEN)
 def test_room_imports_nothing_it_must_not_know(room: str) -> None:
-    files = sorted((ROOT / room).rglob("*.py"))
-    assert files
+    files = sorted((ROOT / room).rglob("*.py")) or [ROOT / room]
     broken = [
         f"{file.relative_to(ROOT)} imports {module}"
         for file in files
@@ -120,7 +123,7 @@ def test_protobuf_stays_in_the_grpc_layer() -> None:
         for module in imports(file)
         if within(module, "google.protobuf") or within(module, "kandinsky_api")
     }
-    assert outside <= {"rpc", "app.py"}
+    assert outside == {"rpc"}
 
 
 @pytest.mark.parametrize("room", ["server", "backends", "clients/python/kandinsky_client", "models"])

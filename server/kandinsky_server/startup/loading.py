@@ -6,33 +6,30 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
 from kandinsky_backends.background import BackgroundBackend, Preparation
-from kandinsky_backends.base import Backend
 from kandinsky_backends.device_errors import drop_frames, is_fatal, is_out_of_memory
 from kandinsky_backends.eager import EagerNetwork
-from kandinsky_backends.options import DEFAULT_BUCKETS
 from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_parity
 from kandinsky_backends.unprepared import unprepared_calls
 from torch import nn
 
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.diffusion.model import Model, StageReport
-from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.diffusion.schedule import StepCounter
 from kandinsky_server.engine.network import DeviceNetwork, Returns
 from kandinsky_server.engine.report import Observer
-from kandinsky_server.families.kandinsky22.sizes import Size
 from kandinsky_server.families.kandinsky22.specs import (
     MAX_SINGLE_ROWS,
     NetworkSpec,
     parts_of,
 )
 from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
-from kandinsky_server.startup.takeover import Takeover
+from kandinsky_server.startup.load_options import LoadOptions
+from kandinsky_server.startup.takeover import Takeover, tell_fallback
 
 log = logging.getLogger(__name__)
 
@@ -46,25 +43,6 @@ MEASUREMENTS = 2
 """Of each number of rows, of which the quicker counts: the first one pays for warm-up."""
 
 PREPARING = "it is being prepared, and eager serves until then"
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """``max_batch_rows`` None measures where more rows stop paying; ``residency`` is for offloading, else None.
-
-    ``prepared_rows`` are the most rows that networks are prepared for, and compared with eager on; ``sizes`` of which
-    pictures, each stage's native one where there are none.
-    """
-
-    device: torch.device
-    dtype: torch.dtype
-    backend: Backend
-    strict: bool = False
-    max_batch_rows: int | None = None
-    max_batch_pixels: int | None = None
-    prepared_rows: int = DEFAULT_BUCKETS[-1]
-    sizes: tuple[Size, ...] = ()
-    residency: Residency | None = None
 
 
 class ModelLoader:
@@ -150,11 +128,7 @@ class ModelLoader:
         preparation = self._begin(part, most)
         eager = PreparedNetwork(EagerNetwork(part.module), "eager")
         prepared = eager if preparation else self._held_to_eager(part, most)
-        if prepared.fallback:
-            for observer in self.observers:
-                observer.on_fallback(
-                    part.name, part.name, prepared.fallback.backend_name, prepared.fallback.kind
-                )
+        tell_fallback(self.observers, part.name, prepared)
         network = DeviceNetwork(
             part.name,
             part.name,
