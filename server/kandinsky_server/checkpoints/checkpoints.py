@@ -21,6 +21,7 @@ from kandinsky_server.checkpoints.layout import INDEX, Layout, read_layout, read
 from kandinsky_server.checkpoints.outline import outline
 from kandinsky_server.checkpoints.source import CheckpointError, first_line, local_directory
 from kandinsky_server.checkpoints.weight_files import some
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler, by_name
 from kandinsky_server.diffusion.rehearsal import rehearse
 from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
 
@@ -95,11 +96,11 @@ class Checkpoints:
             networks[folder] = nn.Module.to(drawn.network, self.dtype)
             if drawn.surplus:
                 surplus[weights.name] = drawn.surplus
-        common = {
+        common: dict[str, Any] = {
             "name": name,
             "source": source,
             "fingerprint": "",
-            "scheduler": scheduler(layout.directory),
+            "noise_schedulers": by_name([NoiseScheduler(scheduler(layout.directory))]),
             "dtype": self.dtype,
             "device": self.device,
         }

@@ -6,22 +6,22 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from kandinsky_server.diffusion.batched_step import BatchedStep
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.diffusion.schedule import Schedule
 from kandinsky_server.families.kandinsky22.stages import Stage
 
 
 class Denoising:
-    """Latents on their way. ``together`` steps them beside others; None where each takes the library's own step."""
+    """Latents on their way, by the steps of a noise scheduler; ``step_count`` is how often they go through a network."""
 
     latents: Tensor
     guidance: Tensor
 
-    def __init__(self, stage: Stage, step_count: int, together: BatchedStep | None) -> None:
+    def __init__(self, stage: Stage, scheduler: NoiseScheduler, step_count: int) -> None:
         self._device, self._dtype = stage.device, stage.dtype
-        self._template = stage.scheduler
+        self._template = scheduler.template
         self.step_count = step_count
-        self.together = together
+        self.together = scheduler.together
         self.step = 0
 
     def _begin(self, seed: int, step_count: int, strength: float | None) -> None:

@@ -79,7 +79,7 @@ class EmbeddingWork:
     def _steps_left(self, runtime: Runtime) -> int:
         """Of the request that computes it now: all of them as long as its first step is to come."""
         sampling, trajectory = self.sampling, runtime.priors.get(self._key)
-        steps = runtime.model.step_counters[PRIOR](sampling.step_count, sampling.strength)
+        steps = prior_of(runtime).noise_scheduler().count(sampling.step_count, sampling.strength)
         return max(1, steps - (trajectory.step if trajectory else 0))
 
 
@@ -90,12 +90,12 @@ class _Computation:
         stage, self._prompt = prior_of(runtime), prompt
         self._texts = [text_work(stage), text_work(stage)]
         self._start = [clip_work(stage)] if prompt.image else []
-        steps = runtime.model.step_counters[PRIOR](sampling.step_count, sampling.strength)
-        together = runtime.model.noise_steps.get(PRIOR)
+        scheduler = stage.noise_scheduler()
+        steps = scheduler.count(sampling.step_count, sampling.strength)
 
         def make(text: TextCondition, against: TextCondition, start: Floats | None = None) -> PriorTrajectory:
             negative = None if prompt.negative is None else against
-            return PriorTrajectory(stage, text, negative, against, sampling, steps, start, together)
+            return PriorTrajectory(stage, scheduler, text, negative, against, sampling, start)
 
         rows = prior_rows(sampling, prompt.negative is not None)
         self._denoise = Work(stage.key(PRIOR), rows, steps, make, (*self._texts, *self._start))

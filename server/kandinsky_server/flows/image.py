@@ -150,12 +150,11 @@ class ImageWork:
         self._stage = stage = runtime.model.decoders[request.stage]
         self._sampling = sampling
         size = sampling.width, sampling.height
-        steps = runtime.model.step_counters[stage.name](sampling.step_count, sampling.strength)
-
-        together = runtime.model.noise_steps.get(stage.name)
+        scheduler = stage.noise_scheduler()
+        steps = scheduler.count(sampling.step_count, sampling.strength)
 
         def make(conditions: Conditions) -> DecoderTrajectory:
-            return DecoderTrajectory(stage, conditions, sampling, steps, together)
+            return DecoderTrajectory(stage, scheduler, conditions, sampling)
 
         interval = request.stream_options.preview_interval
         shown = Shown(stage.key(MOVQ_DECODER, *size), interval) if interval else None

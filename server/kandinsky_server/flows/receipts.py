@@ -29,7 +29,7 @@ def receipt_of(
         strength=sampling.strength,
         stage=stage.name,
         fingerprint=stage.fingerprint,
-        scheduler=type(stage.scheduler).__name__,
+        scheduler=stage.noise_scheduler().name,
         backend=runtime.model.networks[stage.name].backend,
         dtype=runtime.dtype_name,
         timings=timings,

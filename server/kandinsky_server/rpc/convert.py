@@ -12,7 +12,7 @@ from kandinsky_server.diffusion.decoder import DecoderSampling
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.prior import PriorSampling
 from kandinsky_server.errors import StageNotLoaded
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage, Stage
 from kandinsky_server.flows.requests import (
     Bytes,
     ClipImage,
@@ -68,7 +68,7 @@ class Converter:
             sampling = replace(sampling, strength=strength)
         elif message.HasField("strength"):
             found.add("strength", "needs image")
-        self._check_steps(found, "sampling.step_count", "prior", sampling.step_count)
+        self._check_steps(found, "sampling.step_count", self.prior_stage(), sampling.step_count)
         shown = read_stream_options(found, message.options, shows_images=False)
         found.check()
         images = {"image": message.image} if message.HasField("image") else {}
@@ -86,7 +86,7 @@ class Converter:
         count = fields.read_count(found, message.sampling, vectors, self.limits, places)
         seed = fields.read_seed(found, message.sampling, count, self.limits)
         sampling = self._prior_sampling(found, "sampling", message.sampling, seed)
-        self._check_steps(found, "sampling.step_count", "prior", sampling.step_count)
+        self._check_steps(found, "sampling.step_count", self.prior_stage(), sampling.step_count)
         shown = read_stream_options(found, message.options, shows_images=False)
         found.check()
         has_negative = message.HasField("negative_prior_prompt")
@@ -143,15 +143,12 @@ class Converter:
         count = fields.read_count(found, message.sampling, prompts, self.limits, 2 * prompts)
         results = prompts * count
         strong = self._generate_strength(found, message)
-        counters = self.model.step_counters
-        sampling = fields.read_sampling(
-            found, message.sampling, stage, counters[stage.name], results, strong, self.limits
-        )
+        sampling = fields.read_sampling(found, message.sampling, stage, results, strong, self.limits)
         prior_sampling = self._generate_prior(found, message, sampling.seed, results)
         shown = read_stream_options(found, message.options, shows_images=True)
         check_output(found, read_output(found, message.output), sampling.width, sampling.height)
-        self._check_steps(found, "prior_sampling.step_count", "prior", prior_sampling.step_count)
-        self._check_steps(found, "sampling.step_count", stage.name, sampling.step_count)
+        self._check_steps(found, "prior_sampling.step_count", self.prior_stage(), prior_sampling.step_count)
+        self._check_steps(found, "sampling.step_count", stage, sampling.step_count)
         found.check()
         pictures = await self._pictures(message, sampling)
         return GenerateRequest(
@@ -189,20 +186,20 @@ class Converter:
 
     # ------------------------------------------------------------------------------------------ parts
 
-    def _check_steps(self, found: Violations, field: str, stage: str, step_count: int) -> None:
+    def _check_steps(self, found: Violations, field: str, stage: Stage, step_count: int) -> None:
         """Asks the stage's scheduler whether it can take so many steps: between its least and most may be gaps."""
-        counter = self.model.step_counters[stage]
+        counter = stage.noise_scheduler().count
         if found.found or counter.takes(step_count):
             return
         nearest = counter.nearest(step_count)
         advice = f"take {nearest}" if nearest else "take another number"
-        found.add(field, f"the {stage} stage's scheduler cannot take {step_count} steps; {advice}")
+        found.add(field, f"the {stage.name} stage's scheduler cannot take {step_count} steps; {advice}")
 
     def _prior_sampling(
         self, found: Violations, name: str, message: pb.PriorSampling, seed: int
     ) -> PriorSampling:
         """Steps and guidance of the prior, in the request's field ``name``."""
-        steps, counter = f"{name}.step_count", self.model.step_counters["prior"]
+        steps, counter = f"{name}.step_count", self.prior_stage().noise_scheduler().count
         guidance = f"{name}.guidance_scale"
         return PriorSampling(
             seed,
@@ -269,13 +266,10 @@ class Converter:
         pairs = len(message.embeddings)
         fields.read_sources(found, "embeddings", message.embeddings, self.limits)
         count = fields.read_count(found, message.sampling, pairs, self.limits, pairs)
-        counter = self.model.step_counters[stage_name]
-        sampling = fields.read_sampling(
-            found, message.sampling, stage, counter, pairs * count, strong, self.limits
-        )
+        sampling = fields.read_sampling(found, message.sampling, stage, pairs * count, strong, self.limits)
         shown = read_stream_options(found, message.options, shows_images=True)
         check_output(found, read_output(found, message.output), sampling.width, sampling.height)
-        self._check_steps(found, "sampling.step_count", stage_name, sampling.step_count)
+        self._check_steps(found, "sampling.step_count", stage, sampling.step_count)
         found.check()
         fingerprint = self.model.prior.fingerprint if self.model.prior else None
         embeddings = tuple(

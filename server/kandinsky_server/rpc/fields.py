@@ -104,13 +104,13 @@ def read_sampling(
     found: Violations,
     message: image_pb2.Sampling,
     stage: DecoderStage,
-    counter: StepCounter,
     results: int,
     strong: Strong | None,
     limits: Limits,
 ) -> DecoderSampling:
     """How ``results`` images are sampled; ``strong`` holds the strength when there is a start image."""
     width, height = _size(found, message, stage, limits.pixel_count)
+    counter = stage.noise_scheduler().count
     steps = read_steps(found, "sampling.step_count", message, Defaults.step_count, counter, limits)
     return DecoderSampling(
         seed=read_seed(found, message, results, limits),

@@ -90,7 +90,7 @@ class InfoSource:
             source=public_name(stage.source),
             backend=self.model.networks[name].backend,
             dtype=self.dtype,
-            scheduler=type(stage.scheduler).__name__,
+            scheduler=stage.noise_scheduler().name,
             embedding_width=stage.embedding_width,
             parity_difference=prepared.parity_difference,
             fallback_reason=without_paths(prepared.fallback.reason) if prepared.fallback else "",

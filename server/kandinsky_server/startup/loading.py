@@ -19,7 +19,6 @@ from torch import nn
 
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.diffusion.model import Model, StageReport
-from kandinsky_server.diffusion.schedule import StepCounter
 from kandinsky_server.engine.network import DeviceNetwork, Returns
 from kandinsky_server.engine.report import Observer
 from kandinsky_server.families.kandinsky22.specs import (
@@ -86,13 +85,10 @@ class ModelLoader:
                 where = f"network {number} of {len(parts)} of {name}"
                 with self._phase(f"preparing {part.name} for {self.options.backend.name}: {where}"):
                     prepared[part.name] = self._prepare(name, part)
-            model.step_counters[name] = StepCounter(stage.scheduler)
-            if isinstance(stage, PriorStage):
-                model.prior, network = stage, stage.prior
-            else:
-                model.decoders[name], network = stage, stage.unet
+            model.add(stage)
             seconds = time.monotonic() - started
-            model.reports[name] = StageReport(prepared, seconds, _count(network))
+            own, *_ = stage.networks
+            model.reports[name] = StageReport(prepared, seconds, _count(own))
             log.info("loaded %s from %s in %.1f s", name, source, seconds)
         with self._phase("loading depth"):
             model.depth.load()

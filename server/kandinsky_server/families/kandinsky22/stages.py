@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.engine.trajectory import BatchKey
 
 PRIOR, TEXT_ENCODER, IMAGE_ENCODER = "prior", "text_encoder", "image_encoder"
@@ -19,14 +21,18 @@ UNET, MOVQ_DECODER, MOVQ_ENCODER, HINT_ENCODER = "unet", "movq_decoder", "movq_e
 
 @dataclass(frozen=True)
 class Stage:
-    """One loaded checkpoint. ``scheduler`` is a template: every trajectory copies it."""
+    """One loaded checkpoint. The first of its ``noise_schedulers``, which are by name, is the checkpoint's own."""
 
     name: str
     source: str
     fingerprint: str
-    scheduler: Any
+    noise_schedulers: Mapping[str, NoiseScheduler]
     dtype: torch.dtype
     device: torch.device
+
+    def noise_scheduler(self, name: str | None = None) -> NoiseScheduler:
+        """The one of this name; without a name, the checkpoint's own."""
+        return self.noise_schedulers[name or next(iter(self.noise_schedulers))]
 
 
 @dataclass(frozen=True)
