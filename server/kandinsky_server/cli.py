@@ -102,8 +102,7 @@ async def _run(settings: Settings, metrics: Metrics) -> int:
     from kandinsky_backends.base import BackendUnavailable
 
     from kandinsky_server.app import App
-    from kandinsky_server.checkpoints.source import CheckpointError
-    from kandinsky_server.errors import DeviceHung
+    from kandinsky_server.errors import CheckpointError, DeviceHung
     from kandinsky_server.lifecycle import Lifecycle
 
     events = structlog.get_logger("kandinsky")

@@ -8,7 +8,6 @@ import logging
 from kandinsky_backends.parity import PreparedNetwork
 
 from kandinsky_server.app import App
-from kandinsky_server.checkpoints.source import STAGES
 from kandinsky_server.engine.admission.admission import DRAINING_RETRY_SECONDS
 from kandinsky_server.errors import Draining
 from kandinsky_server.memory import Trimmer
@@ -61,7 +60,7 @@ class Lifecycle:
             OSError: a port cannot be opened, with a sentence that says why.
         """
         app = self.app
-        for name in ("", *SERVICES, *STAGES):
+        for name in ("", *SERVICES, *app.model.family.stages):
             app.health.set(name, serving=False)
         self.port = transport.bind(app.server, app.settings)
         # Before the first call is taken: a port that cannot be had ends the process without a word to anybody.

@@ -9,8 +9,8 @@ import pytest
 import torch
 from kandinsky_server.checkpoints import checkpoints as loader
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
-from kandinsky_server.checkpoints.source import CheckpointError
-from kandinsky_server.families.kandinsky22.stages import DecoderStage
+from kandinsky_server.errors import CheckpointError
+from kandinsky_server.families.stages import DecoderStage
 
 DECODERS = ("decoder", "inpaint", "controlnet")
 

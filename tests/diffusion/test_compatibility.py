@@ -13,9 +13,9 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 from kandinsky_server.checkpoints.checkpoints import Checkpoints, scheduler
-from kandinsky_server.checkpoints.source import CheckpointError
 from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler, by_name
 from kandinsky_server.diffusion.rehearsal import rehearse
+from kandinsky_server.errors import CheckpointError
 from kandinsky_server.settings import Settings
 from kandinsky_server.startup.preflight import Preflight
 from kandinsky_server.testing import tiny

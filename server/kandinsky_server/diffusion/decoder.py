@@ -12,7 +12,7 @@ from kandinsky_server.diffusion.denoising import Denoising
 from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.diffusion.schedule import learns_variance, takes_generator
 from kandinsky_server.errors import NonFinite
-from kandinsky_server.families.kandinsky22.stages import DecoderStage
+from kandinsky_server.families.stages import DecoderStage
 
 
 @dataclass(frozen=True)

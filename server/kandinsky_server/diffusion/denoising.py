@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.diffusion.schedule import Schedule
-from kandinsky_server.families.kandinsky22.stages import Stage
+from kandinsky_server.families.stages import Stage
 
 
 class Denoising:

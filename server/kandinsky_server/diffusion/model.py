@@ -13,7 +13,8 @@ from kandinsky_server.checkpoints.source import Sources
 from kandinsky_server.diffusion.depth import DepthEstimator
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.network import DeviceNetwork
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.family import Family
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 
 Floats = NDArray[np.float32]
 
@@ -44,6 +45,11 @@ class Model:
     reports: dict[str, StageReport] = field(default_factory=dict)
     zero_embedding: Floats | None = None
     status: str = ""
+
+    @property
+    def family(self) -> Family:
+        """The family of its stages."""
+        return self.sources.family
 
     def add(self, stage: PriorStage | DecoderStage) -> None:
         """Takes in a loaded stage, in place of one of the same name."""

@@ -13,7 +13,7 @@ from kandinsky_server.diffusion.batched_step import Prediction
 from kandinsky_server.diffusion.denoising import Denoising
 from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.errors import NonFinite
-from kandinsky_server.families.kandinsky22.stages import PriorStage
+from kandinsky_server.families.stages import PriorStage
 
 Floats = NDArray[np.float32]
 

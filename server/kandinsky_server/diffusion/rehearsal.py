@@ -10,16 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kandinsky_server.checkpoints.source import CheckpointError, first_line
+from kandinsky_server.checkpoints.source import first_line
 from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, DecoderTrajectory
 from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, TextCondition
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.errors import CheckpointError
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 
 STEPS = 4
 STRENGTH = 0.5
-OFFICIAL = {"prior": "UnCLIPScheduler"}
-"""The scheduler that stages were trained with; of those that are not here, DDPMScheduler."""
 
 Rehearsed = Iterator[tuple[str, PriorTrajectory | DecoderTrajectory]]
 
@@ -46,7 +45,7 @@ def _rehearse(stage: PriorStage | DecoderStage, scheduler: NoiseScheduler) -> No
         for rpc, trajectory in trajectories:  # noqa: B007 that is told in the error
             _run(trajectory)
     except Exception as error:
-        name, official = scheduler.name, OFFICIAL.get(stage.name, "DDPMScheduler")
+        name, official = scheduler.name, stage.spec.scheduler
         advice = "" if name == official else f"; official checkpoints of this stage have {official}"
         raise CheckpointError(
             f"scheduler/scheduler_config.json makes a {name} that fails in {rpc}: {first_line(error)}{advice}"
@@ -76,15 +75,13 @@ def _decoder(stage: DecoderStage, scheduler: NoiseScheduler) -> Rehearsed:
     latents = torch.zeros(1, stage.latent_channels, side, side)
     embed = torch.zeros(1, stage.embedding_width)
     plain = Conditions(embed, embed)
-    kinds: dict[str, list[tuple[str, Conditions]]] = {
-        "decoder": [("Decode", plain), ("Img2Img", replace(plain, start=latents))],
-        "inpaint": [("Inpaint", replace(plain, kept=latents, keep_mask=_half_mask(latents)))],
-        "controlnet": [
-            ("ControlNet", replace(plain, hint=latents)),
-            ("ControlNet from an image", replace(plain, start=latents, hint=latents)),
-        ],
-    }
-    for rpc, conditions in kinds[stage.name]:
+    kinds = [("Decode", plain), ("Img2Img", replace(plain, start=latents))]
+    if stage.spec.inpaints:
+        kinds = [("Inpaint", replace(plain, kept=latents, keep_mask=_half_mask(latents)))]
+    elif stage.spec.takes_hint:
+        hinted = replace(plain, hint=latents)
+        kinds = [("ControlNet", hinted), ("ControlNet from an image", replace(hinted, start=latents))]
+    for rpc, conditions in kinds:
         for guidance_scale in (4.0, 1.0):
             strength = None if conditions.start is None else STRENGTH
             sampling = DecoderSampling(0, STEPS, guidance_scale, stage.size_step, stage.size_step, strength)

@@ -11,7 +11,7 @@ from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, Tex
 from kandinsky_server.diffusion.text import Tokens
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.work import Work, single_call, wait
-from kandinsky_server.families.kandinsky22.stages import IMAGE_ENCODER, PRIOR, TEXT_ENCODER, PriorStage
+from kandinsky_server.families.stages import IMAGE_ENCODER, PRIOR, TEXT_ENCODER, PriorStage
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import Timings
 from kandinsky_server.flows.requests import ClipImage, Embeddings, Floats
@@ -45,13 +45,13 @@ class EmbeddingWork:
     def __init__(self, runtime: Runtime, prompt: Prompt, sampling: PriorSampling) -> None:
         self.prompt = prompt
         self.sampling = sampling
-        self._key = _cache_key(prior_of(runtime), prompt, sampling)
+        self._key = _cache_key(runtime.prior, prompt, sampling)
         self._computation: _Computation | None = None
         self.works: tuple[Work[Any], ...] = ()
         self.ends: tuple[Work[Any], ...] = ()
         if runtime.prior_cache.awaits(self._key):
             left = self._steps_left(runtime)
-            self.works = self.ends = (wait(prior_of(runtime).key(PRIOR), left),)
+            self.works = self.ends = (wait(runtime.prior.key(PRIOR), left),)
         elif not runtime.prior_cache.holds(self._key):
             self._computation = _Computation(runtime, prompt, sampling)
             self.works, self.ends = self._computation.works, self._computation.ends
@@ -79,7 +79,7 @@ class EmbeddingWork:
     def _steps_left(self, runtime: Runtime) -> int:
         """Of the request that computes it now: all of them as long as its first step is to come."""
         sampling, trajectory = self.sampling, runtime.priors.get(self._key)
-        steps = prior_of(runtime).noise_scheduler().count(sampling.step_count, sampling.strength)
+        steps = runtime.prior.noise_scheduler().count(sampling.step_count, sampling.strength)
         return max(1, steps - (trajectory.step if trajectory else 0))
 
 
@@ -87,7 +87,7 @@ class _Computation:
     """Text encoder, start image, steps."""
 
     def __init__(self, runtime: Runtime, prompt: Prompt, sampling: PriorSampling) -> None:
-        stage, self._prompt = prior_of(runtime), prompt
+        stage, self._prompt = runtime.prior, prompt
         self._texts = [text_work(stage), text_work(stage)]
         self._start = [clip_work(stage)] if prompt.image else []
         scheduler = stage.noise_scheduler()
@@ -149,12 +149,6 @@ async def removed_texts(session: Session, texts: dict[str, str]) -> dict[str, st
     """By request field, what the tokenizer's window cut off; fields that fit are left out."""
     cut = {field: (await session.tokens(text)).removed for field, text in texts.items() if text}
     return {field: removed for field, removed in cut.items() if removed}
-
-
-def prior_of(runtime: Runtime) -> PriorStage:
-    """The loaded prior; a request that needs it was checked against the loaded stages."""
-    assert runtime.model.prior is not None, "the request was checked against the loaded stages"
-    return runtime.model.prior
 
 
 def all_works(parts: Sequence[EmbeddingWork]) -> list[Work[Any]]:

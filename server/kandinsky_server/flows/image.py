@@ -16,7 +16,7 @@ from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, Deco
 from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.engine.work import Shown, Work, single_call
 from kandinsky_server.errors import Violation
-from kandinsky_server.families.kandinsky22.stages import HINT_ENCODER, MOVQ_DECODER, MOVQ_ENCODER, UNET
+from kandinsky_server.families.stages import HINT_ENCODER, MOVQ_DECODER, MOVQ_ENCODER, UNET
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import ImageReady, Picture
 from kandinsky_server.flows.previews import Previews

@@ -6,7 +6,7 @@ from typing import Any
 
 from kandinsky_server.diffusion.decoder import DecoderSampling
 from kandinsky_server.diffusion.prior import PriorSampling
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 from kandinsky_server.flows.events import Receipt, Timings
 from kandinsky_server.flows.session import Session
 

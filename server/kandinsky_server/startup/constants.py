@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.diffusion.noise_scheduler import by_name
 from kandinsky_server.diffusion.residency import Residency
-from kandinsky_server.families.kandinsky22.stages import IMAGE_ENCODER, PriorStage
+from kandinsky_server.families.stages import IMAGE_ENCODER, PriorStage
 from kandinsky_server.startup.proof import proven_step
 
 

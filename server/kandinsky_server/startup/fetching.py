@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager
 import torch
 
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
-from kandinsky_server.checkpoints.source import CheckpointError, is_on_hub
+from kandinsky_server.checkpoints.source import is_on_hub
 from kandinsky_server.diffusion.model import Model
+from kandinsky_server.errors import CheckpointError
 from kandinsky_server.startup.capacity import Demand, shortage
 from kandinsky_server.startup.device_memory import memory_of
 from kandinsky_server.startup.load_options import LoadOptions
@@ -24,7 +25,7 @@ def fetch(model: Model, options: LoadOptions, watch: Callable[[str], AbstractCon
     sources = model.sources.given()
     if not any(map(is_on_hub, sources.values())):
         return
-    checkpoints = Checkpoints(torch.device("cpu"), options.dtype)
+    checkpoints = Checkpoints(torch.device("cpu"), options.dtype, family=model.family)
     stages = []
     for name, source in sources.items():
         model.status = what = f"fetching {name}"

@@ -10,7 +10,7 @@ from kandinsky_backends.options import DEFAULT_BUCKETS, BackendOptions
 from kandinsky_backends.registry import get_backend
 
 from kandinsky_server.diffusion.residency import Residency
-from kandinsky_server.families.kandinsky22.sizes import Size, parse_size
+from kandinsky_server.families.sizes import Size, parse_size
 from kandinsky_server.settings import Settings
 from kandinsky_server.startup.number_type import NumberType
 

@@ -21,18 +21,17 @@ from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.diffusion.model import Model, StageReport
 from kandinsky_server.engine.network import DeviceNetwork, Returns
 from kandinsky_server.engine.report import Observer
-from kandinsky_server.families.kandinsky22.specs import (
-    MAX_SINGLE_ROWS,
-    NetworkSpec,
-    parts_of,
-)
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.network_spec import NetworkSpec
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 from kandinsky_server.startup.load_options import LoadOptions
 from kandinsky_server.startup.takeover import Takeover, tell_fallback
 
 log = logging.getLogger(__name__)
 
 MAX_ROWS = 32
+MAX_SINGLE_ROWS = 8
+"""For networks that are called once a request: enough to share, little enough to fit."""
+
 MIN_MEASURED_ROWS = 8
 MAX_ROW_COST_RATIO = 1.25
 """A larger batch is allowed while a row of it costs at most this many times the cheapest row measured; up to
@@ -64,7 +63,7 @@ class ModelLoader:
         self.watch = watch
         self.takeovers: list[Takeover] = []
         offloaded = torch.device("cpu") if options.residency else None
-        self.checkpoints = Checkpoints(options.device, options.dtype, offloaded)
+        self.checkpoints = Checkpoints(options.device, options.dtype, offloaded, model.family)
         self._movq_suffixes: dict[str, str] = {}
 
     def load(self) -> None:
@@ -107,12 +106,12 @@ class ModelLoader:
         What another stage already prepared is left out.
         """
         if isinstance(stage, PriorStage):
-            return stage, parts_of(stage)
+            return stage, stage.parts()
         suffixes = self._movq_suffixes
         known = stage.movq_key in suffixes
         suffix = suffixes.setdefault(stage.movq_key, f"_{stage.name}" if suffixes else "")
         stage = replace(stage, movq_suffix=suffix)
-        return stage, parts_of(stage, self.options.sizes, movq=not known)
+        return stage, stage.parts(self.options.sizes, movq=not known)
 
     def _prepare(self, stage: str, part: NetworkSpec) -> PreparedNetwork:
         options = self.options

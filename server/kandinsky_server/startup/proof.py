@@ -15,7 +15,7 @@ from kandinsky_server.diffusion.coefficients import has_coefficients
 from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, DecoderTrajectory
 from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, TextCondition
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def _trajectories(
             prior = PriorSampling(seed, steps, scale, strength)
             yield _prior(stage, scheduler, prior, generator)
         else:
-            strength = None if stage.name == "inpaint" else strength
+            strength = None if stage.spec.inpaints else strength
             size = stage.native_size
             sampling = DecoderSampling(seed, steps, scale, size, size, strength)
             yield _decoder(stage, scheduler, sampling, generator)
@@ -110,7 +110,7 @@ def _decoder(
     embed, side = torch.zeros(1, stage.embedding_width), stage.native_size // stage.factor
     latents = torch.randn(1, stage.latent_channels, side, side, generator=generator)
     mask = (latents[:, :1] > 0).float()
-    if stage.name == "inpaint":
+    if stage.spec.inpaints:
         conditions = Conditions(embed, embed, kept=latents, keep_mask=mask)
     else:
         conditions = Conditions(embed, embed, start=None if sampling.strength is None else latents)

@@ -17,7 +17,7 @@ from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_pa
 from kandinsky_server.engine.errand import Errand
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.report import Observer
-from kandinsky_server.families.kandinsky22.specs import NetworkSpec
+from kandinsky_server.families.network_spec import NetworkSpec
 
 log = logging.getLogger(__name__)
 
