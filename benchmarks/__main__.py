@@ -104,7 +104,7 @@ def _arguments() -> argparse.Namespace:
 
 def _model_directory(model: str) -> Path:
     """The directory that holds the stage folders; the naive server needs it spelt out."""
-    prior = resolve(model, Sources()).prior
+    prior = resolve(model, Sources()).stages.get("prior")
     assert prior is not None, "the benchmarks need a checkpoint with a prior"
     return Path(prior).parent
 

@@ -8,8 +8,9 @@ from kandinsky_backends.options import DTYPES, BackendOptions
 from kandinsky_backends.registry import get_backend
 from kandinsky_backends.threads import set_threads
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
-from kandinsky_server.families.kandinsky22.specs import NetworkSpec, movq_parts, unet_parts
-from kandinsky_server.families.kandinsky22.stages import DecoderStage
+from kandinsky_server.families.kandinsky22.specs import movq_parts, unet_parts
+from kandinsky_server.families.network_spec import NetworkSpec
+from kandinsky_server.families.stages import DecoderStage
 
 from benchmarks.decoding import seconds
 from benchmarks.setting import Setting

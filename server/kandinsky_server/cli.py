@@ -102,8 +102,8 @@ async def _run(settings: Settings, metrics: Metrics) -> int:
     from kandinsky_backends.base import BackendUnavailable
 
     from kandinsky_server.app import App
-    from kandinsky_server.checkpoints.source import CheckpointError
-    from kandinsky_server.errors import DeviceHung
+    from kandinsky_server.errors import CheckpointError, DeviceHung
+    from kandinsky_server.lifecycle import Lifecycle
 
     events = structlog.get_logger("kandinsky")
     stopping, force_exit = asyncio.Event(), asyncio.Event()
@@ -117,41 +117,44 @@ async def _run(settings: Settings, metrics: Metrics) -> int:
         loop.add_signal_handler(number, end, number.name)
     try:
         app = App(settings, metrics, beat=_beat())
-        await app.start()
+        lifecycle = Lifecycle(app)
+        await lifecycle.start()
     except (CheckpointError, RuntimeError, OSError) as error:
         return _fail(str(error))
-    print(f"listening on {app.address}", flush=True)
-    events.info("listening", address=app.address)
-    loading, stop = asyncio.create_task(app.load()), asyncio.create_task(stopping.wait())
+    print(f"listening on {lifecycle.address}", flush=True)
+    events.info("listening", address=lifecycle.address)
+    loading, stop = asyncio.create_task(lifecycle.load()), asyncio.create_task(stopping.wait())
     await asyncio.wait({loading, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not loading.done():
         # Nobody waits for what it would bring.
-        await app.stop()
+        await lifecycle.stop()
         return 0
     try:
         await loading
     except DeviceHung as error:
         force_exit.set()
-        await app.drain(force_exit)
-        await app.stop()
+        await lifecycle.drain(force_exit)
+        await lifecycle.stop()
         return _fail(str(error))
     except (CheckpointError, BackendUnavailable) as error:
-        await app.stop()
+        await lifecycle.stop()
         return _fail(str(error))
     except Exception as error:
         log.exception("loading failed")
-        await app.stop()
+        await lifecycle.stop()
         return _fail(f"the model cannot be served: {type(error).__name__}: {error}")
-    metrics_words = "no metrics" if app.metrics_port is None else f"metrics on port {app.metrics_port}"
-    print(f"serving on {app.address}, {metrics_words}", flush=True)
-    events.info("serving", address=app.address, metrics_port=app.metrics_port)
+    metrics_words = (
+        "no metrics" if lifecycle.metrics_port is None else f"metrics on port {lifecycle.metrics_port}"
+    )
+    print(f"serving on {lifecycle.address}, {metrics_words}", flush=True)
+    events.info("serving", address=lifecycle.address, metrics_port=lifecycle.metrics_port)
     failed = asyncio.create_task(app.engine.failed.wait())
     await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
     if failed.done():
         force_exit.set()
     events.info("draining", running=len(app.admission.tickets), seconds=settings.drain_seconds)
-    await app.drain(force_exit)
-    await app.stop()
+    await lifecycle.drain(force_exit)
+    await lifecycle.stop()
     events.info("stopped")
     return _fail("the engine failed; start the server again") if app.engine.failed.is_set() else 0
 

@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a request, as one tree.
+"""Everything that can go wrong with a request, as one tree; and, apart from it, with a checkpoint.
 
 ::
 
@@ -246,3 +246,7 @@ class BackendFailed(InternalFailure):
     """The network raised, with every backend there is."""
 
     reason = "BACKEND_FAILED"
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be found, read or served; the message says what to do."""

@@ -174,5 +174,5 @@ def test_after_a_drain(tiny_model: Path, tmp_path: Path) -> None:
         forgotten(server),
     ):
         calls = [begun(raw, endless(rpc, 3), rpc) for rpc in ("Prior", "Img2Img", "Generate")]
-        server.run(server.app.drain())
+        server.run(server.lifecycle.drain())
         assert {rest(call).reason for call in calls} == {"DRAINING"}

@@ -31,7 +31,7 @@ def server(tiny_model: Path) -> Iterator[RunningServer]:
 
 
 def connect(server: RunningServer, words: bytes) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", server.app.metrics_port))
+    connection = socket.create_connection(("127.0.0.1", server.lifecycle.metrics_port))
     connection.settimeout(60)
     connection.sendall(words)
     return connection
@@ -40,7 +40,7 @@ def connect(server: RunningServer, words: bytes) -> socket.socket:
 def scrape(server: RunningServer, path: str = "/metrics", **headers: str) -> tuple[bytes, str]:
     """The page, and its content type."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = Request(f"http://127.0.0.1:{server.app.metrics_port}{path}", headers=names)
+    request = Request(f"http://127.0.0.1:{server.lifecycle.metrics_port}{path}", headers=names)
     with urllib.request.urlopen(request, timeout=60) as response:
         body = response.read()
         if response.headers["Content-Encoding"] == "gzip":
@@ -104,7 +104,7 @@ def test_who_never_reads_the_page_is_cut_off(server: RunningServer) -> None:
         before = Traces.of(server)
         for connection in sockets:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            connection.connect(("127.0.0.1", server.app.metrics_port))
+            connection.connect(("127.0.0.1", server.lifecycle.metrics_port))
             connection.sendall(HALF + b"\r\n")
         before.left_by_nobody(server)
 

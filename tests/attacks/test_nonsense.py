@@ -16,8 +16,7 @@ from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.engine.network import DeviceNetwork, Returns
-from kandinsky_server.families.kandinsky22.specs import parts_of
-from kandinsky_server.families.kandinsky22.stages import PriorStage
+from kandinsky_server.families.stages import PriorStage
 from kandinsky_server.settings import Settings
 from kandinsky_server.startup.resolve import sources_of
 from kandinsky_server.testing.running import RunningServer
@@ -135,7 +134,7 @@ def test_every_network_returns_what_is_expected_of_it(tiny_model: Path, dtype: t
     checkpoints, seen = Checkpoints(torch.device("cpu"), dtype), set()
     for name, source in sources_of(settings).given().items():
         stage = checkpoints.load(name, source)
-        for part in parts_of(stage):
+        for part in stage.parts():
             seen.add(part.name)
             for rows in (1, 3):
                 inputs = part.shapes[0](rows).random_inputs(torch.device("cpu"))

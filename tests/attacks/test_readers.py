@@ -290,7 +290,7 @@ def test_a_drain_does_not_wait_for_who_does_not_read(decoder: Path) -> None:
             for number in range(4):
                 wire.ask(2 * number + 1, DECODE, decode(image_count=4))
             eventually(lambda: server.app.admission.length == 16)
-            server.run(server.app.drain())
+            server.run(server.lifecycle.drain())
             until_closed(wire)
         assert server.idle
 

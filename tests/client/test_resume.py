@@ -42,7 +42,7 @@ def both(replicas: tuple[RunningServer, RunningServer]) -> str:
 
 
 def drain(server: RunningServer) -> None:
-    asyncio.run_coroutine_threadsafe(server.app.drain(), server._loop).result(60)
+    asyncio.run_coroutine_threadsafe(server.lifecycle.drain(), server._loop).result(60)
 
 
 def test_a_stream_goes_on_elsewhere_when_its_server_drains(

@@ -8,11 +8,17 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from kandinsky_server.checkpoints.source import Sources
 from kandinsky_server.diffusion.batched_step import BatchedStep
+from kandinsky_server.diffusion.depth import DepthEstimator
+from kandinsky_server.diffusion.model import Model
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
+from kandinsky_server.engine.cost import CostModel
+from kandinsky_server.startup.constants import complete
 from kandinsky_server.startup.proof import proven_step
 from kandinsky_server.testing import tiny
 
-from tests.diffusion.trajectories import KINDS, load, make, outputs_of
+from tests.diffusion.trajectories import KINDS, default_scheduler, load, make, outputs_of, with_scheduler
 
 CPU = torch.device("cpu")
 COMPANY: list[dict[str, Any]] = [
@@ -23,6 +29,11 @@ COMPANY: list[dict[str, Any]] = [
     {"steps": 33, "scale": 1.3},
 ]
 """Neighbours at other timesteps, with other guidance or none; they end one by one."""
+
+
+def proven(stage: Any) -> BatchedStep | None:
+    """The step of the checkpoint's own scheduler."""
+    return proven_step(stage, default_scheduler(stage))
 
 
 def assert_equal(own: Any, together: Any) -> None:
@@ -59,7 +70,7 @@ def run_both_ways(stage: Any, step: BatchedStep, options: list[dict[str, Any]]) 
 def test_alone_it_equals_diffusers_own(tiny_model: Path, kind: str) -> None:
     name, options = KINDS[kind]
     stage = load(tiny_model, name)
-    step = proven_step(stage)
+    step = proven(stage)
     assert step is not None
     run_both_ways(stage, step, [options])
 
@@ -67,7 +78,7 @@ def test_alone_it_equals_diffusers_own(tiny_model: Path, kind: str) -> None:
 @pytest.mark.parametrize("name", ["decoder", "inpaint", "controlnet", "prior"])
 def test_in_company_it_equals_diffusers_own(tiny_model: Path, name: str) -> None:
     stage = load(tiny_model, name)
-    step = proven_step(stage)
+    step = proven(stage)
     assert step is not None
     kinds = [options for of, options in KINDS.values() if of == name]
     run_both_ways(stage, step, [*COMPANY, *kinds])
@@ -87,8 +98,8 @@ def test_in_company_it_equals_diffusers_own(tiny_model: Path, name: str) -> None
 )
 def test_it_follows_the_schedulers_config(tiny_model: Path, config: dict[str, Any]) -> None:
     scheduler = diffusers.DDPMScheduler(**{**tiny.DDPM, "variance_type": "learned_range", **config})
-    stage = replace(load(tiny_model, "decoder"), scheduler=scheduler)
-    step = proven_step(stage)
+    stage = with_scheduler(load(tiny_model, "decoder"), scheduler)
+    step = proven(stage)
     assert step is not None
     run_both_ways(stage, step, COMPANY)
 
@@ -107,10 +118,25 @@ def test_it_follows_the_schedulers_config(tiny_model: Path, config: dict[str, An
 def test_other_schedulers_take_diffusers_own_step(
     tiny_model: Path, scheduler: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stage = replace(load(tiny_model, "decoder"), scheduler=scheduler)
+    stage = with_scheduler(load(tiny_model, "decoder"), scheduler)
     with caplog.at_level(logging.INFO):
-        assert proven_step(stage) is None
+        assert proven(stage) is None
     assert "there is none for this scheduler" in caplog.text
+
+
+def test_each_of_a_stages_schedulers_is_proven(tiny_model: Path) -> None:
+    stage = load(tiny_model, "decoder")
+    euler = NoiseScheduler(diffusers.EulerDiscreteScheduler())
+    both = {"DDPMScheduler": default_scheduler(stage), "EulerDiscreteScheduler": euler}
+    model = Model(Sources(), DepthEstimator(None, CPU), CostModel())
+    model.add(replace(stage, noise_schedulers=both))
+    complete(model, None)
+    served = model.decoders["decoder"]
+    assert list(served.noise_schedulers) == list(both)
+    assert served.noise_scheduler() is served.noise_scheduler("DDPMScheduler")
+    assert served.noise_scheduler().together is not None
+    assert served.noise_scheduler("EulerDiscreteScheduler").together is None
+    assert served.noise_scheduler("EulerDiscreteScheduler").template is euler.template
 
 
 class Inexact(BatchedStep):
@@ -126,7 +152,7 @@ def test_one_that_differs_in_a_bit_is_not_taken(
     monkeypatch.setattr("kandinsky_server.startup.proof.BatchedStep", Inexact)
     for name in ("decoder", "inpaint", "prior"):
         with caplog.at_level(logging.INFO):
-            assert proven_step(load(tiny_model, name)) is None
+            assert proven(load(tiny_model, name)) is None
         assert f"stage {name}: " in caplog.text
     assert caplog.text.count("it differs in bits") == 3
 
@@ -135,7 +161,7 @@ def test_where_half_precision_is_taken_it_is_equal_too(tiny_model: Path) -> None
     """A CPU rounds otherwise there, so that the library's step may be all there is."""
     for name in ("decoder", "prior"):
         stage = load(tiny_model, name, torch.float16)
-        if step := proven_step(stage):
+        if step := proven(stage):
             run_both_ways(stage, step, COMPANY)
 
 
@@ -143,7 +169,7 @@ def test_where_half_precision_is_taken_it_is_equal_too(tiny_model: Path) -> None
 def test_a_step_that_fails_has_moved_nobody(tiny_model: Path, name: str) -> None:
     """Neither latents nor random numbers: the library's step goes on as if nothing had been tried."""
     stage = load(tiny_model, name)
-    step = BatchedStep(stage.scheduler, CPU)
+    step = BatchedStep(default_scheduler(stage).template, CPU)
     draw = torch.Generator().manual_seed(3)
     pairs = [(make(stage, seed=seed), make(stage, step, seed=seed)) for seed in range(3)]
     for pair in pairs:
@@ -162,7 +188,7 @@ def test_a_step_that_fails_has_moved_nobody(tiny_model: Path, name: str) -> None
 
 def test_a_result_does_not_hold_the_batch(tiny_model: Path) -> None:
     stage = load(tiny_model, "decoder")
-    step = BatchedStep(stage.scheduler, CPU)
+    step = BatchedStep(default_scheduler(stage).template, CPU)
     crew = [make(stage, step, seed=seed, steps=1) for seed in range(4)]
     for trajectory in crew:
         trajectory.start()
@@ -176,7 +202,7 @@ def test_a_result_does_not_hold_the_batch(tiny_model: Path) -> None:
 def test_a_last_step_adds_no_noise_whatever_the_variance(tiny_model: Path) -> None:
     """In fp16 a variance that a network predicts may overflow, and infinity times no noise is NaN."""
     stage = replace(load(tiny_model, "decoder"), dtype=torch.float16)
-    step = BatchedStep(stage.scheduler, CPU)
+    step = BatchedStep(default_scheduler(stage).template, CPU)
     trajectory = make(stage, step, seed=3, steps=3, scale=1.0)
     trajectory.start()
     draw = torch.Generator().manual_seed(7)

@@ -11,16 +11,18 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 from kandinsky_server.checkpoints.checkpoints import Checkpoints, scheduler
-from kandinsky_server.checkpoints.source import CheckpointError
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler, by_name
 from kandinsky_server.diffusion.rehearsal import rehearse
+from kandinsky_server.errors import CheckpointError
 from kandinsky_server.settings import Settings
 from kandinsky_server.startup.preflight import Preflight
 from kandinsky_server.testing import tiny
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from tests.diffusion.test_checkpoint import copy_of
+from tests.diffusion.trajectories import default_scheduler, with_scheduler
 
 UNET = "unet/config.json"
 TEXT = "text_encoder/config.json"
@@ -214,7 +216,15 @@ def test_schedulers_that_requests_can_use_pass(tiny_model: Path, tmp_path: Path,
     shutil.copy(tiny_model / "decoder" / "scheduler" / file.name, file)
     change(file, _class_name=name, **({} if name == "DDPMScheduler" else {"variance_type": None}))
     for stage in sketches(tiny_model):
-        rehearse(replace(stage, scheduler=scheduler(tmp_path)))
+        rehearse(with_scheduler(stage, scheduler(tmp_path)))
+
+
+def test_each_of_a_stages_schedulers_rehearses(tiny_model: Path) -> None:
+    stage, *_ = sketches(tiny_model)
+    unusable = NoiseScheduler(FlowMatchEulerDiscreteScheduler())
+    both = replace(stage, noise_schedulers=by_name([default_scheduler(stage), unusable]))
+    with pytest.raises(CheckpointError, match="makes a FlowMatchEulerDiscreteScheduler that fails in Decode"):
+        rehearse(both)
 
 
 @lru_cache

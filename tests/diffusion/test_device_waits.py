@@ -9,7 +9,7 @@ import torch
 from kandinsky_server.diffusion.batched_step import BatchedStep
 
 from tests.diffusion.pretended import CUDA, Tally, pretended_device
-from tests.diffusion.trajectories import KINDS, load, make, outputs_of
+from tests.diffusion.trajectories import KINDS, default_scheduler, load, make, outputs_of
 
 
 def step_of(stage: Any, trajectories: list[Any], monkeypatch: pytest.MonkeyPatch) -> tuple[Tally, Tally]:
@@ -54,7 +54,7 @@ def test_a_step_for_a_whole_batch_never_makes_the_host_wait(
 ) -> None:
     name, options = KINDS[kind]
     stage = replace(load(tiny_model, name), device=CUDA)
-    together = BatchedStep(stage.scheduler, CUDA)
+    together = BatchedStep(default_scheduler(stage).template, CUDA)
     kernels = []
     for size in (1, 2, 8):
         crew = [make(stage, together, seed=seed, **options) for seed in range(size)]

@@ -7,6 +7,7 @@ import pytest
 from kandinsky_server.checkpoints import fingerprint as hashing
 from kandinsky_server.checkpoints.fingerprint import BLOCK_BYTES, BLOCK_COUNT
 from kandinsky_server.checkpoints.layout import read_layout
+from kandinsky_server.families.kandinsky22.family import KANDINSKY22
 
 UNET = "diffusion_pytorch_model.safetensors"
 
@@ -19,7 +20,7 @@ def stage(tiny_model: Path, tmp_path: Path) -> Path:
 
 def fingerprint(stage: Path, name: str = "decoder") -> str:
     """Of what is loaded of a stage."""
-    return hashing.fingerprint(stage, read_layout(name, stage).files())
+    return hashing.fingerprint(stage, read_layout(KANDINSKY22, name, stage).files())
 
 
 def flip(path: Path, place: int) -> None:

@@ -11,7 +11,8 @@ import pytest
 import torch
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.checkpoints.layout import read_layout
-from kandinsky_server.checkpoints.source import CheckpointError
+from kandinsky_server.errors import CheckpointError
+from kandinsky_server.families.kandinsky22.family import KANDINSKY22
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 SCHEDULER = "scheduler/scheduler_config.json"
@@ -54,10 +55,10 @@ def decoder(tiny_model: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_file_is_named(decoder: Path, case: str) -> None:
     name, content, complaint = BROKEN[case]
-    assert read_layout("decoder", decoder).size > 0
+    assert read_layout(KANDINSKY22, "decoder", decoder).size > 0
     (decoder / name).write_bytes(content)
     with pytest.raises(CheckpointError) as refusal:
-        read_layout("decoder", decoder)
+        read_layout(KANDINSKY22, "decoder", decoder)
     assert f"{name} {complaint}" in str(refusal.value)
 
 
@@ -88,7 +89,7 @@ def test_a_configuration_that_makes_no_network_is_refused_in_one_line(
     decoder: Path, checkpoints: Checkpoints, file: str, content: str
 ) -> None:
     (decoder / file).write_text(content)
-    read_layout("decoder", decoder)
+    read_layout(KANDINSKY22, "decoder", decoder)
     with pytest.raises(CheckpointError) as refusal:
         checkpoints.load("decoder", str(decoder))
     assert f"{Path(file).parent}/ holds no " in str(refusal.value)

@@ -7,7 +7,7 @@ from kandinsky_backends.eager import use_math_attention
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.diffusion.residency import Residency
 from kandinsky_server.families.kandinsky22.specs import movq_parts, unet_parts
-from kandinsky_server.families.kandinsky22.stages import DecoderStage
+from kandinsky_server.families.stages import DecoderStage
 
 from tests.engine.accelerator import DEVICE, Accelerator, pointers
 

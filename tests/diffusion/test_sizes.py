@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
-from kandinsky_server.checkpoints.source import CheckpointError
-from kandinsky_server.families.kandinsky22.sizes import Size
+from kandinsky_server.errors import CheckpointError
 from kandinsky_server.families.kandinsky22.specs import movq_parts, unet_parts
-from kandinsky_server.families.kandinsky22.stages import DecoderStage
+from kandinsky_server.families.sizes import Size
+from kandinsky_server.families.stages import DecoderStage
 from kandinsky_server.settings import Settings, load_settings
 from kandinsky_server.startup.preflight import Preflight
 

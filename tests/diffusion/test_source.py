@@ -4,12 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from kandinsky_server.checkpoints.source import (
-    CheckpointError,
-    Sources,
-    local_directory,
-    resolve,
-)
+from kandinsky_server.checkpoints.source import Sources, local_directory, resolve
+from kandinsky_server.errors import CheckpointError
 
 
 def test_a_preset_names_the_official_repositories() -> None:
@@ -31,13 +27,13 @@ def test_a_directory_gives_the_stages_it_holds(tmp_path: Path) -> None:
 
 
 def test_a_single_stage_takes_precedence() -> None:
-    found = resolve("kandinsky-2.2", Sources(decoder="mine", depth="deep"))
-    assert (found.decoder, found.depth) == ("mine", "deep")
-    assert found.prior == "kandinsky-community/kandinsky-2-2-prior"
+    found = resolve("kandinsky-2.2", Sources({"decoder": "mine"}, depth="deep"))
+    assert (found.stages["decoder"], found.depth) == ("mine", "deep")
+    assert found.stages["prior"] == "kandinsky-community/kandinsky-2-2-prior"
 
 
 def test_single_stages_alone_are_all_there_is() -> None:
-    assert resolve(None, Sources(decoder="mine")) == Sources(decoder="mine")
+    assert resolve(None, Sources({"decoder": "mine"})) == Sources({"decoder": "mine"})
 
 
 @pytest.mark.parametrize("model", [None, "toy"])

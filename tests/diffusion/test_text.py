@@ -8,7 +8,7 @@ import pytest
 import torch
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.diffusion.text import tokenize
-from kandinsky_server.families.kandinsky22.stages import PriorStage
+from kandinsky_server.families.stages import PriorStage
 from kandinsky_server.testing.oracle import oracle
 
 LONG = "a red cat in the house " * 20

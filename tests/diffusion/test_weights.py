@@ -12,9 +12,9 @@ import pytest
 import torch
 import transformers
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
-from kandinsky_server.checkpoints.source import CheckpointError
 from kandinsky_server.diffusion.depth import DepthEstimator, sketch_depth
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.errors import CheckpointError
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 from safetensors.torch import load_file, save_file
 
 from tests.diffusion.test_checkpoint import copy_of

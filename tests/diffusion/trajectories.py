@@ -1,5 +1,6 @@
 """Every kind of trajectory that requests have."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ import torch
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.diffusion.batched_step import BatchedStep
 from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, DecoderTrajectory
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler, by_name
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, TextCondition
-from kandinsky_server.diffusion.schedule import StepCounter
 
 SIDE = 64
 """Pixels."""
@@ -20,6 +21,17 @@ STEPS = 8
 @cache
 def load(directory: Path, stage: str, dtype: torch.dtype = torch.float32) -> Any:
     return Checkpoints(torch.device("cpu"), dtype).load(stage, str(directory / stage))
+
+
+def default_scheduler(stage: Any) -> NoiseScheduler:
+    """The checkpoint's own scheduler."""
+    scheduler: NoiseScheduler = stage.noise_scheduler()
+    return scheduler
+
+
+def with_scheduler(stage: Any, template: Any) -> Any:
+    """The stage, with this scheduler of diffusers' for its only one."""
+    return replace(stage, noise_schedulers=by_name([NoiseScheduler(template)]))
 
 
 def decoder(
@@ -48,8 +60,9 @@ def decoder(
     )
     strength = 0.5 if start else None
     sampling = DecoderSampling(seed, steps, scale, SIDE, SIDE, strength)
-    count = StepCounter(stage.scheduler)(steps, strength)
-    return DecoderTrajectory(stage, conditions, sampling, count, together)
+    return DecoderTrajectory(
+        stage, replace(default_scheduler(stage), together=together), conditions, sampling
+    )
 
 
 def prior(
@@ -73,13 +86,12 @@ def prior(
     embedding = torch.randn(stage.embedding_width, generator=draw).numpy() if start else None
     return PriorTrajectory(
         stage,
+        replace(default_scheduler(stage), together=together),
         text(),
         text() if negative else None,
         text(),
         PriorSampling(seed, steps, scale, strength),
-        StepCounter(stage.scheduler)(steps, strength),
         embedding,
-        together,
     )
 
 

@@ -182,7 +182,7 @@ def test_a_watcher_of_health_that_never_reads_holds_up_nothing(decoder: Path, se
         with ThreadPoolExecutor() as thread:
             running = raw.image_service.Decode(decode(step_count=ENDLESS))
             assert next(running).event.WhichOneof("kind") == "queued"
-            drained = thread.submit(server.run, server.app.drain())
+            drained = thread.submit(server.run, server.lifecycle.drain())
             eventually(lambda: raw.serving() == "NOT_SERVING")
             assert raw.call("Decode", decode()).reason == "DRAINING"
             running.cancel()

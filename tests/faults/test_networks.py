@@ -174,7 +174,7 @@ def test_the_drain_limit_does_not_wait_for_a_step(tiny_model: Path, monkeypatch:
         with connected(server.target) as raw, ThreadPoolExecutor(1) as thread:
             answer = thread.submit(raw.call, "Decode", decode())
             assert entered.wait(60)
-            server.run(server.app.drain())
+            server.run(server.lifecycle.drain())
             ended = answer.result(30)
             go_on.set()
     assert (ended.code, ended.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")

@@ -53,10 +53,10 @@ def problems(**settings: object) -> list[str]:
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
 def test_ipv6_is_served_and_its_address_can_be_dialled(prior: Path, host: str) -> None:
     with RunningServer(prior, host=host, metrics_host=host) as server:
-        assert server.app.address == f"[::1]:{server.app.port}"
-        with Kandinsky(server.app.address) as client:
+        assert server.lifecycle.address == f"[::1]:{server.lifecycle.port}"
+        with Kandinsky(server.lifecycle.address) as client:
             assert client.info().stages
-        with urlopen(f"http://[::1]:{server.app.metrics_port}/metrics") as page:
+        with urlopen(f"http://[::1]:{server.lifecycle.metrics_port}/metrics") as page:
             assert b"kandinsky_requests_total" in page.read()
 
 
@@ -65,7 +65,7 @@ def test_a_unix_socket_is_served_without_tls(prior: Path, tmp_path: Path, form: 
     host = form.format(tmp_path / "server.sock")
     assert load_settings(["--host", host]).certificates is None  # no other machine can reach it
     with RunningServer(prior, host=host) as server:
-        assert server.app.address == host
+        assert server.lifecycle.address == host
         with Kandinsky(host) as client:
             assert len(client.prior("a cat", step_count=2)) == 1
         (problem,) = problems(host=host)
@@ -78,7 +78,7 @@ def test_a_socket_left_by_a_killed_server_is_replaced_and_a_file_is_not(prior: P
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))
     assert path.exists()
-    with RunningServer(prior, host=f"unix:{path}") as server, Kandinsky(server.app.address) as client:
+    with RunningServer(prior, host=f"unix:{path}") as server, Kandinsky(server.lifecycle.address) as client:
         assert client.info().stages
     path.unlink(missing_ok=True)
     path.write_text("notes")
@@ -168,8 +168,8 @@ def start(server: RunningServer) -> None:
     """Fails, and leaves nothing behind."""
     server._thread.start()
     try:
-        app = server.run(server._create())
-        server.run(app.start())
+        lifecycle = server.run(server._create())
+        server.run(lifecycle.start())
     finally:
         server._loop.call_soon_threadsafe(server._loop.stop)
         server._thread.join()

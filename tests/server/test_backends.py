@@ -90,7 +90,9 @@ def serve(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ru
     def serve(
         around: Around, preparing: Callable[[int], None] = lambda rows: None, **settings: object
     ) -> RunningServer:
-        monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_: Strange(around, preparing))
+        monkeypatch.setattr(
+            "kandinsky_server.startup.load_options.get_backend", lambda *_: Strange(around, preparing)
+        )
         return RunningServer(decoder=str(tiny_model / "decoder"), **settings)
 
     return serve
@@ -201,7 +203,7 @@ def test_no_more_rows_are_tried_than_batches_may_have(serve: Callable[..., Runni
 def test_calls_of_unprepared_sizes_are_counted_and_each_is_told_once(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_: OneSize())
+    monkeypatch.setattr("kandinsky_server.startup.load_options.get_backend", lambda *_: OneSize())
     with RunningServer(tiny_model) as server, server.client() as client:
         pair = client.prior("a red circle", step_count=2, seed=1)
         client.decode(pair, step_count=2, seed=1)
@@ -225,7 +227,9 @@ def test_graphs_make_eagers_picture_to_the_bit(tiny_model: Path, monkeypatch: py
     for name in ("eager", "graphs"):
         if name == "graphs" and DEVICE.type != "cuda":
             backend = GraphsBackend(BackendOptions(), recorder)
-            monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_, backend=backend: backend)
+            monkeypatch.setattr(
+                "kandinsky_server.startup.load_options.get_backend", lambda *_, backend=backend: backend
+            )
         with RunningServer(tiny_model, backend=name, dtype="fp32") as server, server.client() as client:
             assert {stage.backend for stage in client.info().stages if stage.loaded} == {name}
             pair = client.prior("a red circle", step_count=3, seed=1)

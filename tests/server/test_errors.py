@@ -365,12 +365,12 @@ def test_an_unforeseen_fault_is_told_by_its_request_id_alone(
     server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, capture_logs() as logs:
-        patch.setattr(server.app.handlers.converter.model, "step_counters", None)
+        patch.setattr(server.app.handlers.converter.model, "decoders", None)
         answer = raw.call("Decode", good_requests()["Decode"], x_request_id="mine-1")
     assert answer.code == StatusCode.INTERNAL
     assert answer.message == "the server failed; its log has the details under mine-1"
     failure = next(line for line in logs if line["event"] == "request failed")
-    assert (failure["request_id"], type(failure["exc_info"])) == ("mine-1", TypeError)
+    assert (failure["request_id"], type(failure["exc_info"])) == ("mine-1", AttributeError)
 
 
 def test_accounts_that_fail_change_no_answer(

@@ -91,7 +91,7 @@ def test_health_follows_the_server_from_start_to_drain(tiny_model: Path, tmp_pat
             assert watched[name].wait_for(NOT_SERVING, SERVING), name
         assert raw.call("Prior", good_requests()["Prior"]).code == StatusCode.OK
 
-        server.run(server.app.drain())
+        server.run(server.lifecycle.drain())
         for name in ("", SERVICES[0], "prior"):
             assert watched[name].wait_for(NOT_SERVING, SERVING, NOT_SERVING), name
         assert watched[info].wait_for(SERVING, NOT_SERVING)
@@ -107,7 +107,7 @@ def test_draining_turns_new_work_away_and_lets_running_work_finish(tiny_model: P
         assert next(running).event.WhichOneof("kind") == "queued"
         watcher = Watcher(raw, "")
         assert watcher.wait_for(SERVING)
-        draining = asyncio.run_coroutine_threadsafe(server.app.drain(), server._loop)
+        draining = asyncio.run_coroutine_threadsafe(server.lifecycle.drain(), server._loop)
         assert watcher.wait_for(SERVING, NOT_SERVING)
 
         refused = raw.call("Decode", good_requests()["Decode"])
@@ -131,7 +131,7 @@ def test_work_that_outlasts_the_drain_limit_is_told_to_try_elsewhere(
         request.sampling.step_count = 1000
         running = raw.image_service.Decode(request)
         assert next(iter(running)).event.WhichOneof("kind") == "queued"
-        server.run(server.app.drain())
+        server.run(server.lifecycle.drain())
         answer = rest(running)
         assert (answer.code, answer.reason) == (StatusCode.UNAVAILABLE, "DRAINING")
         assert answer.retry_seconds

@@ -61,7 +61,7 @@ def _binary(field: bytes) -> bytes:
 
 
 def metric(server: RunningServer, name: str) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.app.metrics_port}/metrics") as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.lifecycle.metrics_port}/metrics") as page:
         lines = page.read().decode().splitlines()
     return float(next(line for line in lines if line.startswith(f"kandinsky_{name} ")).split()[1])
 

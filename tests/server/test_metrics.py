@@ -28,7 +28,7 @@ class Scrape:
     """The metrics at one moment, as Prometheus sees them."""
 
     def __init__(self, server: RunningServer) -> None:
-        url = f"http://127.0.0.1:{server.app.metrics_port}/metrics"
+        url = f"http://127.0.0.1:{server.lifecycle.metrics_port}/metrics"
         with urllib.request.urlopen(url, timeout=30) as response:
             text = response.read().decode()
         self.families = {family.name: family for family in text_string_to_metric_families(text)}

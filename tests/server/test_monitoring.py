@@ -58,7 +58,7 @@ def families(scraped: str) -> dict[str, Any]:
 
 
 def metrics_address(server: RunningServer) -> str:
-    return f"127.0.0.1:{server.app.metrics_port}"
+    return f"127.0.0.1:{server.lifecycle.metrics_port}"
 
 
 def concrete(expression: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from kandinsky_api.v1 import image_pb2, image_pb2_grpc, server_pb2, server_pb2_grpc
 from kandinsky_client import Completed, EmbeddingPair, ImageReady, Kandinsky, Preview, Progress, Queued
 from kandinsky_server.engine.work import Shown
-from kandinsky_server.families.kandinsky22.stages import MOVQ_DECODER
+from kandinsky_server.families.stages import MOVQ_DECODER
 from kandinsky_server.testing.oracle import oracle
 from kandinsky_server.testing.pipelines import Variant, pair_of, sendable
 from kandinsky_server.testing.running import RunningServer

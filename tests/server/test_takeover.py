@@ -84,7 +84,7 @@ def serve(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """Makes a server, not entered yet, whose decoder stage is for the backend."""
 
     def serve(backend: Patient, **settings: object) -> RunningServer:
-        monkeypatch.setattr("kandinsky_server.app.get_backend", lambda *_: backend)
+        monkeypatch.setattr("kandinsky_server.startup.load_options.get_backend", lambda *_: backend)
         return RunningServer(decoder=str(tiny_model / "decoder"), **settings)
 
     return serve

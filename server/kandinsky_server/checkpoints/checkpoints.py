@@ -14,26 +14,19 @@ import torch
 import transformers
 from torch import nn
 
-from kandinsky_server.checkpoints.compatibility import check_decoder, check_prior, check_together
 from kandinsky_server.checkpoints.fingerprint import fingerprint
 from kandinsky_server.checkpoints.finite import check_finite
 from kandinsky_server.checkpoints.layout import INDEX, Layout, read_layout, read_object
 from kandinsky_server.checkpoints.outline import outline
-from kandinsky_server.checkpoints.source import CheckpointError, first_line, local_directory
+from kandinsky_server.checkpoints.source import FAMILY, first_line, local_directory
 from kandinsky_server.checkpoints.weight_files import some
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler, by_name
 from kandinsky_server.diffusion.rehearsal import rehearse
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.errors import CheckpointError
+from kandinsky_server.families.family import Family
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 
 log = logging.getLogger(__name__)
-
-KINDS: dict[str, Any] = {
-    "prior": diffusers.PriorTransformer,
-    "text_encoder": transformers.CLIPTextModelWithProjection,
-    "image_encoder": transformers.CLIPVisionModelWithProjection,
-    "unet": diffusers.UNet2DConditionModel,
-    "movq": diffusers.VQModel,
-}
-"""The class of the network in each folder."""
 
 
 class NoLender(CheckpointError):
@@ -56,12 +49,14 @@ class Sketch:
 class Checkpoints:
     """Loads stages one after another and holds equal MoVQs once.
 
-    ``device`` is where they run; ``weights_device`` where their weights are put, if that is another.
+    ``device`` is where they run; ``weights_device`` where their weights are put, if that is another. The stages are those
+    of ``family``.
     """
 
     device: torch.device
     dtype: torch.dtype
     weights_device: torch.device | None = None
+    family: Family = FAMILY
     _sketches: dict[str, Sketch] = field(default_factory=dict)
     _movqs: dict[str, Any] = field(default_factory=dict)
 
@@ -87,31 +82,29 @@ class Checkpoints:
             return self._fill(sketch)
 
     def _sketch(self, name: str, directory: Path, source: str) -> Sketch:
-        layout = read_layout(name, directory)
+        layout, spec = read_layout(self.family, name, directory), self.family.stages[name]
         networks, surplus = {}, {}
         for folder, weights in layout.weights.items():
-            drawn = outline(KINDS[folder], layout.directory / folder, weights)
+            drawn = outline(spec.networks[folder], layout.directory / folder, weights)
             # diffusers' own `to` has advice for developers.
             networks[folder] = nn.Module.to(drawn.network, self.dtype)
             if drawn.surplus:
                 surplus[weights.name] = drawn.surplus
-        common = {
-            "name": name,
+        common: dict[str, Any] = {
+            "spec": spec,
             "source": source,
             "fingerprint": "",
-            "scheduler": scheduler(layout.directory),
+            "noise_schedulers": by_name([NoiseScheduler(scheduler(layout.directory))]),
             "dtype": self.dtype,
             "device": self.device,
         }
-        stage: PriorStage | DecoderStage
-        if name == "prior":
-            stage = PriorStage(**common, **networks, **_processors(layout.directory))
-            check_prior(stage)
-        else:
+        if issubclass(spec.kind, DecoderStage):
             if "movq" not in networks:
                 networks["movq"] = self._borrowed()
-            stage = DecoderStage(**common, **networks, movq_key="")
-            check_decoder(stage)
+            common["movq_key"] = ""
+        processors = {folder: _processor(layout.directory, folder) for folder in spec.processors}
+        stage: PriorStage | DecoderStage = spec.kind(**common, **networks, **processors)
+        spec.check(stage)
         self._check_company(stage)
         rehearse(stage)
         sketch = self._sketches[name] = Sketch(stage, layout, surplus)
@@ -127,32 +120,35 @@ class Checkpoints:
     def _check_company(self, stage: PriorStage | DecoderStage) -> None:
         for other in (sketch.stage for sketch in self._sketches.values()):
             if isinstance(other, PriorStage) and isinstance(stage, DecoderStage):
-                check_together(other, stage)
+                self.family.check_together(other, stage)
 
     def _fill(self, sketch: Sketch) -> PriorStage | DecoderStage:
         """The stage with its weights."""
         stage, layout = sketch.stage, sketch.layout
         for file, names in sketch.surplus.items():
             log.warning("stage %s: %s holds tensors that are not used: %s", stage.name, file, some(names))
-        networks = {name: self._module(layout, name) for name in layout.weights if name != "movq"}
+        kinds = stage.spec.networks
+        networks = {
+            name: self._module(layout, name, kinds[name]) for name in layout.weights if name != "movq"
+        }
         if isinstance(stage, DecoderStage):
-            networks["movq_key"], networks["movq"] = self._movq(layout)
+            networks["movq_key"], networks["movq"] = self._movq(layout, kinds["movq"])
         filled: PriorStage | DecoderStage = replace(
             stage, fingerprint=fingerprint(layout.directory, layout.files()), **networks
         )
         return filled
 
-    def _movq(self, layout: Layout) -> tuple[str, Any]:
+    def _movq(self, layout: Layout, kind: type[Any]) -> tuple[str, Any]:
         """The stage's MoVQ, or the one already held that equals it; a folder without weights borrows the first."""
         if "movq" not in layout.weights:
             return next(iter(self._movqs.items()))
         key = fingerprint(layout.directory / "movq", layout.files("movq"))
         if key not in self._movqs:
-            self._movqs[key] = self._module(layout, "movq")
+            self._movqs[key] = self._module(layout, "movq", kind)
         return key, self._movqs[key]
 
-    def _module(self, layout: Layout, name: str) -> Any:
-        kind, folder, weights = KINDS[name], layout.directory / name, layout.weights[name]
+    def _module(self, layout: Layout, name: str, kind: type[Any]) -> Any:
+        folder, weights = layout.directory / name, layout.weights[name]
         argument = "dtype" if issubclass(kind, transformers.PreTrainedModel) else "torch_dtype"
         module = from_folder(kind, folder, **weights.options, **{argument: self.dtype})
         check_finite(module, weights.name, lambda: from_folder(kind, folder, **weights.options))
@@ -171,11 +167,9 @@ def _told_as(name: str, source: str, directory: Path | None = None) -> Iterator[
         raise CheckpointError(f"stage {name}: {source!r} cannot be loaded: {first_line(error)}") from error
 
 
-def _processors(directory: Path) -> dict[str, Any]:
-    return {
-        "tokenizer": from_folder(transformers.CLIPTokenizer, directory / "tokenizer"),
-        "image_processor": from_folder(_image_processor_class(directory), directory / "image_processor"),
-    }
+def _processor(directory: Path, folder: str) -> Any:
+    kind = _image_processor_class(directory) if folder == "image_processor" else transformers.CLIPTokenizer
+    return from_folder(kind, directory / folder)
 
 
 def _image_processor_class(directory: Path) -> Any:

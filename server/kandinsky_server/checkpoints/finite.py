@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from kandinsky_server.checkpoints.source import CheckpointError
 from kandinsky_server.checkpoints.weight_files import some
+from kandinsky_server.errors import CheckpointError
 
 
 def check_finite(module: nn.Module, file: str, original: Callable[[], nn.Module]) -> None:

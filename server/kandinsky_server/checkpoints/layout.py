@@ -9,16 +9,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from kandinsky_server.checkpoints.source import CheckpointError
 from kandinsky_server.checkpoints.weight_files import Library, WeightFiles, find_weights
+from kandinsky_server.errors import CheckpointError
+from kandinsky_server.families.family import Family
+from kandinsky_server.families.stage_spec import StageSpec
 
 INDEX = "model_index.json"
-PRIOR_NETWORKS = {
-    "prior": Library.DIFFUSERS,
-    "text_encoder": Library.TRANSFORMERS,
-    "image_encoder": Library.TRANSFORMERS,
-}
-DECODER_NETWORKS = {"unet": Library.DIFFUSERS, "movq": Library.DIFFUSERS}
 
 CONFIGS = {
     "scheduler": "scheduler_config.json",
@@ -63,14 +59,15 @@ class Layout:
         return [file for file in everything if folder is None or file.parent.name == folder]
 
 
-def read_layout(stage: str, directory: Path) -> Layout:
-    """Looks for every part of ``stage``, and whether its JSON and the headers of its weights can be read.
+def read_layout(family: Family, stage: str, directory: Path) -> Layout:
+    """Looks for every part of a family's ``stage``, and whether its JSON and the headers of its weights can be read.
 
     Raises:
         CheckpointError: naming everything that is missing, unreadable or cut short.
     """
-    networks = PRIOR_NETWORKS if stage == "prior" else DECODER_NETWORKS
-    others = ["tokenizer", "image_processor", "scheduler"] if stage == "prior" else ["scheduler"]
+    spec = family.stages[stage]
+    networks = {folder: Library.of(kind) for folder, kind in spec.networks.items()}
+    others = (*spec.processors, "scheduler")
     problems: list[str] = []
     configs = [directory / INDEX]
     for folder in (*networks, *others):
@@ -88,7 +85,7 @@ def read_layout(stage: str, directory: Path) -> Layout:
     if "movq" in weights and directory / "movq" / "config.json" not in configs:
         problems.append("movq/ holds no config.json")
     if problems:
-        raise CheckpointError("; ".join(problems) + _hint(stage, directory))
+        raise CheckpointError("; ".join(problems) + _hint(family, spec, directory))
     return Layout(directory, tuple(configs), weights)
 
 
@@ -113,12 +110,12 @@ def _has_weights(folder: Path) -> bool:
     )
 
 
-def _hint(stage: str, directory: Path) -> str:
+def _hint(family: Family, spec: StageSpec, directory: Path) -> str:
     """What the directory looks like, if that is another stage."""
-    if stage != "prior" and (directory / "prior").is_dir() and not (directory / "unet").is_dir():
-        return "; this looks like a prior: give it as --prior"
-    if stage == "prior" and (directory / "unet").is_dir() and not (directory / "prior").is_dir():
-        return "; this looks like a decoder: give it as --decoder"
+    if not (directory / spec.folder).is_dir():
+        for other in family.stages.values():
+            if (directory / other.folder).is_dir():
+                return f"; this looks like a {other.name}: give it as --{other.name}"
     return ""
 
 

@@ -11,8 +11,9 @@ import torch
 import transformers
 from diffusers.models.modeling_utils import no_init_weights
 
-from kandinsky_server.checkpoints.source import CheckpointError, first_line
+from kandinsky_server.checkpoints.source import first_line
 from kandinsky_server.checkpoints.weight_files import Shape, WeightFiles, some
+from kandinsky_server.errors import CheckpointError
 
 
 @dataclass(frozen=True)

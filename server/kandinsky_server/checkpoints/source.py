@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-STAGES = ("prior", "decoder", "inpaint", "controlnet")
+from kandinsky_server.errors import CheckpointError
+from kandinsky_server.families.family import Family
+from kandinsky_server.families.kandinsky22.family import KANDINSKY22
 
-PRESETS = {
-    "kandinsky-2.2": {
-        "prior": "kandinsky-community/kandinsky-2-2-prior",
-        "decoder": "kandinsky-community/kandinsky-2-2-decoder",
-        "inpaint": "kandinsky-community/kandinsky-2-2-decoder-inpaint",
-        "controlnet": "kandinsky-community/kandinsky-2-2-controlnet-depth",
-    }
-}
+FAMILY = KANDINSKY22
+"""The family that is served. Nothing else outside `families/` names one: `Sources` and `Model` tell which it is."""
+
+STAGES = tuple(FAMILY.stages)
+PRESETS = FAMILY.presets
+
+DEPTH = "depth"
+"""The folder of the depth model, beside those of the stages."""
 
 TOY = "toy"
 """The small model that comes with the server: the package `kandinsky_toy`, trained by `training/`."""
 
 
-class CheckpointError(Exception):
-    """A checkpoint cannot be found or read; the message says what to do."""
-
-
 @dataclass(frozen=True)
 class Sources:
-    """For each stage a local directory or hub id, or None when the stage is not served; likewise the depth model."""
+    """For each stage that is served a local directory or hub id, by the stage's name; likewise the depth model."""
 
-    prior: str | None = None
-    decoder: str | None = None
-    inpaint: str | None = None
-    controlnet: str | None = None
+    stages: Mapping[str, str] = field(default_factory=dict)
     depth: str | None = None
+    family: Family = FAMILY
 
     def given(self) -> dict[str, str]:
-        """The stages that are to be loaded, in their fixed order."""
-        pairs = ((name, getattr(self, name)) for name in STAGES)
-        return {name: source for name, source in pairs if source}
+        """The stages that are to be loaded, in the family's order."""
+        return {name: self.stages[name] for name in self.family.stages if name in self.stages}
 
 
 def resolve(model: str | None, overrides: Sources) -> Sources:
@@ -51,8 +47,7 @@ def resolve(model: str | None, overrides: Sources) -> Sources:
         CheckpointError: when ``model`` is none of these, or the toy model is not installed.
     """
     sources = _of_model(model or _default(overrides))
-    given = {name: getattr(overrides, name) for name in (*STAGES, "depth") if getattr(overrides, name)}
-    return replace(sources, **given)
+    return Sources({**sources.stages, **overrides.stages}, overrides.depth or sources.depth)
 
 
 def _default(overrides: Sources) -> str:
@@ -63,15 +58,17 @@ def _of_model(model: str) -> Sources:
     if not model:
         return Sources()
     if model in PRESETS:
-        return Sources(**PRESETS[model])
+        return Sources(PRESETS[model])
     directory = _toy_directory() if model == TOY else local_path(model)
-    found = {name: str(directory / name) for name in (*STAGES, "depth") if (directory / name).is_dir()}
-    if not set(found) & set(STAGES):
+    found = {name: str(directory / name) for name in STAGES if (directory / name).is_dir()}
+    if not found:
+        flags = ", ".join(f"--{name}" for name in STAGES)
         raise CheckpointError(
             f"--model {model!r} is neither {TOY!r} nor a preset ({', '.join(PRESETS)}) nor a directory that holds one of "
-            f"the folders {', '.join(STAGES)}; name single stages with --prior, --decoder, --inpaint, --controlnet"
+            f"the folders {', '.join(STAGES)}; name single stages with {flags}"
         )
-    return Sources(**found)
+    depth = directory / DEPTH
+    return Sources(found, str(depth) if depth.is_dir() else None)
 
 
 def _toy_directory() -> Path:

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedModel
 
-from kandinsky_server.checkpoints.source import CheckpointError
+from kandinsky_server.errors import CheckpointError
 
 SUFFIXES = (".safetensors", ".bin", ".index.json")
 VARIANTS = (None, "fp16")
@@ -25,6 +26,11 @@ class Library(Enum):
 
     DIFFUSERS = ("diffusion_pytorch_model", "diffusion_pytorch_model")
     TRANSFORMERS = ("model", "pytorch_model")
+
+    @classmethod
+    def of(cls, kind: type[Any]) -> Library:
+        """That of a network's class."""
+        return cls.TRANSFORMERS if issubclass(kind, PreTrainedModel) else cls.DIFFUSERS
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kandinsky_server.diffusion.batched_step import BatchedStep, Kept, Prediction
+from kandinsky_server.diffusion.batched_step import Kept, Prediction
 from kandinsky_server.diffusion.denoising import Denoising
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.diffusion.saved_latents import SavedLatents
 from kandinsky_server.diffusion.schedule import learns_variance, takes_generator
 from kandinsky_server.errors import NonFinite
-from kandinsky_server.families.kandinsky22.stages import DecoderStage
+from kandinsky_server.families.stages import DecoderStage
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,12 @@ class DecoderTrajectory(Denoising):
     def __init__(
         self,
         stage: DecoderStage,
+        scheduler: NoiseScheduler,
         conditions: Conditions,
         sampling: DecoderSampling,
-        step_count: int,
-        together: BatchedStep | None = None,
         begun: SavedLatents | None = None,
     ) -> None:
-        super().__init__(stage, step_count, together, begun)
+        super().__init__(stage, scheduler, scheduler.count(sampling.step_count, sampling.strength), begun)
         self.stage = stage
         self.conditions = conditions
         self.sampling = sampling

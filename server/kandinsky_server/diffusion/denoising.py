@@ -6,14 +6,14 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from kandinsky_server.diffusion.batched_step import BatchedStep
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.diffusion.saved_latents import SavedLatents
 from kandinsky_server.diffusion.schedule import Schedule
-from kandinsky_server.families.kandinsky22.stages import Stage
+from kandinsky_server.families.stages import Stage
 
 
 class Denoising:
-    """Latents on their way. ``together`` steps them beside others; None where each takes the library's own step.
+    """Latents on their way, by the steps of a noise scheduler; ``step_count`` is how often they go through a network.
 
     With ``begun`` they go on from there.
     """
@@ -22,12 +22,12 @@ class Denoising:
     guidance: Tensor
 
     def __init__(
-        self, stage: Stage, step_count: int, together: BatchedStep | None, begun: SavedLatents | None
+        self, stage: Stage, scheduler: NoiseScheduler, step_count: int, begun: SavedLatents | None
     ) -> None:
         self._device, self._dtype = stage.device, stage.dtype
-        self._template = stage.scheduler
+        self._template = scheduler.template
         self.step_count = step_count
-        self.together = together
+        self.together = scheduler.together
         self._begun = begun
         self.step = begun.step if begun else 0
 

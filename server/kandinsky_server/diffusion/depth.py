@@ -14,9 +14,9 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstima
 from kandinsky_server.checkpoints.finite import check_finite
 from kandinsky_server.checkpoints.layout import read_object
 from kandinsky_server.checkpoints.outline import Outline, check_complete, outline
-from kandinsky_server.checkpoints.source import CheckpointError, first_line, is_on_hub, local_path
+from kandinsky_server.checkpoints.source import first_line, is_on_hub, local_path
 from kandinsky_server.checkpoints.weight_files import Library, find_weights
-from kandinsky_server.errors import StageNotLoaded
+from kandinsky_server.errors import CheckpointError, StageNotLoaded
 
 SIDE = 384
 """Pixels of a picture for models that take any size."""

@@ -10,12 +10,11 @@ from kandinsky_backends.parity import PreparedNetwork
 from numpy.typing import NDArray
 
 from kandinsky_server.checkpoints.source import Sources
-from kandinsky_server.diffusion.batched_step import BatchedStep
 from kandinsky_server.diffusion.depth import DepthEstimator
-from kandinsky_server.diffusion.schedule import StepCounter
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.network import DeviceNetwork
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.family import Family
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 
 Floats = NDArray[np.float32]
 
@@ -33,8 +32,8 @@ class StageReport:
 class Model:
     """Loaded stages and networks. ``status`` says what is being loaded, and is empty when all is.
 
-    ``noise_steps`` are those that stages take for whole batches. ``zero_embedding`` is the CLIP embedding [D] of a black
-    image: diffusers' negative embedding when there is no negative prompt.
+    ``zero_embedding`` is the CLIP embedding [D] of a black image: diffusers' negative embedding when there is no negative
+    prompt.
     """
 
     sources: Sources
@@ -44,10 +43,20 @@ class Model:
     decoders: dict[str, DecoderStage] = field(default_factory=dict)
     networks: dict[str, DeviceNetwork] = field(default_factory=dict)
     reports: dict[str, StageReport] = field(default_factory=dict)
-    step_counters: dict[str, StepCounter] = field(default_factory=dict)
-    noise_steps: dict[str, BatchedStep] = field(default_factory=dict)
     zero_embedding: Floats | None = None
     status: str = ""
+
+    @property
+    def family(self) -> Family:
+        """The family of its stages."""
+        return self.sources.family
+
+    def add(self, stage: PriorStage | DecoderStage) -> None:
+        """Takes in a loaded stage, in place of one of the same name."""
+        if isinstance(stage, PriorStage):
+            self.prior = stage
+        else:
+            self.decoders[stage.name] = stage
 
     @property
     def stages(self) -> Iterator[PriorStage | DecoderStage]:

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kandinsky_server.diffusion.batched_step import BatchedStep, Prediction
+from kandinsky_server.diffusion.batched_step import Prediction
 from kandinsky_server.diffusion.denoising import Denoising
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.diffusion.saved_latents import SavedLatents
 from kandinsky_server.errors import NonFinite
-from kandinsky_server.families.kandinsky22.stages import PriorStage
+from kandinsky_server.families.stages import PriorStage
 
 Floats = NDArray[np.float32]
 
@@ -54,29 +55,27 @@ class PriorTrajectory(Denoising):
 
     Args:
         stage: the loaded prior.
+        scheduler: one of its noise schedulers.
         prompt: the encoded prompt.
         negative: the encoded negative prompt, or None.
         unconditional: the encoded empty prompt; used when guided and ``negative`` is None.
         sampling: seed, steps, guidance, strength.
-        step_count: network calls, as `StepCounter` counts them.
         start: the embedding to start from [D], or None to start from noise.
-        together: steps it beside others; None where it takes the library's own step.
         begun: latents to go on from.
     """
 
     def __init__(
         self,
         stage: PriorStage,
+        scheduler: NoiseScheduler,
         prompt: TextCondition,
         negative: TextCondition | None,
         unconditional: TextCondition,
         sampling: PriorSampling,
-        step_count: int,
         start: Floats | None = None,
-        together: BatchedStep | None = None,
         begun: SavedLatents | None = None,
     ) -> None:
-        super().__init__(stage, step_count, together, begun)
+        super().__init__(stage, scheduler, scheduler.count(sampling.step_count, sampling.strength), begun)
         self.stage = stage
         self.sampling = sampling
         self.rows = prior_rows(sampling, negative is not None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kandinsky_server.families.kandinsky22.stages import PriorStage
+from kandinsky_server.families.stages import PriorStage
 
 _one_at_a_time = threading.Lock()
 """A fast tokenizer keeps its padding and truncation as state: two threads would pad for one another."""

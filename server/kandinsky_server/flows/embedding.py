@@ -12,7 +12,7 @@ from kandinsky_server.diffusion.saved_latents import SavedLatents
 from kandinsky_server.diffusion.text import Tokens
 from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.work import Work, single_call, wait
-from kandinsky_server.families.kandinsky22.stages import IMAGE_ENCODER, PRIOR, TEXT_ENCODER, PriorStage
+from kandinsky_server.families.stages import IMAGE_ENCODER, PRIOR, TEXT_ENCODER, PriorStage
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import Timings
 from kandinsky_server.flows.requests import ClipImage, Embeddings, Floats
@@ -50,13 +50,13 @@ class EmbeddingWork:
         self.prompt = prompt
         self.sampling = sampling
         self._begun = begun
-        self._key = _cache_key(prior_of(runtime), prompt, sampling)
+        self._key = _cache_key(runtime.prior, prompt, sampling)
         self._computation: _Computation | None = None
         self.works: tuple[Work[Any], ...] = ()
         self.ends: tuple[Work[Any], ...] = ()
         if runtime.prior_cache.awaits(self._key):
             left = self._steps_left(runtime)
-            self.works = self.ends = (wait(prior_of(runtime).key(PRIOR), left),)
+            self.works = self.ends = (wait(runtime.prior.key(PRIOR), left),)
         elif not runtime.prior_cache.holds(self._key):
             self._computation = _Computation(runtime, prompt, sampling, begun)
             self.works, self.ends = self._computation.works, self._computation.ends
@@ -84,7 +84,7 @@ class EmbeddingWork:
     def _steps_left(self, runtime: Runtime) -> int:
         """Of the request that computes it now: all of them as long as its first step is to come."""
         sampling, trajectory = self.sampling, runtime.priors.get(self._key)
-        steps = runtime.model.step_counters[PRIOR](sampling.step_count, sampling.strength)
+        steps = runtime.prior.noise_scheduler().count(sampling.step_count, sampling.strength)
         return max(1, steps - (trajectory.step if trajectory else 0))
 
 
@@ -94,15 +94,15 @@ class _Computation:
     def __init__(
         self, runtime: Runtime, prompt: Prompt, sampling: PriorSampling, begun: SavedLatents | None
     ) -> None:
-        stage, self._prompt = prior_of(runtime), prompt
+        stage, self._prompt = runtime.prior, prompt
         self._texts = [text_work(stage), text_work(stage)]
         self._start = [clip_work(stage)] if prompt.image else []
-        steps = runtime.model.step_counters[PRIOR](sampling.step_count, sampling.strength)
-        together = runtime.model.noise_steps.get(PRIOR)
+        scheduler = stage.noise_scheduler()
+        steps = scheduler.count(sampling.step_count, sampling.strength)
 
         def make(text: TextCondition, against: TextCondition, start: Floats | None = None) -> PriorTrajectory:
             negative = None if prompt.negative is None else against
-            return PriorTrajectory(stage, text, negative, against, sampling, steps, start, together, begun)
+            return PriorTrajectory(stage, scheduler, text, negative, against, sampling, start, begun)
 
         rows = prior_rows(sampling, prompt.negative is not None)
         left = steps - begun.step if begun else steps
@@ -139,9 +139,9 @@ def begun_prior(
     runtime: Runtime, prompt: Prompt, sampling: PriorSampling, index: int, resume: Resume
 ) -> SavedLatents | None:
     """Where the prior's trajectory ``index`` goes on; one that is finished has been delivered as an embedding."""
-    stage = prior_of(runtime)
+    stage = runtime.prior
     rows = 1 if prompt.negative is None else 2
-    steps = runtime.model.step_counters[PRIOR](sampling.step_count, sampling.strength)
+    steps = stage.noise_scheduler().count(sampling.step_count, sampling.strength)
     return resume.begun(stage, index, (rows, stage.embedding_width), steps, most=steps - 1)
 
 
@@ -167,12 +167,6 @@ async def removed_texts(session: Session, texts: dict[str, str]) -> dict[str, st
     """By request field, what the tokenizer's window cut off; fields that fit are left out."""
     cut = {field: (await session.tokens(text)).removed for field, text in texts.items() if text}
     return {field: removed for field, removed in cut.items() if removed}
-
-
-def prior_of(runtime: Runtime) -> PriorStage:
-    """The loaded prior; a request that needs it was checked against the loaded stages."""
-    assert runtime.model.prior is not None, "the request was checked against the loaded stages"
-    return runtime.model.prior
 
 
 def all_works(parts: Iterable[EmbeddingWork]) -> list[Work[Any]]:

@@ -17,7 +17,7 @@ from kandinsky_server.engine.run import Run
 from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.engine.work import Shown, Work, single_call
 from kandinsky_server.errors import Violation
-from kandinsky_server.families.kandinsky22.stages import HINT_ENCODER, MOVQ_DECODER, MOVQ_ENCODER, UNET
+from kandinsky_server.families.stages import HINT_ENCODER, MOVQ_DECODER, MOVQ_ENCODER, UNET
 from kandinsky_server.flows.concurrency import gather
 from kandinsky_server.flows.events import ImageReady, Picture
 from kandinsky_server.flows.previews import Previews
@@ -163,14 +163,13 @@ class ImageWork:
         self._sampling = sampling = seeded(request.sampling, index)
         check_stage(stage, request.stream_options, resume)
         size = sampling.width, sampling.height
-        steps = runtime.model.step_counters[stage.name](sampling.step_count, sampling.strength)
+        scheduler = stage.noise_scheduler()
+        steps = scheduler.count(sampling.step_count, sampling.strength)
         shape = (1, stage.latent_channels, sampling.height // stage.factor, sampling.width // stage.factor)
         self._begun = begun = resume.begun(stage, index, shape, steps, most=steps)
 
-        together = runtime.model.noise_steps.get(stage.name)
-
         def make(conditions: Conditions) -> DecoderTrajectory:
-            return DecoderTrajectory(stage, conditions, sampling, steps, together, begun)
+            return DecoderTrajectory(stage, scheduler, conditions, sampling, begun)
 
         interval = request.stream_options.preview_interval
         shown = Shown(stage.key(MOVQ_DECODER, *size), interval) if interval else None

@@ -16,7 +16,6 @@ from kandinsky_server.flows.embedding import (
     all_works,
     begun_prior,
     clip_work,
-    prior_of,
     removed_texts,
 )
 from kandinsky_server.flows.events import EmbeddingReady
@@ -45,7 +44,7 @@ class InterpolateRecipe:
         self._delivered = resume.embeddings
         self.stream_options = request.stream_options
         self.seed = request.sampling.seed
-        stage, conditions = prior_of(runtime), request.conditions
+        stage, conditions = runtime.prior, request.conditions
         self._texts = {place: text for place, text in enumerate(conditions) if isinstance(text, str)}
         self._images = {
             place: (image, clip_work(stage))

@@ -13,7 +13,6 @@ from kandinsky_server.flows.embedding import (
     Prompt,
     all_works,
     begun_prior,
-    prior_of,
     removed_texts,
 )
 from kandinsky_server.flows.events import EmbeddingReady
@@ -33,7 +32,7 @@ class PriorRecipe:
         self.stream_options = request.stream_options
         self.seed = request.sampling.seed
         self.count = len(request.prompts) * request.image_count
-        check_stage(prior_of(runtime), request.stream_options, resume)
+        check_stage(runtime.prior, request.stream_options, resume)
         self.parts: dict[int, EmbeddingWork] = {}
         for index in range(self.count):
             if index not in resume.embeddings:

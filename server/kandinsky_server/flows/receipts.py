@@ -6,7 +6,7 @@ from typing import Any
 
 from kandinsky_server.diffusion.decoder import DecoderSampling
 from kandinsky_server.diffusion.prior import PriorSampling
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 from kandinsky_server.flows.events import Receipt, Timings
 from kandinsky_server.flows.session import Session
 
@@ -29,7 +29,7 @@ def receipt_of(
         strength=sampling.strength,
         stage=stage.name,
         fingerprint=stage.fingerprint,
-        scheduler=type(stage.scheduler).__name__,
+        scheduler=stage.noise_scheduler().name,
         backend=runtime.model.networks[stage.name].backend,
         dtype=runtime.dtype_name,
         timings=timings,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from kandinsky_server.diffusion.saved_latents import SavedLatents
 from kandinsky_server.diffusion.schedule import steps_by_latents
 from kandinsky_server.errors import FingerprintMismatch, InvalidField, Violation
-from kandinsky_server.families.kandinsky22.stages import Stage
+from kandinsky_server.families.stages import Stage
 from kandinsky_server.flows.requests import Embeddings, StreamOptions
 
 CHECKPOINTS = "options.resume.checkpoints"
@@ -70,9 +70,10 @@ def check_stage(stage: Stage, options: StreamOptions, resume: Resume) -> None:
     Raises:
         InvalidField: its noise scheduler needs more than latents.
     """
-    if steps_by_latents(stage.scheduler):
+    noise_scheduler = stage.noise_scheduler()
+    if steps_by_latents(noise_scheduler.template):
         return
-    scheduler = type(stage.scheduler).__name__
+    scheduler = noise_scheduler.name
     why = f"the {stage.name} stage steps with {scheduler}, which cannot go on from latents alone"
     if options.checkpoint_interval:
         raise InvalidField([Violation("options.checkpoint_interval_steps", f"must be 0: {why}")])

@@ -25,8 +25,8 @@ from kandinsky_server.engine.span import Span
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import Trajectory
 from kandinsky_server.engine.work import Work
-from kandinsky_server.errors import NonFinite, StageNotLoaded
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage, Stage
+from kandinsky_server.errors import NonFinite
+from kandinsky_server.families.stages import DecoderStage, PriorStage, Stage
 from kandinsky_server.flows.events import CheckpointMade, Picture, Progress, Receipt, Timings
 from kandinsky_server.flows.mailbox import Mailbox
 from kandinsky_server.flows.previews import Previews
@@ -62,6 +62,12 @@ class Runtime:
     dtype_name: str
     priors: dict[Hashable, Trajectory[Any]] = field(default_factory=dict)
 
+    @property
+    def prior(self) -> PriorStage:
+        """The loaded prior; a request that needs it was checked against the loaded stages."""
+        assert self.model.prior is not None, "the request was checked against the loaded stages"
+        return self.model.prior
+
 
 class Session:
     """One admitted request. Everything it submits carries its ticket.
@@ -90,16 +96,8 @@ class Session:
 
     @property
     def prior(self) -> PriorStage:
-        """The loaded prior.
-
-        Raises:
-            StageNotLoaded: when there is none.
-        """
-        if self.runtime.model.prior is None:
-            raise StageNotLoaded(
-                "this server has no prior; send embeddings that another server's Prior made", stage="prior"
-            )
-        return self.runtime.model.prior
+        """See `Runtime`."""
+        return self.runtime.prior
 
     async def run(self, work: Work[T], *materials: Any, followers: Followers | None = None) -> T:
         """Does work of one step, of ``materials``."""

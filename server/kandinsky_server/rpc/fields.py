@@ -11,7 +11,8 @@ from kandinsky_api.v1 import types_pb2 as pb
 
 from kandinsky_server.diffusion.decoder import DecoderSampling
 from kandinsky_server.diffusion.schedule import StepCounter
-from kandinsky_server.families.kandinsky22.stages import DecoderStage
+from kandinsky_server.families.family import SamplingDefaults
+from kandinsky_server.families.stages import DecoderStage
 from kandinsky_server.rpc.limits import Defaults, Limits
 from kandinsky_server.rpc.violations import Violations
 
@@ -84,9 +85,9 @@ def read_guidance(found: Violations, field: str, message: Seeded, default: float
     return found.number(field, value, 0, MAX_GUIDANCE)
 
 
-def read_strength(found: Violations, message: Strong, step_count: int) -> float:
+def read_strength(found: Violations, message: Strong, step_count: int, default: float) -> float:
     """A strength that leaves at least one of ``step_count`` steps."""
-    value = message.strength if message.HasField("strength") else Defaults.strength
+    value = message.strength if message.HasField("strength") else default
     if found.number("strength", value, 0, 1, above=True) == value and int(step_count * value) < 1:
         least = least_strength(step_count)
         found.add("strength", f"times {step_count} steps leaves none; raise it to at least {least:g}")
@@ -104,21 +105,22 @@ def read_sampling(
     found: Violations,
     message: image_pb2.Sampling,
     stage: DecoderStage,
-    counter: StepCounter,
     results: int,
     strong: Strong | None,
     limits: Limits,
+    defaults: SamplingDefaults,
 ) -> DecoderSampling:
     """How ``results`` images are sampled; ``strong`` holds the strength when there is a start image."""
     width, height = _size(found, message, stage, limits.pixel_count)
-    steps = read_steps(found, "sampling.step_count", message, Defaults.step_count, counter, limits)
+    counter = stage.noise_scheduler().count
+    steps = read_steps(found, "sampling.step_count", message, defaults.step_count, counter, limits)
     return DecoderSampling(
         seed=read_seed(found, message, results, limits),
         step_count=steps,
-        guidance_scale=read_guidance(found, "sampling.guidance_scale", message, Defaults.guidance_scale),
+        guidance_scale=read_guidance(found, "sampling.guidance_scale", message, defaults.guidance_scale),
         width=width,
         height=height,
-        strength=None if strong is None else read_strength(found, strong, steps),
+        strength=None if strong is None else read_strength(found, strong, steps, defaults.strength),
     )
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from kandinsky_api.v1 import server_pb2
 from kandinsky_backends.registry import BackendStatus
 
-from kandinsky_server.checkpoints.source import STAGES, public_name
+from kandinsky_server.checkpoints.source import public_name
 from kandinsky_server.diffusion.model import Model
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 from kandinsky_server.rpc.limits import Defaults, Limits
 from kandinsky_server.rpc.respond import duration, versions
 
@@ -36,9 +36,9 @@ class InfoSource:
     def response(self) -> server_pb2.GetServerInfoResponse:
         """The server as it is now."""
         loaded = {stage.name: stage for stage in self.model.stages}
-        limits, defaults = self.limits, Defaults()
+        limits, defaults, sampling = self.limits, Defaults(), self.model.family.defaults
         return server_pb2.GetServerInfoResponse(
-            stages=[self._stage(name, loaded.get(name)) for name in STAGES],
+            stages=[self._stage(name, loaded.get(name)) for name in self.model.family.stages],
             limits=server_pb2.Limits(
                 message_bytes=limits.message_bytes,
                 image_count=limits.image_count,
@@ -50,11 +50,11 @@ class InfoSource:
                 queue_size=limits.queue_size,
             ),
             defaults=server_pb2.Defaults(
-                prior_step_count=defaults.prior_step_count,
-                prior_guidance_scale=defaults.prior_guidance_scale,
-                step_count=defaults.step_count,
-                guidance_scale=defaults.guidance_scale,
-                strength=defaults.strength,
+                prior_step_count=sampling.prior_step_count,
+                prior_guidance_scale=sampling.prior_guidance_scale,
+                step_count=sampling.step_count,
+                guidance_scale=sampling.guidance_scale,
+                strength=sampling.strength,
                 quality=defaults.quality,
                 image_count=defaults.image_count,
                 progress_interval_steps=defaults.progress_interval_steps,
@@ -90,7 +90,7 @@ class InfoSource:
             source=public_name(stage.source),
             backend=self.model.networks[name].backend,
             dtype=self.dtype,
-            scheduler=type(stage.scheduler).__name__,
+            scheduler=stage.noise_scheduler().name,
             embedding_width=stage.embedding_width,
             parity_difference=prepared.parity_difference,
             fallback_reason=without_paths(prepared.fallback.reason) if prepared.fallback else "",

@@ -52,13 +52,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What unset fields mean: diffusers' own defaults."""
+    """What unset fields mean that are the same for every family of models; see also `SamplingDefaults`."""
 
-    prior_step_count: int = 25
-    prior_guidance_scale: float = 4.0
-    step_count: int = 100
-    guidance_scale: float = 4.0
-    strength: float = 0.3
     quality: int = 90
     image_count: int = 1
     progress_interval_steps: int = 1

@@ -15,7 +15,7 @@ from PIL import Image
 
 from kandinsky_server.diffusion.pixels import Bytes, Floats
 from kandinsky_server.errors import InvalidImage, Violation
-from kandinsky_server.families.kandinsky22.stages import PriorStage
+from kandinsky_server.families.stages import PriorStage
 from kandinsky_server.flows.requests import ClipImage
 from kandinsky_server.images.budget import ByteBudget
 from kandinsky_server.images.codecs import ImageError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from kandinsky_server.families.kandinsky22.sizes import parse_size
+from kandinsky_server.families.sizes import parse_size
 from kandinsky_server.settings.types import MAX_SECONDS, MAX_TEXT, Amount, Count
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
-from kandinsky_server.families.kandinsky22.sizes import parse_size
+from kandinsky_server.families.sizes import parse_size
 from kandinsky_server.settings.types import MAX_THREADS, Count
 
 

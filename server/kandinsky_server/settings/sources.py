@@ -12,6 +12,8 @@ from typing import Any, get_args
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError, TomlConfigSettingsSource
 
+from kandinsky_server.settings.models import Models
+
 PREFIX = "KANDINSKY_"
 
 OTHERS_VARIABLES = re.compile(r"KANDINSKY_(TARGET|CLIENT_.*)")
@@ -30,7 +32,7 @@ TOLD = 200
 NOT_EMPTY = ("tls_certificate", "tls_key", "tls_client_ca", "tokens_file", "reflection")
 """Settings whose default lets more in than a value might, so that an empty variable is not taken for it."""
 
-CHECKPOINTS = ("model", "prior", "decoder", "inpaint", "controlnet", "depth_model")
+CHECKPOINTS = tuple(Models.model_fields)
 """Settings that are a directory, if they are not the name of something else."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from kandinsky_server.checkpoints.outline import Outline
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 from kandinsky_server.startup.device_memory import Memory
 from kandinsky_server.startup.footprint import Footprint, footprint_of
 

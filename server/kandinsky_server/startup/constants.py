@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from kandinsky_server.diffusion.model import Model
+from kandinsky_server.diffusion.noise_scheduler import by_name
 from kandinsky_server.diffusion.residency import Residency
-from kandinsky_server.families.kandinsky22.stages import IMAGE_ENCODER, PriorStage
+from kandinsky_server.families.stages import IMAGE_ENCODER, PriorStage
 from kandinsky_server.startup.proof import proven_step
 
 
 def complete(model: Model, residency: Residency | None) -> None:
-    """Finds out which stages take noise steps for whole batches, and encodes a black image."""
-    for stage in model.stages:
-        if step := proven_step(stage):
-            model.noise_steps[stage.name] = step
+    """Finds out which noise schedulers step whole batches, and encodes a black image."""
+    for stage in list(model.stages):
+        schedulers = (
+            replace(each, together=proven_step(stage, each)) for each in stage.noise_schedulers.values()
+        )
+        model.add(replace(stage, noise_schedulers=by_name(schedulers)))
     if model.prior:
         if residency:
             residency.ensure(IMAGE_ENCODER)

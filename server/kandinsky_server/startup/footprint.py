@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from kandinsky_server.checkpoints.outline import Outline
-from kandinsky_server.families.kandinsky22.specs import NetworkSpec, parts_of
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.network_spec import NetworkSpec
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 from kandinsky_server.startup.activations import peak_bytes
 
 GUIDED_ROWS = 2
@@ -98,7 +98,7 @@ def footprint_of(stages: Iterable[PriorStage | DecoderStage], depth: Outline | N
     for stage in stages:
         if isinstance(stage, DecoderStage):
             stage = replace(stage, movq=movqs.setdefault(_shapes(stage.movq), stage.movq))
-        networks += [_network_bytes(stage.name, part, counted) for part in parts_of(stage)]
+        networks += [_network_bytes(stage.name, part, counted) for part in stage.parts()]
     if depth:
         weights = sum(tensor.nbytes for tensor in _tensors(depth.network))
         networks.append(NetworkBytes("depth", weights, weights, 0, stays=True))

@@ -6,37 +6,32 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
 from kandinsky_backends.background import BackgroundBackend, Preparation
-from kandinsky_backends.base import Backend
 from kandinsky_backends.device_errors import drop_frames, is_fatal, is_out_of_memory
 from kandinsky_backends.eager import EagerNetwork
-from kandinsky_backends.options import DEFAULT_BUCKETS
 from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_parity
 from kandinsky_backends.unprepared import unprepared_calls
 from torch import nn
 
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.diffusion.model import Model, StageReport
-from kandinsky_server.diffusion.residency import Residency
-from kandinsky_server.diffusion.schedule import StepCounter
 from kandinsky_server.engine.network import DeviceNetwork, Returns
 from kandinsky_server.engine.report import Observer
-from kandinsky_server.families.kandinsky22.sizes import Size
-from kandinsky_server.families.kandinsky22.specs import (
-    MAX_SINGLE_ROWS,
-    NetworkSpec,
-    parts_of,
-)
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
-from kandinsky_server.startup.takeover import Takeover
+from kandinsky_server.families.network_spec import NetworkSpec
+from kandinsky_server.families.stages import DecoderStage, PriorStage
+from kandinsky_server.startup.load_options import LoadOptions
+from kandinsky_server.startup.takeover import Takeover, tell_fallback
 
 log = logging.getLogger(__name__)
 
 MAX_ROWS = 32
+MAX_SINGLE_ROWS = 8
+"""For networks that are called once a request: enough to share, little enough to fit."""
+
 MIN_MEASURED_ROWS = 8
 MAX_ROW_COST_RATIO = 1.25
 """A larger batch is allowed while a row of it costs at most this many times the cheapest row measured; up to
@@ -46,25 +41,6 @@ MEASUREMENTS = 2
 """Of each number of rows, of which the quicker counts: the first one pays for warm-up."""
 
 PREPARING = "it is being prepared, and eager serves until then"
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """``max_batch_rows`` None measures where more rows stop paying; ``residency`` is for offloading, else None.
-
-    ``prepared_rows`` are the most rows that networks are prepared for, and compared with eager on; ``sizes`` of which
-    pictures, each stage's native one where there are none.
-    """
-
-    device: torch.device
-    dtype: torch.dtype
-    backend: Backend
-    strict: bool = False
-    max_batch_rows: int | None = None
-    max_batch_pixels: int | None = None
-    prepared_rows: int = DEFAULT_BUCKETS[-1]
-    sizes: tuple[Size, ...] = ()
-    residency: Residency | None = None
 
 
 class ModelLoader:
@@ -87,7 +63,7 @@ class ModelLoader:
         self.watch = watch
         self.takeovers: list[Takeover] = []
         offloaded = torch.device("cpu") if options.residency else None
-        self.checkpoints = Checkpoints(options.device, options.dtype, offloaded)
+        self.checkpoints = Checkpoints(options.device, options.dtype, offloaded, model.family)
         self._movq_suffixes: dict[str, str] = {}
 
     def load(self) -> None:
@@ -108,13 +84,10 @@ class ModelLoader:
                 where = f"network {number} of {len(parts)} of {name}"
                 with self._phase(f"preparing {part.name} for {self.options.backend.name}: {where}"):
                     prepared[part.name] = self._prepare(name, part)
-            model.step_counters[name] = StepCounter(stage.scheduler)
-            if isinstance(stage, PriorStage):
-                model.prior, network = stage, stage.prior
-            else:
-                model.decoders[name], network = stage, stage.unet
+            model.add(stage)
             seconds = time.monotonic() - started
-            model.reports[name] = StageReport(prepared, seconds, _count(network))
+            own, *_ = stage.networks
+            model.reports[name] = StageReport(prepared, seconds, _count(own))
             log.info("loaded %s from %s in %.1f s", name, source, seconds)
         with self._phase("loading depth"):
             model.depth.load()
@@ -133,12 +106,12 @@ class ModelLoader:
         What another stage already prepared is left out.
         """
         if isinstance(stage, PriorStage):
-            return stage, parts_of(stage)
+            return stage, stage.parts()
         suffixes = self._movq_suffixes
         known = stage.movq_key in suffixes
         suffix = suffixes.setdefault(stage.movq_key, f"_{stage.name}" if suffixes else "")
         stage = replace(stage, movq_suffix=suffix)
-        return stage, parts_of(stage, self.options.sizes, movq=not known)
+        return stage, stage.parts(self.options.sizes, movq=not known)
 
     def _prepare(self, stage: str, part: NetworkSpec) -> PreparedNetwork:
         options = self.options
@@ -150,11 +123,7 @@ class ModelLoader:
         preparation = self._begin(part, most)
         eager = PreparedNetwork(EagerNetwork(part.module), "eager")
         prepared = eager if preparation else self._held_to_eager(part, most)
-        if prepared.fallback:
-            for observer in self.observers:
-                observer.on_fallback(
-                    part.name, part.name, prepared.fallback.backend_name, prepared.fallback.kind
-                )
+        tell_fallback(self.observers, part.name, prepared)
         network = DeviceNetwork(
             part.name,
             part.name,

@@ -18,12 +18,12 @@ from kandinsky_backends.threads import usable_cores
 
 from kandinsky_server.checkpoints.checkpoints import Checkpoints, NoLender
 from kandinsky_server.checkpoints.outline import Outline
-from kandinsky_server.checkpoints.source import CheckpointError, is_on_hub
+from kandinsky_server.checkpoints.source import is_on_hub
 from kandinsky_server.checkpoints.weight_files import some
 from kandinsky_server.diffusion.depth import sketch_depth
-from kandinsky_server.families.kandinsky22.sizes import parse_size
-from kandinsky_server.families.kandinsky22.specs import sizes_of
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.errors import CheckpointError
+from kandinsky_server.families.sizes import parse_size
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 from kandinsky_server.security.tokens import read_tokens
 from kandinsky_server.settings import Settings, addresses
 from kandinsky_server.startup.capacity import Demand, readable, shortage
@@ -153,7 +153,9 @@ class Preflight:
             self.problems.append(f"model: {error}")
             return
         cpu = torch.device("cpu")
-        checkpoints = Checkpoints(cpu, NumberType.of(self.settings, device or cpu).dtype)
+        checkpoints = Checkpoints(
+            cpu, NumberType.of(self.settings, device or cpu).dtype, family=sources.family
+        )
         unseen: list[str] = []
         for stage, source in sources.given().items():
             if is_on_hub(source):
@@ -168,9 +170,11 @@ class Preflight:
         try:
             sketch = checkpoints.sketch(stage, source)
             if isinstance(sketch.stage, DecoderStage):
-                sizes_of(sketch.stage, tuple(map(parse_size, self.settings.sizes or ())))
+                sketch.stage.sizes(tuple(map(parse_size, self.settings.sizes or ())))
         except NoLender as error:
-            lenders = [name for name in unseen if name != "prior"]
+            lenders = [
+                name for name in unseen if issubclass(checkpoints.family.stages[name].kind, DecoderStage)
+            ]
             if lenders:
                 self.findings.append((stage, f"{source}, with the MoVQ of {lenders[0]}; not looked at"))
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +13,9 @@ from torch import Tensor
 from kandinsky_server.diffusion.batched_step import BatchedStep
 from kandinsky_server.diffusion.coefficients import has_coefficients
 from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, DecoderTrajectory
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, TextCondition
-from kandinsky_server.diffusion.schedule import StepCounter
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +24,15 @@ SAMPLINGS = ((4.0, 7, None), (1.0, 3, None), (7.5, 5, None), (2.0, 10, 0.5), (1.
 
 
 @torch.no_grad()
-def proven_step(stage: PriorStage | DecoderStage) -> BatchedStep | None:
-    """The step for whole batches of a stage; None where it differs from the library's in any bit. Logs which it is."""
-    name = type(stage.scheduler).__name__
+def proven_step(stage: PriorStage | DecoderStage, scheduler: NoiseScheduler) -> BatchedStep | None:
+    """The step that one of a stage's noise schedulers takes for whole batches; logs whether there is one.
+
+    None where it would differ from the library's in any bit.
+    """
+    template, name = scheduler.template, scheduler.name
     try:
-        step = BatchedStep(stage.scheduler, stage.device) if has_coefficients(stage.scheduler) else None
-        if step and _equals_diffusers_own(stage, step):
+        step = BatchedStep(template, stage.device) if has_coefficients(template) else None
+        if step and _equals_diffusers_own(stage, template, step):
             log.info("stage %s: %s takes one noise step for a whole batch", stage.name, name)
             return step
         why = "it differs in bits" if step else "there is none for this scheduler"
@@ -40,10 +44,11 @@ def proven_step(stage: PriorStage | DecoderStage) -> BatchedStep | None:
     return None
 
 
-def _equals_diffusers_own(stage: PriorStage | DecoderStage, step: BatchedStep) -> bool:
+def _equals_diffusers_own(stage: PriorStage | DecoderStage, template: Any, step: BatchedStep) -> bool:
     """Takes the same trajectories by either step to their ends, on noise for what a network would say."""
     generator = torch.Generator().manual_seed(0)
-    pairs = list(zip(_trajectories(stage, None), _trajectories(stage, step), strict=True))
+    schedulers = NoiseScheduler(template), NoiseScheduler(template, step)
+    pairs = list(zip(*(_trajectories(stage, each) for each in schedulers), strict=True))
     for pair in pairs:
         for trajectory in pair:
             trajectory.start()
@@ -72,49 +77,41 @@ def _said_of(trajectory: PriorTrajectory | DecoderTrajectory, generator: torch.G
 
 
 def _trajectories(
-    stage: PriorStage | DecoderStage, together: BatchedStep | None
+    stage: PriorStage | DecoderStage, scheduler: NoiseScheduler
 ) -> Iterator[PriorTrajectory | DecoderTrajectory]:
     """One for each of the samplings, the same at every call."""
-    generator, count = torch.Generator().manual_seed(1), StepCounter(stage.scheduler)
+    generator = torch.Generator().manual_seed(1)
     for seed, (scale, steps, strength) in enumerate(SAMPLINGS):
         if isinstance(stage, PriorStage):
             prior = PriorSampling(seed, steps, scale, strength)
-            yield _prior(stage, prior, count(steps, strength), generator, together)
+            yield _prior(stage, scheduler, prior, generator)
         else:
-            strength = None if stage.name == "inpaint" else strength
+            strength = None if stage.spec.inpaints else strength
             size = stage.native_size
             sampling = DecoderSampling(seed, steps, scale, size, size, strength)
-            yield _decoder(stage, sampling, count(steps, strength), generator, together)
+            yield _decoder(stage, scheduler, sampling, generator)
 
 
 def _prior(
-    stage: PriorStage,
-    sampling: PriorSampling,
-    step_count: int,
-    generator: torch.Generator,
-    together: BatchedStep | None,
+    stage: PriorStage, scheduler: NoiseScheduler, sampling: PriorSampling, generator: torch.Generator
 ) -> PriorTrajectory:
     """Every other one with a negative prompt."""
     text = TextCondition(*torch.zeros(3, 1, 1, device=stage.device))
     values = torch.randn(stage.embedding_width, generator=generator).numpy()
     start = None if sampling.strength is None else np.asarray(values)
     negative = text if sampling.seed % 2 else None
-    return PriorTrajectory(stage, text, negative, text, sampling, step_count, start, together)
+    return PriorTrajectory(stage, scheduler, text, negative, text, sampling, start)
 
 
 def _decoder(
-    stage: DecoderStage,
-    sampling: DecoderSampling,
-    step_count: int,
-    generator: torch.Generator,
-    together: BatchedStep | None,
+    stage: DecoderStage, scheduler: NoiseScheduler, sampling: DecoderSampling, generator: torch.Generator
 ) -> DecoderTrajectory:
     """From noise or a start image; where the stage inpaints, with a mask."""
     embed, side = torch.zeros(1, stage.embedding_width), stage.native_size // stage.factor
     latents = torch.randn(1, stage.latent_channels, side, side, generator=generator)
     mask = (latents[:, :1] > 0).float()
-    if stage.name == "inpaint":
+    if stage.spec.inpaints:
         conditions = Conditions(embed, embed, kept=latents, keep_mask=mask)
     else:
         conditions = Conditions(embed, embed, start=None if sampling.strength is None else latents)
-    return DecoderTrajectory(stage, conditions, sampling, step_count, together)
+    return DecoderTrajectory(stage, scheduler, conditions, sampling)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kandinsky_backends.options import Attention, BackendOptions
 
-from kandinsky_server.checkpoints.source import Sources, resolve
+from kandinsky_server.checkpoints.source import STAGES, Sources, resolve
 from kandinsky_server.settings import Settings
 from kandinsky_server.startup.number_type import NumberType
 
@@ -28,6 +28,5 @@ def sources_of(settings: Settings) -> Sources:
 
 def overrides(settings: Settings) -> Sources:
     """The stages that are given one by one."""
-    return Sources(
-        settings.prior, settings.decoder, settings.inpaint, settings.controlnet, settings.depth_model
-    )
+    given = {name: getattr(settings, name) for name in STAGES}
+    return Sources({name: source for name, source in given.items() if source}, settings.depth_model)

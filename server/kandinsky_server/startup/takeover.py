@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,8 @@ from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_pa
 
 from kandinsky_server.engine.errand import Errand
 from kandinsky_server.engine.network import DeviceNetwork
-from kandinsky_server.families.kandinsky22.specs import NetworkSpec
+from kandinsky_server.engine.report import Observer
+from kandinsky_server.families.network_spec import NetworkSpec
 
 log = logging.getLogger(__name__)
 
@@ -101,3 +102,10 @@ class Takeovers:
 
     def _end(self, takeover: Takeover, failure: Exception | None) -> None:
         self._on_end(takeover, takeover.end(failure))
+
+
+def tell_fallback(observers: Iterable[Observer], network: str, prepared: PreparedNetwork) -> None:
+    """Has ``observers`` hear when eager serves a network in a backend's place."""
+    if fallback := prepared.fallback:
+        for observer in observers:
+            observer.on_fallback(network, network, fallback.backend_name, fallback.kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from kandinsky_backends.parity import PreparedNetwork
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from kandinsky_server.engine.admission.load import Load
@@ -103,6 +104,14 @@ class Metrics:
     def on_lookup(self, hit: bool) -> None:
         """Counts a look into the prior cache."""
         self.cache.labels("hit" if hit else "miss").inc()
+
+    def on_prepared(self, network: str, prepared: PreparedNetwork) -> None:
+        """Sets how far a network's backend is from eager, and since when it serves it, unless eager does."""
+        asked = prepared.fallback.backend_name if prepared.fallback else prepared.backend_name
+        if prepared.parity_difference is not None:
+            self.parity.labels(network, asked).set(prepared.parity_difference)
+        if prepared.fallback is None:
+            self.serving_since.labels(network, prepared.backend_name).set_to_current_time()
 
     # An engine's observer.
 

@@ -10,6 +10,7 @@ from kandinsky_client import Kandinsky
 
 from kandinsky_server.app import App
 from kandinsky_server.engine.report import StepReport
+from kandinsky_server.lifecycle import Lifecycle
 from kandinsky_server.settings import Settings
 from kandinsky_server.testing.device import DEVICE
 
@@ -61,18 +62,19 @@ class RunningServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.app = self.run(self._create())
-        self.run(self.app.start())
-        self.run(self.app.load())
+        self.lifecycle = self.run(self._create())
+        self.app = self.lifecycle.app
+        self.run(self.lifecycle.start())
+        self.run(self.lifecycle.load())
         return self
 
-    async def _create(self) -> App:
+    async def _create(self) -> Lifecycle:
         app = App(self.settings)
         app.engine.observers.append(self.recorder)
-        return app
+        return Lifecycle(app)
 
     def __exit__(self, *_: object) -> None:
-        self.run(self.app.stop())
+        self.run(self.lifecycle.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -83,7 +85,7 @@ class RunningServer:
 
     @property
     def target(self) -> str:
-        return f"127.0.0.1:{self.app.port}"
+        return f"127.0.0.1:{self.lifecycle.port}"
 
     @property
     def idle(self) -> bool:
@@ -99,9 +101,10 @@ class StartingServer(RunningServer):
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.app = self.run(self._create())
-        self.run(self.app.start())
+        self.lifecycle = self.run(self._create())
+        self.app = self.lifecycle.app
+        self.run(self.lifecycle.start())
         return self
 
     def load(self) -> None:
-        self.run(self.app.load())
+        self.run(self.lifecycle.load())

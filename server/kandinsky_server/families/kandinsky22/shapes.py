@@ -6,8 +6,8 @@ import torch
 from kandinsky_backends.base import BatchShape
 
 from kandinsky_server.families.kandinsky22.networks import takes_hint
-from kandinsky_server.families.kandinsky22.sizes import Size
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.families.sizes import Size
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 
 Sample = tuple[tuple[int, ...], torch.dtype]
 
@@ -29,7 +29,7 @@ def prior_shape(stage: PriorStage, rows: int) -> BatchShape:
 def unet_shape(stage: DecoderStage, size: Size, rows: int) -> BatchShape:
     """Inputs of a decoder stage's UNet, for pictures of ``size``."""
     sides = latent_sides(stage, size)
-    channels = 2 * stage.latent_channels + 1 if stage.name == "inpaint" else stage.latent_channels
+    channels = 2 * stage.latent_channels + 1 if stage.spec.inpaints else stage.latent_channels
     inputs: list[Sample] = [
         ((channels, *sides), stage.dtype),
         ((), torch.float32),

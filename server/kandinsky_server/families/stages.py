@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 
+from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler
 from kandinsky_server.engine.trajectory import BatchKey
+from kandinsky_server.errors import CheckpointError
+from kandinsky_server.families.network_spec import NetworkSpec
+from kandinsky_server.families.sizes import Size
+from kandinsky_server.families.stage_spec import StageSpec
 
 PRIOR, TEXT_ENCODER, IMAGE_ENCODER = "prior", "text_encoder", "image_encoder"
 """The networks of a prior stage."""
@@ -19,14 +25,31 @@ UNET, MOVQ_DECODER, MOVQ_ENCODER, HINT_ENCODER = "unet", "movq_decoder", "movq_e
 
 @dataclass(frozen=True)
 class Stage:
-    """One loaded checkpoint. ``scheduler`` is a template: every trajectory copies it."""
+    """One loaded checkpoint. The first of its ``noise_schedulers``, which are by name, is the checkpoint's own."""
 
-    name: str
+    spec: StageSpec
     source: str
     fingerprint: str
-    scheduler: Any
+    noise_schedulers: Mapping[str, NoiseScheduler]
     dtype: torch.dtype
     device: torch.device
+
+    @property
+    def name(self) -> str:
+        """The stage's name in its family."""
+        return self.spec.name
+
+    def parts(self, asked: Sequence[Size] = (), movq: bool = True) -> list[NetworkSpec]:
+        """All its networks, its own first; those of its MoVQ only with ``movq``, since stages may share one.
+
+        Raises:
+            CheckpointError: it makes no pictures of a size that is asked for.
+        """
+        return self.spec.parts(self, asked, movq)
+
+    def noise_scheduler(self, name: str | None = None) -> NoiseScheduler:
+        """The one of this name; without a name, the checkpoint's own."""
+        return self.noise_schedulers[name or next(iter(self.noise_schedulers))]
 
 
 @dataclass(frozen=True)
@@ -76,7 +99,7 @@ class PriorStage(Stage):
 
 @dataclass(frozen=True)
 class DecoderStage(Stage):
-    """Embeddings to pixels: ``decoder``, ``inpaint`` and ``controlnet`` alike."""
+    """Embeddings to pixels, whatever a UNet is given besides."""
 
     unet: Any
     movq: Any
@@ -111,6 +134,20 @@ class DecoderStage(Stage):
         sample_size = self.unet.config.sample_size or 64
         steps = -(-int(sample_size) * self.factor // self.size_step)
         return steps * self.size_step
+
+    def sizes(self, asked: Sequence[Size]) -> tuple[Size, ...]:
+        """The sizes to prepare its networks for: those asked for, else its native one.
+
+        Raises:
+            CheckpointError: it makes no pictures of such a size.
+        """
+        step = self.size_step
+        for size in asked:
+            if size.height % step or size.width % step:
+                raise CheckpointError(
+                    f"stage {self.name}: heights and widths are multiples of {step}, and sizes has {size}"
+                )
+        return tuple(dict.fromkeys(asked)) or (Size(self.native_size, self.native_size),)
 
     @property
     def latent_channels(self) -> int:

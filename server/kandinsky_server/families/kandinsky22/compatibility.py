@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from kandinsky_server.checkpoints.source import CheckpointError
-from kandinsky_server.families.kandinsky22.stages import DecoderStage, PriorStage
+from kandinsky_server.errors import CheckpointError
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 
 DECODERS: dict[str, tuple[str, Callable[[int], int]]] = {
     "decoder": ("image", lambda latents: latents),
@@ -91,7 +91,7 @@ def _decoder_misfits(stage: DecoderStage) -> Iterator[str]:
         )
     if unet.out_channels != 2 * latents:
         yield f"unet/config.json has out_channels {unet.out_channels}, and noise and variance need {2 * latents}"
-    if stage.name == "controlnet" and stage.factor != HINT_FACTOR:
+    if stage.spec.takes_hint and stage.factor != HINT_FACTOR:
         yield f"movq/config.json has {stage.factor} pixels a latent, and ControlNet's hints need {HINT_FACTOR}"
 
 
