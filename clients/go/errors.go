@@ -90,8 +90,22 @@ func errorOf(ctx context.Context, err error, trailer, header metadata.MD) *Error
 			e.RequestID = ids[len(ids)-1]
 		}
 	}
-	if ended := ctx.Err(); ended != nil && status.FromContextError(ended).Code() == e.Code {
+	if ended := endOf(ctx, e); ended != nil {
 		e.cause = ended
 	}
 	return e
+}
+
+// endOf returns what ended the call's context, where that is what the error tells. The server, or gRPC, may see the deadline
+// pass a moment before the context does.
+func endOf(ctx context.Context, e *Error) error {
+	if ended := ctx.Err(); ended != nil && status.FromContextError(ended).Code() == e.Code {
+		return ended
+	}
+	deadline, has := ctx.Deadline()
+	passed := e.Reason == ReasonDeadlineExceeded || !time.Now().Before(deadline)
+	if has && passed && e.Code == codes.DeadlineExceeded {
+		return context.DeadlineExceeded
+	}
+	return nil
 }

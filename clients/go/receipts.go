@@ -1,6 +1,7 @@
 package kandinsky
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -19,7 +20,7 @@ import (
 
 // Receipts in embedding files are protobuf's JSON form, byte for byte as every client writes it; protojson changes its spaces on
 // purpose. It is as Python's json.dumps: fields in the contract's order and by its names, ASCII, ", " and ": " between. Keys
-// of maps are sorted.
+// of maps are sorted, numbers as numbers.
 
 // receiptsJSON writes the receipts of pairs as a list, null where there is none.
 func receiptsJSON(pairs Embeddings) (string, error) {
@@ -91,7 +92,7 @@ func messageJSON(message protoreflect.Message) (string, error) {
 func fieldJSON(field protoreflect.FieldDescriptor, value protoreflect.Value) (string, error) {
 	switch {
 	case field.IsMap():
-		return mapJSON(field.MapValue(), value.Map())
+		return mapJSON(field, value.Map())
 	case field.IsList():
 		items := make([]string, value.List().Len())
 		for place := range items {
@@ -107,20 +108,26 @@ func fieldJSON(field protoreflect.FieldDescriptor, value protoreflect.Value) (st
 }
 
 func mapJSON(field protoreflect.FieldDescriptor, entries protoreflect.Map) (string, error) {
-	written := map[string]string{}
-	var keys []string
-	var failed error
-	entries.Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
-		keys = append(keys, key.String())
-		written[key.String()], failed = valueJSON(field.Kind(), value)
-		return failed == nil
+	var keys []protoreflect.MapKey
+	entries.Range(func(key protoreflect.MapKey, _ protoreflect.Value) bool {
+		keys = append(keys, key)
+		return true
 	})
-	slices.Sort(keys)
+	slices.SortFunc(keys, func(a, b protoreflect.MapKey) int {
+		if field.MapKey().Kind() == protoreflect.StringKind {
+			return strings.Compare(a.String(), b.String())
+		}
+		return cmp.Compare(a.Int(), b.Int())
+	})
 	items := make([]string, len(keys))
 	for place, key := range keys {
-		items[place] = asciiJSON(key) + ": " + written[key]
+		written, err := valueJSON(field.MapValue().Kind(), entries.Get(key))
+		if err != nil {
+			return "", err
+		}
+		items[place] = asciiJSON(key.String()) + ": " + written
 	}
-	return "{" + strings.Join(items, ", ") + "}", failed
+	return "{" + strings.Join(items, ", ") + "}", nil
 }
 
 // valueJSON writes one value of the kinds that a Receipt has.

@@ -42,7 +42,7 @@ func run(ctx context.Context) error {
 	})
 	var refused *kandinsky.Error
 	if !errors.As(err, &refused) || refused.Reason != kandinsky.ReasonQueueFull {
-		return fmt.Errorf("the queue is not full: %w", err)
+		return fmt.Errorf("expected a full queue, not %v", err)
 	}
 	delay, _ := refused.RetryDelay()
 	fmt.Printf("the queue is full: try again in %.1f s\n", delay.Seconds())
