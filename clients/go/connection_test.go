@@ -51,11 +51,11 @@ func TestWhatEveryCallCarries(t *testing.T) {
 	for key, want := range map[string]string{
 		"authorization": "Bearer secret", "x-team": "a", "x-raw-bin": "\x00\xff", "traceparent": "00-1-2-01",
 	} {
-		if got := server.metadata[0].Get(key); len(got) != 1 || got[0] != want {
+		if got := server.seen()[0].metadata.Get(key); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %q", key, got)
 		}
 	}
-	if agent := server.metadata[0].Get("user-agent"); len(agent) != 1 || !strings.Contains(agent[0], "kandinsky-client-go/"+kandinsky.Version) {
+	if agent := server.seen()[0].metadata.Get("user-agent"); len(agent) != 1 || !strings.Contains(agent[0], "kandinsky-client-go/"+kandinsky.Version) {
 		t.Errorf("user agent %q", agent)
 	}
 }
@@ -78,7 +78,7 @@ func TestWhichDeadlineACallHas(t *testing.T) {
 		if _, err := server.start(t, test.options...).Prior(test.ctx, &kandinskyapiv1.PriorRequest{}); err != nil {
 			t.Fatal(err)
 		}
-		switch deadline := server.deadline[0]; {
+		switch deadline := server.seen()[0].deadline; {
 		case deadline.IsZero() != (test.want == 0):
 			t.Errorf("%s: %v", name, deadline)
 		case test.want != 0 && (time.Until(deadline) > test.want || time.Until(deadline) < test.want-20*time.Second):
@@ -110,8 +110,8 @@ func TestWhatIsFilledInWhereItIsUnset(t *testing.T) {
 		t.Errorf("the caller's request became %v", bare)
 	}
 	sent := make([]*kandinskyapiv1.DecodeRequest, 5)
-	for place, request := range server.tries() {
-		sent[place] = request.(*kandinskyapiv1.DecodeRequest)
+	for place, try := range server.seen() {
+		sent[place] = try.request.(*kandinskyapiv1.DecodeRequest)
 	}
 	first, second := sent[0].Sampling, sent[1].Sampling
 	if first.Seed == nil || *first.Seed == *second.Seed || *first.Seed >= 1<<32 || first.GetStepCount() != 3 {
@@ -139,7 +139,7 @@ func TestAnEstimateIsFilledAsTheCallWouldBe(t *testing.T) {
 	if err != nil || estimate.StepCount != 10 {
 		t.Fatalf("got %v, %v", estimate, err)
 	}
-	asked := server.tries()[0].(*kandinskyapiv1.EstimateRequest).GetGenerate()
+	asked := server.seen()[0].request.(*kandinskyapiv1.EstimateRequest).GetGenerate()
 	if asked.GetOptions().GetPriority() != kandinskyapiv1.Priority_PRIORITY_LOW || len(asked.Prompts) != 1 || request.GetGenerate().Options != nil {
 		t.Errorf("sent %v of %v", asked, request)
 	}
@@ -165,8 +165,8 @@ func TestEveryCallReachesItsRPC(t *testing.T) {
 		if err != nil || len(set.Results) != 1 {
 			t.Fatalf("%s: %v", name, err)
 		}
-		tries := server.tries()
-		if got := tries[len(tries)-1].ProtoReflect().Descriptor().Name(); string(got) != name {
+		tries := server.seen()
+		if got := tries[len(tries)-1].request.ProtoReflect().Descriptor().Name(); string(got) != name {
 			t.Errorf("%s was sent as %s", name, got)
 		}
 	}
@@ -178,7 +178,7 @@ func TestEmbedImageAsksForOneConditionOfWeightOne(t *testing.T) {
 	if err != nil || result.Pair.Positive.PriorFingerprint != "prior-1" {
 		t.Fatalf("got %v, %v", result, err)
 	}
-	request := server.tries()[0].(*kandinskyapiv1.InterpolateRequest)
+	request := server.seen()[0].request.(*kandinskyapiv1.InterpolateRequest)
 	if string(request.Conditions[0].GetImage().GetData()) != "PNG" || len(request.Conditions) != 1 || request.Weights[0].Values[0] != 1 {
 		t.Errorf("sent %v", request)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -54,10 +55,15 @@ type fakeServer struct {
 	kandinskyapiv1.UnimplementedServerServiceServer
 	answers []answer
 
-	mutex    sync.Mutex
-	requests []proto.Message
-	metadata []metadata.MD
-	deadline []time.Time // zero: none
+	mutex sync.Mutex
+	tries []try
+}
+
+// try is what came with one try of a call.
+type try struct {
+	request  proto.Message
+	metadata metadata.MD
+	deadline time.Time // zero: none
 }
 
 // start serves until the test ends, and returns a client with these options.
@@ -95,23 +101,22 @@ func (s *fakeServer) serve(options ...grpc.ServerOption) (address string, stop f
 	return listener.Addr().String(), server.Stop, nil
 }
 
-// tries returns the requests that came.
-func (s *fakeServer) tries() []proto.Message {
+// seen returns the tries that came.
+func (s *fakeServer) seen() []try {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	return s.requests
+	return slices.Clone(s.tries)
 }
 
 func (s *fakeServer) answer(ctx context.Context, request proto.Message, send func(*kandinskyapiv1.Event) error) error {
-	s.mutex.Lock()
 	do := usual
-	if len(s.answers) > 0 {
-		do = s.answers[min(len(s.requests), len(s.answers)-1)]
+	if count := len(s.seen()); len(s.answers) > 0 {
+		do = s.answers[min(count, len(s.answers)-1)]
 	}
 	md, _ := metadata.FromIncomingContext(ctx)
 	deadline, _ := ctx.Deadline()
-	s.requests, s.metadata = append(s.requests, request), append(s.metadata, md)
-	s.deadline = append(s.deadline, deadline)
+	s.mutex.Lock()
+	s.tries = append(s.tries, try{request, md, deadline})
 	s.mutex.Unlock()
 	return do(ctx, request, send)
 }

@@ -114,7 +114,7 @@ func TestIncompleteStreams(t *testing.T) {
 			if !errors.Is(err, kandinsky.ErrIncompleteStream) {
 				t.Errorf("got %v", err)
 			}
-			if tries := len(server.tries()); tries != 1 {
+			if tries := len(server.seen()); tries != 1 {
 				t.Errorf("tried %d times", tries)
 			}
 		})
@@ -176,7 +176,7 @@ func TestAStreamCanBeRangedOverAgain(t *testing.T) {
 			t.Errorf("got %v, %v", told, err)
 		}
 	}
-	if tries := server.tries(); len(tries) != 2 || !proto.Equal(tries[0], tries[1]) {
+	if tries := server.seen(); len(tries) != 2 || !proto.Equal(tries[0].request, tries[1].request) {
 		t.Errorf("two different calls: %v", tries)
 	}
 }

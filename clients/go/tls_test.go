@@ -101,14 +101,17 @@ func TestTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer stop()
-			begun := time.Now()
-			_, err = connect(t, address, kandinsky.WithTLS(test.client), kandinsky.WithRetries(1000)).Info(context.Background())
+			// Retries would go on until the deadline.
+			client := connect(t, address, kandinsky.WithTLS(test.client), kandinsky.WithRetries(1000))
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			_, err = client.Info(ctx)
 			var failed *kandinsky.Error
 			if (err == nil) != test.works || (err != nil && (!errors.As(err, &failed) || failed.Code != codes.Unavailable)) {
 				t.Errorf("got %v", err)
 			}
-			if time.Since(begun) > 30*time.Second { // a thousand retries would take hours
-				t.Errorf("was tried again: %v", err)
+			if ctx.Err() != nil {
+				t.Error("was tried again")
 			}
 		})
 	}
