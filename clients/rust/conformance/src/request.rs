@@ -13,7 +13,8 @@ use crate::Failure;
 
 /// Runs the same code with the request that is there, whatever its type.
 macro_rules! with_request {
-    ($request:expr, $name:ident => $code:expr) => {
+    ($request:expr, $name:ident => $code:expr) => {{
+        use kandinsky_client::v1::estimate_request::Request;
         match $request {
             Request::Prior($name) => $code,
             Request::Interpolate($name) => $code,
@@ -23,7 +24,7 @@ macro_rules! with_request {
             Request::Controlnet($name) => $code,
             Request::Generate($name) => $code,
         }
-    };
+    }};
 }
 pub(crate) use with_request;
 
