@@ -109,10 +109,10 @@ impl ClientBuilder {
     }
 
     fn set(mut self, change: impl FnOnce(&mut Settings) -> Result<(), Error>) -> Self {
-        if let Ok(settings) = &mut self.settings {
-            if let Err(error) = change(settings) {
-                self.settings = Err(error.to_string());
-            }
+        if let Ok(settings) = &mut self.settings
+            && let Err(error) = change(settings)
+        {
+            self.settings = Err(error.to_string());
         }
         self
     }

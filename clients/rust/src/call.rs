@@ -31,7 +31,7 @@ impl Call {
     }
 
     /// Waits before the next try, or returns the error when that cannot help.
-    pub(crate) async fn wait_after(&mut self, error: RpcError) -> Result<(), Error> {
+    pub(crate) async fn wait_after(&mut self, error: Box<RpcError>) -> Result<(), Error> {
         let delay = self.retry.delay_after(error)?;
         self.limits.sleep(delay).await
     }
@@ -44,10 +44,10 @@ impl Call {
         S: Future<Output = Result<Response<T>, Status>>,
     {
         loop {
-            let sent = send(self.request(message.clone()), self.transport.clone());
-            match self.run(sent).await {
+            let answer = Box::pin(send(self.request(message.clone()), self.transport.clone()));
+            match self.run(answer).await {
                 Ok(response) => return Ok(response.into_inner()),
-                Err(Error::Rpc(error)) => self.wait_after(*error).await?,
+                Err(Error::Rpc(error)) => self.wait_after(error).await?,
                 Err(error) => return Err(error),
             }
         }

@@ -74,7 +74,7 @@ pub struct RpcError {
     pub code: Code,
     /// The server's sentence; of an error on the way to it, what went wrong, down to its cause.
     pub message: String,
-    /// The machine-readable reason, such as "QUEUE_FULL": a name of [`ErrorReason`] without its prefix, or one that is
+    /// The machine-readable reason, such as `QUEUE_FULL`: a name of [`ErrorReason`] without its prefix, or one that is
     /// newer than this client. Empty when the server did not make the status.
     pub reason: String,
     /// The limits and values that the message speaks of, by the names that [`ErrorReason`] gives at each reason.

@@ -42,7 +42,7 @@ impl<R: Rpc> Exchange<R> {
                     return Ok(Some(event));
                 }
                 Ok(None) => {}
-                Err(Error::Rpc(error)) => self.start_again(*error).await?,
+                Err(Error::Rpc(error)) => self.start_again(error).await?,
                 Err(error) => return Err(error),
             }
         }
@@ -51,14 +51,13 @@ impl<R: Rpc> Exchange<R> {
 
     /// Reads one message, after sending the request if that is not under way.
     async fn advance(&mut self) -> Result<Option<Event>, Error> {
-        let responses = match &mut self.responses {
-            Some(responses) => responses,
-            None => {
-                let sent = R::send(self.call.request(self.message.clone()), self.call.transport.clone());
-                let response = self.call.run(sent).await?;
-                self.request_id = request_id(response.metadata());
-                self.responses.insert(response.into_inner())
-            }
+        let responses = if let Some(responses) = &mut self.responses {
+            responses
+        } else {
+            let sent = R::send(self.call.request(self.message.clone()), self.call.transport.clone());
+            let response = self.call.run(sent).await?;
+            self.request_id = request_id(response.metadata());
+            self.responses.insert(response.into_inner())
         };
         match self.call.run(responses.message()).await? {
             Some(response) => self.assembly.receive(response.event()),
@@ -69,7 +68,7 @@ impl<R: Rpc> Exchange<R> {
 
     /// Waits before the next try, or returns the error. Once a result was delivered there is no next try: it could come
     /// twice.
-    async fn start_again(&mut self, mut error: RpcError) -> Result<(), Error> {
+    async fn start_again(&mut self, mut error: Box<RpcError>) -> Result<(), Error> {
         self.responses = None;
         self.assembly = Assembly::default();
         let initial = std::mem::take(&mut self.request_id);
@@ -77,7 +76,7 @@ impl<R: Rpc> Exchange<R> {
             error.request_id = initial;
         }
         if self.delivered {
-            return Err(error.into());
+            return Err(Error::Rpc(error));
         }
         self.call.wait_after(error).await
     }

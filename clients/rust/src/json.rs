@@ -85,7 +85,7 @@ impl Formatter for Python {
 
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
         for character in text.chars() {
-            if character.is_ascii() {
+            if (' '..='~').contains(&character) {
                 write!(writer, "{character}")?;
             } else {
                 for unit in character.encode_utf16(&mut [0; 2]) {
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn text_and_numbers_are_as_in_python() {
         let written =
-            dumps(&serde_json::json!(["ü\u{1F600}\n\"", 4.0, 0.1, 1e-5, 1.5e16, 0.0001, 25])).unwrap();
-        assert_eq!(written, r#"["\u00fc\ud83d\ude00\n\"", 4.0, 0.1, 1e-05, 1.5e+16, 0.0001, 25]"#);
+            dumps(&serde_json::json!(["ü\u{1F600}\n\"\u{7f}", 4.0, 0.1, 1e-5, 1.5e16, 0.0001, 25])).unwrap();
+        assert_eq!(written, r#"["\u00fc\ud83d\ude00\n\"\u007f", 4.0, 0.1, 1e-05, 1.5e+16, 0.0001, 25]"#);
     }
 }

@@ -22,16 +22,15 @@ pub(crate) fn write(
     tensors.sort_by(|(name, tensor), (other_name, other)| {
         other.dtype.cmp(&tensor.dtype).then_with(|| name.cmp(other_name))
     });
-    let mut header = format!("{{\"__metadata__\":{}", serde_json::to_string(metadata)?);
+    let mut entries = vec![format!("\"__metadata__\":{}", serde_json::to_string(metadata)?)];
     let mut start = 0;
     for (name, Tensor { dtype, shape, data }) in &tensors {
-        let info =
-            TensorInfo { dtype: *dtype, shape: shape.clone(), data_offsets: (start, start + data.len()) };
+        let data_offsets = (start, start + data.len());
         start += data.len();
-        header += &format!(",{}:{}", serde_json::to_string(name)?, serde_json::to_string(&info)?);
+        let info = TensorInfo { dtype: *dtype, shape: shape.clone(), data_offsets };
+        entries.push(format!("{}:{}", serde_json::to_string(name)?, serde_json::to_string(&info)?));
     }
-    header.push('}');
-    let mut content = header.into_bytes();
+    let mut content = format!("{{{}}}", entries.join(",")).into_bytes();
     content.resize(content.len().next_multiple_of(8), b' ');
     let length = content.len() as u64;
     content.splice(0..0, length.to_le_bytes());

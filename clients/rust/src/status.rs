@@ -70,7 +70,8 @@ fn is_tls(error: &(dyn StdError + 'static)) -> bool {
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     // Of an alert that comes after the handshake, such as for want of a client certificate, h2 keeps the words alone.
     let alert = error.is::<h2::Error>() && error.to_string().contains("received fatal alert");
-    alert || error.is::<rustls::Error>() || wrapped.is_some_and(|error| error.is::<rustls::Error>())
+    let from_rustls = wrapped.and_then(|error| error.downcast_ref::<rustls::Error>()).is_some();
+    alert || from_rustls || error.is::<rustls::Error>()
 }
 
 #[cfg(not(feature = "tls-ring"))]

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use kandinsky_client::v1::event::Kind;
 use kandinsky_client::v1::{self, Completed, Event, ImageChunk, ImageResult, Queued};
@@ -32,6 +31,7 @@ use generated::server_service_server::{ServerService, ServerServiceServer};
 
 /// What the server does in answer to one call, step by step; after the last step the stream ends with OK.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant)] // the large one is what scripts are made of
 pub enum Step {
     Send(Kind),
     /// An event of a kind that this contract does not have.
@@ -108,7 +108,7 @@ pub fn queued() -> Step {
 }
 
 pub fn image(index: i32, data: &'static [u8]) -> Step {
-    let size_bytes = data.len() as i64;
+    let size_bytes = data.len().try_into().unwrap();
     Step::Send(Kind::Image(ImageResult { index, size_bytes, data: data.into(), ..ImageResult::default() }))
 }
 
