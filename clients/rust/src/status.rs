@@ -68,8 +68,8 @@ fn transport_code(error: &(dyn StdError + 'static)) -> Option<Code> {
 #[cfg(feature = "tls-ring")]
 fn is_tls(error: &(dyn StdError + 'static)) -> bool {
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    // Of an alert that comes after the handshake, such as for want of a client certificate, h2 keeps the words alone.
-    let alert = error.is::<h2::Error>() && error.to_string().contains("received fatal alert");
+    // Of an alert that comes after the handshake, such as for want of a client certificate, the words alone are left.
+    let alert = error.to_string().contains("received fatal alert");
     let from_rustls = wrapped.and_then(|error| error.downcast_ref::<rustls::Error>()).is_some();
     alert || from_rustls || error.is::<rustls::Error>()
 }
