@@ -26,7 +26,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         embeddings: star.pairs(),
         image: Some(InputImage { data: fs::read(picture)?.into(), ..Default::default() }),
         mask: Some(InputImage { data: fs::read(mask)?.into(), ..Default::default() }),
-        sampling: Some(Sampling { seed: Some(7), step_count: Some(10), ..Default::default() }),
+        sampling: Some(Sampling {
+            seed: Some(7),
+            step_count: Some(10),
+            width_px: Some(64),
+            height_px: Some(64),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     let images = client.inpaint(request).await?;

@@ -22,7 +22,7 @@ use crate::retry::Retry;
 use crate::stream::EventStream;
 use crate::transport::Transport;
 use crate::v1::server_service_client::ServerServiceClient;
-use crate::v1::{self, Priority, condition};
+use crate::v1::{self, Priority};
 
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -112,15 +112,7 @@ impl Client {
     ///
     /// See [`Client`].
     pub async fn embed_image(&self, image: impl Into<Bytes>) -> Result<Embeddings, Error> {
-        let image = v1::InputImage { data: image.into(), ..Default::default() };
-        let condition = v1::Condition { kind: Some(condition::Kind::Image(image)) };
-        let weights = vec![v1::Weights { values: vec![1.0] }];
-        self.interpolate(v1::InterpolateRequest {
-            conditions: vec![condition],
-            weights,
-            ..Default::default()
-        })
-        .await
+        self.interpolate(v1::InterpolateRequest::of_image(image)).await
     }
 
     /// Turns embeddings into images.

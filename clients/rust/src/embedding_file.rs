@@ -10,7 +10,7 @@ use safetensors::tensor::{Dtype as Stored, TensorView};
 use serde_json::Value;
 
 use crate::embedding::little_endian;
-use crate::v1::{Dtype, Embedding, EmbeddingPair, PriorSampling, Receipt, Timings};
+use crate::v1::{Dtype, Embedding, EmbeddingPair, EmbeddingResult, PriorSampling, Receipt, Timings};
 use crate::{Error, json, safetensors_file};
 
 /// The content of a `.safetensors` file of embeddings: what the clients in every language read and write alike.
@@ -97,6 +97,17 @@ impl EmbeddingFile {
             tensors.push(("negative", stack(&negatives)?));
         }
         safetensors_file::write(tensors, &metadata).map_err(|error| Error::argument(error.to_string()))
+    }
+}
+
+/// Takes the pairs and receipts of results, in their order.
+impl FromIterator<EmbeddingResult> for EmbeddingFile {
+    fn from_iter<I: IntoIterator<Item = EmbeddingResult>>(results: I) -> Self {
+        let parts = results
+            .into_iter()
+            .map(|result| (result.embeddings.unwrap_or_default(), Some(result.receipt.unwrap_or_default())));
+        let (pairs, receipts) = parts.unzip();
+        Self { pairs, receipts }
     }
 }
 

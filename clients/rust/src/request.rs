@@ -1,8 +1,10 @@
 //! Which request goes to which RPC, and what comes back.
 
+use bytes::Bytes;
 use tonic::{Response, Status, Streaming};
 
 use crate::transport::Transport;
+use crate::v1::condition::Kind;
 use crate::v1::estimate_request::Request as Estimated;
 use crate::v1::image_service_client::ImageServiceClient;
 use crate::v1::prior_service_client::PriorServiceClient;
@@ -30,6 +32,19 @@ pub trait Rpc: Clone + Send + Sync + 'static {
 
 pub trait HasEvent: Send + 'static {
     fn event(self) -> Option<v1::Event>;
+}
+
+impl v1::InterpolateRequest {
+    /// Asks for the embedding of a picture, the bytes of a PNG, JPEG or WebP file: one condition, of weight 1.
+    #[must_use]
+    pub fn of_image(image: impl Into<Bytes>) -> Self {
+        let image = v1::InputImage { data: image.into(), ..Default::default() };
+        Self {
+            conditions: vec![v1::Condition { kind: Some(Kind::Image(image)) }],
+            weights: vec![v1::Weights { values: vec![1.0] }],
+            ..Default::default()
+        }
+    }
 }
 
 macro_rules! streaming {

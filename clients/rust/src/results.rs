@@ -28,15 +28,7 @@ impl Embeddings {
     ///
     /// As [`EmbeddingFile::save`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        EmbeddingFile::from(self).save(path)
-    }
-}
-
-impl From<&Embeddings> for EmbeddingFile {
-    fn from(embeddings: &Embeddings) -> Self {
-        let mut file = Self::new(embeddings.pairs());
-        file.receipts = embeddings.results.iter().map(|result| result.receipt.clone()).collect();
-        file
+        self.results.iter().cloned().collect::<EmbeddingFile>().save(path)
     }
 }
 

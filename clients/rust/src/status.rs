@@ -38,8 +38,8 @@ fn code_of(status: &Status) -> Code {
     if status.code() == Code::OutOfRange && too_large { Code::ResourceExhausted } else { status.code() }
 }
 
-/// The status of a call that the server did not answer: tonic's code tells a broken connection from one that the server
-/// refused only in part, and its message leaves out the causes.
+/// The status of a call that the server did not answer: tonic's code often is `UNKNOWN`, and its message leaves out the
+/// causes.
 fn from_transport(code: Code, source: &(dyn StdError + 'static)) -> RpcError {
     let chain: Vec<_> = std::iter::successors(Some(source), |&error| error.source()).collect();
     let mut causes: Vec<String> = chain.iter().map(ToString::to_string).collect();
@@ -56,13 +56,24 @@ fn transport_code(error: &(dyn StdError + 'static)) -> Option<Code> {
         return Some(Code::DeadlineExceeded);
     }
     if let Some(error) = error.downcast_ref::<h2::Error>() {
-        // A stream that was reset has a code of its own, which tonic knows; all else is the end of the connection.
-        return (!error.is_reset()).then_some(Code::Unavailable);
+        // Where the stream was not reset, it is the connection that has ended.
+        return Some(error.reason().filter(|_| error.is_reset()).map_or(Code::Unavailable, reset_code));
     }
     let cut = error
         .downcast_ref::<hyper::Error>()
         .is_some_and(|error| error.is_canceled() || error.is_closed() || error.is_incomplete_message());
     (cut || error.is::<io::Error>()).then_some(Code::Unavailable)
+}
+
+/// The codes that gRPC gives to the reasons of HTTP/2.
+fn reset_code(reason: h2::Reason) -> Code {
+    match reason {
+        h2::Reason::REFUSED_STREAM => Code::Unavailable,
+        h2::Reason::CANCEL => Code::Cancelled,
+        h2::Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
+        h2::Reason::INADEQUATE_SECURITY => Code::PermissionDenied,
+        _ => Code::Internal,
+    }
 }
 
 #[cfg(feature = "tls-ring")]

@@ -1,56 +1,47 @@
 //! The call of a case.
 
-use kandinsky_client::{Client, EmbeddingFile, Error, Health, StreamingRequest};
+use kandinsky_client::v1::{EmbeddingResult, InterpolateRequest};
+use kandinsky_client::{Client, EmbeddingFile, Error, Event, Health, StreamingRequest};
 use serde_json::{Value, json};
 
-use crate::report::{Report, round_trip};
+use crate::Failure;
+use crate::report::{self, Report, round_trip};
 use crate::request::{bytes, request, with_request};
-use crate::{Failure, report};
 
-/// Carries out the call; the inner error is what it returned.
-pub async fn call(client: &Client, case: &Value, report: &mut Report) -> Result<Result<(), Error>, Failure> {
-    Ok(match case["call"].as_str().unwrap_or_default() {
-        "round_trip" => {
-            let message = round_trip(case["type"].as_str().unwrap_or_default(), bytes(case, "message")?)?;
-            report.set("message", message);
-            Ok(())
+/// Carries out the call; an error of the client is one of the failures.
+pub async fn call(client: &Client, case: &Value, report: &mut Report) -> Result<(), Failure> {
+    match text(case, "call") {
+        "round_trip" => report.set("message", round_trip(text(case, "type"), bytes(case, "message")?)?),
+        "info" => report.message("info", &client.info().await?),
+        "health" => report.set("health", health(client.health(text(case, "service")).await?)),
+        "estimate" => {
+            let estimate = with_request!(request(case)?, request => client.estimate(request).await)?;
+            report.message("estimate", &estimate);
         }
-        "info" => client.info().await.map(|info| report.message("info", &info)),
-        "health" => health(client, case).await.map(|health| report.set("health", health)),
-        "estimate" => with_request!(request(case)?, request => client.estimate(request).await)
-            .map(|estimate| report.message("estimate", &estimate)),
-        "embedding_file" => copy(case),
-        "embed_image" => embed_image(client, case, bytes(case, "image")?, report).await,
-        _ => with_request!(request(case)?, request => events(client, case, request, report).await),
-    })
+        "embedding_file" => save(case, &EmbeddingFile::load(text(case, "embeddings_file"))?)?,
+        "embed_image" => {
+            events(client, case, InterpolateRequest::of_image(bytes(case, "image")?), report).await?;
+        }
+        _ => with_request!(request(case)?, request => events(client, case, request, report).await)?,
+    }
+    Ok(())
 }
 
-async fn health(client: &Client, case: &Value) -> Result<Value, Error> {
-    Ok(match client.health(case["service"].as_str().unwrap_or_default()).await? {
+fn text<'case>(case: &'case Value, key: &str) -> &'case str {
+    case[key].as_str().unwrap_or_default()
+}
+
+fn health(health: Health) -> Value {
+    match health {
         Health::Serving => json!("serving"),
         Health::NotServing => json!("not_serving"),
         Health::ServiceUnknown => json!("service_unknown"),
         _ => json!("unknown"),
-    })
-}
-
-fn copy(case: &Value) -> Result<(), Error> {
-    let file = EmbeddingFile::load(case["embeddings_file"].as_str().unwrap_or_default())?;
-    case["save_file"].as_str().map_or(Ok(()), |path| file.save(path))
-}
-
-async fn embed_image(
-    client: &Client,
-    case: &Value,
-    image: prost::bytes::Bytes,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let embeddings = client.embed_image(image).await?;
-    for result in &embeddings.results {
-        report.embedding(result)?;
     }
-    report.completed(&embeddings.completed);
-    case["save_file"].as_str().map_or(Ok(()), |path| embeddings.save(path))
+}
+
+fn save(case: &Value, file: &EmbeddingFile) -> Result<(), Error> {
+    case["save_file"].as_str().map_or(Ok(()), |path| file.save(path))
 }
 
 async fn events<R: StreamingRequest>(
@@ -59,16 +50,20 @@ async fn events<R: StreamingRequest>(
     request: R,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let mut file = EmbeddingFile::default();
+    let mut results: Vec<EmbeddingResult> = Vec::new();
     let mut stream = client.stream(request);
     while let Some(event) = stream.next().await {
         let event = event?;
-        report.event(&event, &mut file)?;
+        report.event(&event)?;
         if case["cancel_on"] == report::kind(&event) {
             drop(stream);
             report.set("cancelled", json!(true));
             return Ok(());
         }
+        if let Event::Embedding(result) = event {
+            results.push(result);
+        }
     }
-    case["save_file"].as_str().map_or(Ok(()), |path| file.save(path))
+    results.sort_by_key(|result| result.index);
+    save(case, &results.into_iter().collect())
 }

@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::Failure;
 
-/// The inner error is the client's own refusal.
-pub fn client(case: &Value) -> Result<Result<Client, Error>, Failure> {
+pub fn client(case: &Value) -> Result<Client, Failure> {
     let mut builder = Client::builder(case["target"].as_str().unwrap_or_default());
     if case["tls"].is_object() {
         builder = builder.tls(tls(&case["tls"])?);
@@ -20,15 +19,13 @@ pub fn client(case: &Value) -> Result<Result<Client, Error>, Failure> {
     for (key, value) in case["metadata"].as_object().into_iter().flatten() {
         builder = builder.metadata(key, value.as_str().ok_or("metadata must be text")?);
     }
-    match timeout(&case["timeout_seconds"]) {
-        Ok(Some(timeout)) => builder = builder.timeout(timeout),
-        Ok(None) => {}
-        Err(error) => return Ok(Err(error)),
+    if let Some(timeout) = timeout(&case["timeout_seconds"])? {
+        builder = builder.timeout(timeout);
     }
     if let Some(retries) = case["retries"].as_u64() {
         builder = builder.retries(retries.try_into()?);
     }
-    Ok(builder.build())
+    Ok(builder.build()?)
 }
 
 fn tls(paths: &Value) -> Result<Tls, Failure> {

@@ -17,7 +17,8 @@ use crate::report::Report;
 
 type Failure = Box<dyn Error>;
 
-#[tokio::main(flavor = "current_thread")]
+/// The connections live on a thread of their own: this one waits for its input.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> Result<(), Failure> {
     for line in io::stdin().lines() {
         println!("{}", carry_out(&serde_json::from_str(&line?)?).await?);
@@ -27,30 +28,29 @@ async fn main() -> Result<(), Failure> {
 
 /// Reports one case; fails only where the case itself cannot be read.
 async fn carry_out(case: &Value) -> Result<Value, Failure> {
-    let seconds = |key: &str| case[key].as_f64().map(Duration::try_from_secs_f64).transpose();
     let mut report = Report::new(&case["case"]);
-    let client = match connection::client(case)? {
-        Ok(client) => client,
-        Err(error) => return Ok(report.with_error(&error)),
-    };
+    if let Err(failure) = with_client(case, &mut report).await {
+        report.error(&*failure.downcast::<kandinsky_client::Error>()?);
+    }
+    Ok(report.into_value())
+}
+
+async fn with_client(case: &Value, report: &mut Report) -> Result<(), Failure> {
+    let seconds = |key: &str| case[key].as_f64().map(Duration::try_from_secs_f64).transpose();
+    let client = connection::client(case)?;
     let began = Instant::now();
-    let call = call::call(&client, case, &mut report);
+    let call = call::call(&client, case, report);
     let ended = match seconds("cancel_after_seconds")? {
         Some(limit) => timeout(limit, call).await.ok(), // at the limit the call is dropped, which cancels it
         None => Some(call.await),
     };
     report.set("elapsed_seconds", json!(began.elapsed().as_secs_f64()));
-    match ended {
-        Some(ended) => {
-            if let Err(error) = ended? {
-                report.error(&error);
-            }
-        }
-        None => report.set("cancelled", json!(true)),
+    if ended.is_none() {
+        report.set("cancelled", json!(true));
     }
     if let Some(linger) = seconds("linger_seconds")? {
         sleep(linger).await;
     }
     client.close();
-    Ok(report.into_value())
+    ended.unwrap_or(Ok(()))
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use kandinsky_client::{EmbeddingFile, Error, Event, v1};
+use kandinsky_client::{Error, Event, v1};
 use prost::Message;
 use prost::bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -21,11 +21,6 @@ impl Report {
         self.0.into()
     }
 
-    pub fn with_error(mut self, error: &Error) -> Value {
-        self.error(error);
-        self.into_value()
-    }
-
     pub fn set(&mut self, key: &str, value: Value) {
         self.0.insert(key.to_owned(), value);
     }
@@ -39,18 +34,13 @@ impl Report {
         list.as_array_mut().expect("made a list above").push(value);
     }
 
-    /// Adds an event; an embedding goes to the file as well.
-    pub fn event(&mut self, event: &Event, file: &mut EmbeddingFile) -> Result<(), Error> {
+    pub fn event(&mut self, event: &Event) -> Result<(), Error> {
         self.add("events", json!(kind(event)));
         match event {
             Event::Queued(queued) => self.queued(queued),
             Event::Progress(at) => self.add("progress", json!([at.stage, at.index, at.step, at.step_count])),
             Event::Preview(preview) => self.preview(preview),
-            Event::Embedding(result) => {
-                file.pairs.extend(result.embeddings.clone());
-                file.receipts.push(result.receipt.clone());
-                self.embedding(result)?;
-            }
+            Event::Embedding(result) => self.embedding(result)?,
             Event::Image(image) => self.image(image),
             Event::Completed(completed) => self.completed(completed),
             _ => {}
@@ -93,7 +83,7 @@ impl Report {
         self.add("images", report);
     }
 
-    pub fn embedding(&mut self, result: &v1::EmbeddingResult) -> Result<(), Error> {
+    fn embedding(&mut self, result: &v1::EmbeddingResult) -> Result<(), Error> {
         let pair = result.embeddings.clone().unwrap_or_default();
         let positive = pair.positive.unwrap_or_default();
         let values = positive.to_f32()?;
@@ -113,7 +103,7 @@ impl Report {
         Ok(())
     }
 
-    pub fn completed(&mut self, completed: &v1::Completed) {
+    fn completed(&mut self, completed: &v1::Completed) {
         let report = json!({
             "embedding_count": completed.embedding_count,
             "image_count": completed.image_count,
