@@ -1,0 +1,83 @@
+//! One streaming call over all its tries.
+
+use tonic::Streaming;
+
+use crate::assembly::Assembly;
+use crate::call::Call;
+use crate::error::{Error, RpcError};
+use crate::event::Event;
+use crate::request::{HasEvent, Rpc};
+use crate::status::request_id;
+
+pub(crate) struct Exchange<R: Rpc> {
+    call: Call,
+    message: R,
+    responses: Option<Streaming<R::Response>>,
+    request_id: String,
+    assembly: Assembly,
+    delivered: bool,
+    completed: bool,
+}
+
+impl<R: Rpc> Exchange<R> {
+    pub(crate) fn new(call: Call, message: R) -> Self {
+        Self {
+            call,
+            message,
+            responses: None,
+            request_id: String::new(),
+            assembly: Assembly::default(),
+            delivered: false,
+            completed: false,
+        }
+    }
+
+    /// The next event; `None` after `Completed`. Once it has failed it is not to be asked again.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, Error> {
+        while !self.completed {
+            match self.advance().await {
+                Ok(Some(event)) => {
+                    self.delivered |= matches!(event, Event::Embedding(_) | Event::Image(_));
+                    self.completed = matches!(event, Event::Completed(_));
+                    return Ok(Some(event));
+                }
+                Ok(None) => {}
+                Err(Error::Rpc(error)) => self.start_again(error).await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads one message, after sending the request if that is not under way.
+    async fn advance(&mut self) -> Result<Option<Event>, Error> {
+        let responses = if let Some(responses) = &mut self.responses {
+            responses
+        } else {
+            let sent = R::send(self.call.request(self.message.clone()), self.call.transport.clone());
+            let response = self.call.run(sent).await?;
+            self.request_id = request_id(response.metadata());
+            self.responses.insert(response.into_inner())
+        };
+        match self.call.run(responses.message()).await? {
+            Some(response) => self.assembly.receive(response.event()),
+            None => self.assembly.finish().map(|end| Some(Event::Completed(end))),
+        }
+        .map_err(Error::IncompleteStream)
+    }
+
+    /// Waits before the next try, or returns the error. Once a result was delivered there is no next try: it could come
+    /// twice.
+    async fn start_again(&mut self, mut error: Box<RpcError>) -> Result<(), Error> {
+        self.responses = None;
+        self.assembly = Assembly::default();
+        let initial = std::mem::take(&mut self.request_id);
+        if error.request_id.is_empty() {
+            error.request_id = initial;
+        }
+        if self.delivered {
+            return Err(Error::Rpc(error));
+        }
+        self.call.wait_after(error).await
+    }
+}
