@@ -55,21 +55,21 @@ class RealServers:
         self._running: dict[str, RunningServer] = {}
         self._stack = ExitStack()
         self._kinds: dict[str, Callable[[], RunningServer]] = {
-            "real": lambda: RunningServer(TOY, **_QUIET),
-            "real-prior-only": lambda: RunningServer(prior=str(TOY / "prior"), **_QUIET),
-            "real-starting": lambda: StartingServer(TOY, **_QUIET),
+            "real": lambda: RunningServer(TOY, **_SETTINGS),
+            "real-prior-only": lambda: RunningServer(prior=str(TOY / "prior"), **_SETTINGS),
+            "real-starting": lambda: StartingServer(TOY, **_SETTINGS),
             "real-one-place": lambda: RunningServer(
-                TOY, queue_size=1, max_message_bytes=2**16, max_request_seconds=1.5, **_QUIET
+                TOY, queue_size=1, max_message_bytes=2**16, max_request_seconds=1.5, **_SETTINGS
             ),
-            "real-tokens": lambda: RunningServer(TOY, queue_size=20, tokens_file=self._tokens(), **_QUIET),
-            "real-tls": lambda: RunningServer(TOY, **self._tls(), **_QUIET),
+            "real-tokens": lambda: RunningServer(TOY, queue_size=20, tokens_file=self._tokens(), **_SETTINGS),
+            "real-tls": lambda: RunningServer(TOY, **self._tls(), **_SETTINGS),
             "real-mtls": lambda: RunningServer(
-                TOY, tls_client_ca=self.certificates.ca.certificate, **self._tls(), **_QUIET
+                TOY, tls_client_ca=self.certificates.ca.certificate, **self._tls(), **_SETTINGS
             ),
         }
 
     def __enter__(self) -> Self:
-        logs.configure(Settings(**_QUIET))
+        logs.configure(Settings(**_SETTINGS))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,5 +94,6 @@ class RealServers:
         return file
 
 
-# Without the cache of embeddings, each client's request is computed, and its events are the same.
-_QUIET: dict[str, Any] = {"log_level": "error", "prior_cache_size": 0}
+# Deterministic, since results of one request that share batches would depend on when each joined; without the cache of
+# embeddings, so that each client's request is computed, and its events are the same.
+_SETTINGS: dict[str, Any] = {"log_level": "error", "prior_cache_size": 0, "deterministic": True}
