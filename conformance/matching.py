@@ -13,8 +13,7 @@ key that is not there, or null. Any other value must be equal. A mapping with on
 | `collapsed: [...]` | a list in which repetitions in a row count as one: the order of events |
 | `any: true` | a value that is there, whatever it is |
 | `same_as: python` | what Python's report has at this place |
-| `message: name` | a serialized message, in base64, that equals `value`'s; names the message; for `round_trip` |
-| `parsed: {...}` | with `message`: a serialized message whose JSON form matches |
+| `message_of: name` | a serialized message of this name: with `value`, one that equals it, in base64 as well; with `parsed`, one whose JSON form matches |
 """
 
 from __future__ import annotations
@@ -29,7 +28,18 @@ from google.protobuf.message import DecodeError
 from conformance.rpcs import message_class, to_dict
 
 MATCHERS = frozenset(
-    ("range", "one_of", "starts_with", "contains", "length", "has", "collapsed", "any", "same_as", "message")
+    (
+        "range",
+        "one_of",
+        "starts_with",
+        "contains",
+        "length",
+        "has",
+        "collapsed",
+        "any",
+        "same_as",
+        "message_of",
+    )
 )
 
 
@@ -65,7 +75,7 @@ def differences(expected: Any, actual: Any, python: Any = None, place: str = "")
 
 
 def _matches(matcher: Mapping[str, Any], actual: Any, python: Any) -> bool:
-    if "message" in matcher:
+    if "message_of" in matcher:
         return _same_message(matcher, actual)
     ((kind, value),) = matcher.items()
     match kind:
@@ -92,7 +102,7 @@ def _matches(matcher: Mapping[str, Any], actual: Any, python: Any) -> bool:
 
 
 def _same_message(matcher: Mapping[str, Any], actual: Any) -> bool:
-    kind = message_class(matcher["message"])
+    kind = message_class(matcher["message_of"])
     try:
         message = kind.FromString(base64.b64decode(actual or ""))
     except (DecodeError, ValueError):

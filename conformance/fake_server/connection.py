@@ -107,6 +107,11 @@ class Connection(asyncio.Protocol):
                     self._go_away(stream)
                 case "status":
                     return self._end(stream, begun, trailers_of(step["status"]))
+                case "http":
+                    self._answers.pop(stream)
+                    status = [(":status", str(step["http"])), ("content-type", "text/plain")]
+                    self._h2.send_headers(stream, status, end_stream=True)
+                    return self._flush()
                 case "reset":
                     self._answers.pop(stream)
                     self._h2.reset_stream(stream, ErrorCodes(step["reset"]))

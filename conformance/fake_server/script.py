@@ -27,6 +27,7 @@ Step = Mapping[str, Any]
 | `wait` | waits so many seconds |
 | `hold` | waits until the client has gone, sending nothing |
 | `status` | ends the call with a status other than OK; before any message it is trailers-only |
+| `http` | ends the call with this HTTP status and no gRPC, as a proxy would |
 | `reset` | ends the call with RST_STREAM and this HTTP/2 error code |
 | `goaway` | tells the client to make no new call on this connection; running ones go on |
 | `cut` | closes the connection |
@@ -38,9 +39,7 @@ Script = Sequence[Sequence[Step]]
 """The steps of the first call, of the second, and so on."""
 
 DOMAIN = "kandinsky-grpc.github.io"
-KINDS = frozenset(
-    ("headers", "event", "message", "raw", "part", "wait", "hold", "status", "reset", "goaway", "cut")
-)
+KINDS = frozenset("headers event message raw part wait hold status http reset goaway cut".split())
 
 
 def kind_of(step: Step) -> str:
