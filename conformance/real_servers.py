@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # lines of failed handshakes, which some cases cause
 os.environ.setdefault("TQDM_DISABLE", "1")  # transformers' bars, one a stage
 
 from kandinsky_server.settings import Settings
@@ -41,7 +42,7 @@ class RealServers:
     | real | the toy model with all its stages |
     | real-prior-only | no stage but the prior |
     | real-starting | still loading its model |
-    | real-one-place | a queue of one place, messages of 64 KiB, requests of 1.5 s at the longest |
+    | real-one-place | a queue of one place, and messages of 64 KiB at the most |
     | real-tokens | bearer tokens, and a queue of 20 places |
     | real-tls, real-mtls | TLS; TLS that asks for a client's certificate |
 
@@ -58,9 +59,7 @@ class RealServers:
             "real": lambda: RunningServer(TOY, **_SETTINGS),
             "real-prior-only": lambda: RunningServer(prior=str(TOY / "prior"), **_SETTINGS),
             "real-starting": lambda: StartingServer(TOY, **_SETTINGS),
-            "real-one-place": lambda: RunningServer(
-                TOY, queue_size=1, max_message_bytes=2**16, max_request_seconds=1.5, **_SETTINGS
-            ),
+            "real-one-place": lambda: RunningServer(TOY, queue_size=1, max_message_bytes=2**16, **_SETTINGS),
             "real-tokens": lambda: RunningServer(TOY, queue_size=20, tokens_file=self._tokens(), **_SETTINGS),
             "real-tls": lambda: RunningServer(TOY, **self._tls(), **_SETTINGS),
             "real-mtls": lambda: RunningServer(

@@ -102,7 +102,7 @@ def _details(status: Mapping[str, Any]) -> list[PackedAny]:
         found.append(error_details_pb2.BadRequest(field_violations=fields))
     if "retry_seconds" in status:
         whole, part = divmod(status["retry_seconds"], 1)
-        delay = Duration(seconds=int(whole), nanos=int(part * 1e9))
+        delay = Duration(seconds=int(whole), nanos=round(part * 1e9))
         found.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return [_packed(detail) for detail in found]
 
