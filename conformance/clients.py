@@ -44,6 +44,7 @@ class Client:
         transports: What it speaks.
         known_failures: Cases, or "case over transport", that must fail, with the reason.
         examples: By name.
+        about: `package`, `runs_on` and `size`, for docs/clients.md.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Client:
     transports: tuple[str, ...]
     known_failures: Mapping[str, str]
     examples: Mapping[str, Example]
+    about: Mapping[str, str]
 
     @property
     def language(self) -> str:
@@ -61,7 +63,12 @@ class Client:
         return self.folder.name
 
     @property
-    def missing(self) -> list[str]:
+    def has_examples(self) -> bool:
+        """Whether it has any; further programs of a client have none of their own."""
+        return bool(self.examples)
+
+    @property
+    def lacking(self) -> list[str]:
         """The needs that are not on PATH."""
         return [need for need in self.needs if not shutil.which(need, path=ENVIRONMENT["PATH"])]
 
@@ -70,14 +77,15 @@ class BuildError(Exception):
     """A client could not be built; the message is what its build said."""
 
 
-def find_clients(folder: Path = CLIENTS) -> list[Client]:
-    """Reads every `conformance.toml`, Python's first.
+def find_clients(folder: Path | None = None) -> list[Client]:
+    """Reads every `conformance.toml` in the folders of `clients/`, or of another folder; Python's is always the first.
 
     Raises:
         ValueError: One is not as README.md says.
     """
-    files = sorted(folder.glob("*/conformance.toml"), key=lambda file: (file.parent.name != "python", file))
-    return [client for file in files for client in _read(file)]
+    python = CLIENTS / "python" / "conformance.toml"
+    others = sorted(set((folder or CLIENTS).glob("*/conformance.toml")) - {python})
+    return [client for file in (python, *others) for client in _read(file)]
 
 
 def build(client: Client) -> None:
@@ -117,6 +125,7 @@ def _read(file: Path) -> list[Client]:
                 known_failures=content.get("known_failures", {}),
                 # They are the client's, whichever of its programs is looked at.
                 examples=examples if name == content["name"] else {},
+                about=content.get("about", {}),
             )
             for name, program in programs.items()
         ]

@@ -6,6 +6,9 @@ anew.
 
 from __future__ import annotations
 
+from collections.abc import Set
+from typing import Any
+
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
@@ -31,7 +34,7 @@ def messages() -> dict[str, Message]:
     return found | {f"Event.{kind}": filled(message_class("Event")(), {kind}) for kind in EVENTS}
 
 
-def filled(message: Message, chosen: set[str] = frozenset(), depth: int = 0) -> Message:  # type: ignore[assignment]
+def filled(message: Message, chosen: Set[str] = frozenset(), depth: int = 0) -> Message:
     """Sets every field of a message, and of those within; of a oneof the first, or the one in `chosen`."""
     for field in message.DESCRIPTOR.fields:
         oneof = field.containing_oneof
@@ -44,7 +47,7 @@ def filled(message: Message, chosen: set[str] = frozenset(), depth: int = 0) -> 
     return message
 
 
-def _set(message: Message, field: FieldDescriptor, depth: int) -> None:
+def _set(message: Message, field: Any, depth: int) -> None:
     name = field.name
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         key = WIDEST[field.message_type.fields_by_name["key"].cpp_type]
@@ -63,7 +66,7 @@ def _set(message: Message, field: FieldDescriptor, depth: int) -> None:
             setattr(message, name, value)
 
 
-def _value(field: FieldDescriptor) -> object:
+def _value(field: Any) -> object:
     if field.enum_type is not None:
         return field.enum_type.values[-1].number
     if field.type == FieldDescriptor.TYPE_BYTES:

@@ -13,7 +13,7 @@ key that is not there, or null. Any other value must be equal. A mapping with on
 | `collapsed: [...]` | a list in which repetitions in a row count as one: the order of events |
 | `any: true` | a value that is there, whatever it is |
 | `same_as: python` | what Python's report has at this place |
-| `message_of: name` | a serialized message of this name: with `value`, one that equals it, in base64 as well; with `parsed`, one whose JSON form matches |
+| `message_of: name` | a serialized message of this name that equals `value`, or whose JSON form matches `parsed` |
 """
 
 from __future__ import annotations

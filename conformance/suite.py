@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,7 @@ class Suite:
         folder: For the files of this run; must be empty.
     """
 
-    def __init__(self, cases: list[Case], python: Client, folder: Path) -> None:
+    def __init__(self, cases: Sequence[Case], python: Client, folder: Path) -> None:
         self._cases = {case.case: case for case in cases}
         self._python = python
         self._folder = folder

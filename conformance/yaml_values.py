@@ -45,8 +45,10 @@ def _add(tag: str, to_bytes: Callable[[Any], bytes]) -> None:
                 value: Any = loader.construct_scalar(node)
             case yaml.SequenceNode():
                 value = loader.construct_sequence(node, deep=True)
-            case _:
+            case yaml.MappingNode():
                 value = loader.construct_mapping(node, deep=True)
+            case _:
+                raise yaml.constructor.ConstructorError(None, None, f"{tag} cannot be here", node.start_mark)
         return base64.b64encode(to_bytes(value)).decode()
 
     Loader.add_constructor(tag, construct)

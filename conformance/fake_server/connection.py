@@ -6,7 +6,7 @@ import asyncio
 import base64
 import struct
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -15,11 +15,11 @@ from h2.events import DataReceived, Event, RequestReceived, StreamEnded, StreamR
 from h2.exceptions import ProtocolError
 
 from conformance.fake_server.call import PREFIX_BYTES, Call
-from conformance.fake_server.script import Step, kind_of, message_of, trailers_of
+from conformance.fake_server.script import SENDING, Step, kind_of, message_of, trailers_of
 from conformance.rpcs import method_of
 
 HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
-UNIMPLEMENTED = {"status": {"code": "UNIMPLEMENTED", "message": "no such method"}}
+NO_METHOD = {"code": "UNIMPLEMENTED", "message": "no such method"}
 
 
 class Connection(asyncio.Protocol):
@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
                 if method := method_of(metadata[":path"]):
                     self._calls[stream] = Call(method, metadata)
                 else:
-                    self._h2.send_headers(stream, HEADERS + trailers_of(UNIMPLEMENTED["status"]), True)
+                    self._h2.send_headers(stream, HEADERS + trailers_of(NO_METHOD), True)
             case DataReceived(stream_id=stream, data=data, flow_controlled_length=length):
                 if stream in self._calls:
                     self._calls[stream].content += data or b""
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         begun = False
         for step in steps:
             kind = kind_of(step)
-            if kind in ("event", "message", "raw", "part", "headers") and not begun:
+            if kind in SENDING and not begun:
                 begun = True
                 more = step["headers"].items() if kind == "headers" else ()
                 self._h2.send_headers(stream, [*HEADERS, *more])
@@ -98,28 +98,31 @@ class Connection(asyncio.Protocol):
                     await self._send(stream, struct.pack(">BI", 0, len(message)) + message)
                 case "part":
                     message = base64.b64decode(step["part"])
-                    await self._send(stream, struct.pack(">BI", 0, len(message) + PREFIX_BYTES) + message)
+                    await self._send(stream, struct.pack(">BI", 0, len(message) + 1) + message)
                 case "wait":
                     await asyncio.sleep(step["wait"])
                 case "hold":
                     await asyncio.Future()
                 case "goaway":
                     self._go_away(stream)
-                case "status":
-                    return self._end(stream, begun, trailers_of(step["status"]))
-                case "http":
-                    self._answers.pop(stream)
-                    status = [(":status", str(step["http"])), ("content-type", "text/plain")]
-                    self._h2.send_headers(stream, status, end_stream=True)
-                    return self._flush()
-                case "reset":
-                    self._answers.pop(stream)
-                    self._h2.reset_stream(stream, ErrorCodes(step["reset"]))
-                    return self._flush()
-                case "cut":
-                    self._answers.pop(stream)
-                    return self._transport.close()
-        return self._end(stream, begun, [("grpc-status", "0")])
+                case "status" | "http" | "reset" | "cut":
+                    return self._end(stream, begun, kind, step[kind])
+        return self._end(stream, begun, "status", {"code": "OK", "message": ""})
+
+    def _end(self, stream: int, begun: bool, kind: str, how: Any) -> None:
+        self._answers.pop(stream)
+        match kind:
+            case "status":
+                trailers = trailers_of(how)
+                self._h2.send_headers(stream, trailers if begun else HEADERS + trailers, end_stream=True)
+            case "http":
+                headers = [(":status", str(how)), ("content-type", "text/plain")]
+                self._h2.send_headers(stream, headers, end_stream=True)
+            case "reset":
+                self._h2.reset_stream(stream, ErrorCodes(how))
+        self._flush()
+        if kind == "cut":
+            self._transport.close()
 
     async def _send(self, stream: int, data: bytes) -> None:
         while data:
@@ -136,11 +139,6 @@ class Connection(asyncio.Protocol):
         """By hand: h2 ends its own side of the connection with the frame, and the running call must go on."""
         payload = struct.pack(">II", stream, ErrorCodes.NO_ERROR)
         self._transport.write(struct.pack(">I", len(payload))[1:] + b"\x07\x00" + bytes(4) + payload)
-
-    def _end(self, stream: int, begun: bool, trailers: list[tuple[str, str]]) -> None:
-        self._answers.pop(stream)
-        self._h2.send_headers(stream, trailers if begun else HEADERS + trailers, end_stream=True)
-        self._flush()
 
     def _flush(self) -> None:
         self._transport.write(self._h2.data_to_send())

@@ -23,7 +23,7 @@ Step = Mapping[str, Any]
 | `event` | sends a response with this event, in protobuf's JSON form |
 | `message` | sends this response, in protobuf's JSON form |
 | `raw` | sends a response of these bytes, in base64 |
-| `part` | sends the beginning of a message, in base64, that never ends |
+| `part` | sends these bytes, in base64, as a message that is a byte longer |
 | `wait` | waits so many seconds |
 | `hold` | waits until the client has gone, sending nothing |
 | `status` | ends the call with a status other than OK; before any message it is trailers-only |
@@ -39,7 +39,8 @@ Script = Sequence[Sequence[Step]]
 """The steps of the first call, of the second, and so on."""
 
 DOMAIN = "kandinsky-grpc.github.io"
-KINDS = frozenset("headers event message raw part wait hold status http reset goaway cut".split())
+SENDING = ("headers", "event", "message", "raw", "part")
+KINDS = frozenset((*SENDING, "wait", "hold", "status", "http", "reset", "goaway", "cut"))
 
 
 def kind_of(step: Step) -> str:
