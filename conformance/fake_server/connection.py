@@ -14,7 +14,7 @@ from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived, StreamEnded, StreamReset, WindowUpdated
 from h2.exceptions import ProtocolError
 
-from conformance.fake_server.call import PREFIX_BYTES, Call
+from conformance.fake_server.call import Call
 from conformance.fake_server.script import SENDING, Step, kind_of, message_of, trailers_of
 from conformance.rpcs import method_of
 
