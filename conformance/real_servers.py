@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
-
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # lines of failed handshakes, which some cases cause
-os.environ.setdefault("TQDM_DISABLE", "1")  # transformers' bars, one a stage
 
 from kandinsky_server.settings import Settings
 from kandinsky_server.telemetry import logs

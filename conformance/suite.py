@@ -107,6 +107,9 @@ class Suite:
             if watch:
                 yield from _steps(case, watch)
         yield from differences({"error": None, **case.expect}, report, report if python is None else python)
+        yield from (
+            f"the script cannot be followed: {call.failure}" for call in self.fake.calls if call.failure
+        )
         if case.saw:
             yield from self._seen(client, case)
         if case.saved_as is not None:

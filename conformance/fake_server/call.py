@@ -24,6 +24,7 @@ class Call:
         content: The bytes of the body.
         arrived: When its headers came, in seconds of the monotonic clock.
         cancelled: Whether the client reset the stream, or closed the connection, before the answer had ended.
+        failure: Why the script could not be followed; empty when it could.
     """
 
     method: Method
@@ -31,6 +32,7 @@ class Call:
     content: bytearray = field(default_factory=bytearray)
     arrived: float = field(default_factory=time.monotonic)
     cancelled: bool = False
+    failure: str = ""
 
     @property
     def request(self) -> Message:

@@ -9,9 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2.connection import ConnectionState, H2Connection
 from h2.errors import ErrorCodes
-from h2.events import DataReceived, Event, RequestReceived, StreamEnded, StreamReset, WindowUpdated
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    RequestReceived,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
 from h2.exceptions import ProtocolError
 
 from conformance.fake_server.call import Call
@@ -73,15 +81,27 @@ class Connection(asyncio.Protocol):
                 self._h2.acknowledge_received_data(length or 0, stream)
             case StreamEnded(stream_id=stream) if stream in self._calls:
                 steps = self._begin(self._calls[stream])
-                self._answers[stream] = asyncio.create_task(self._answer(stream, self._calls[stream], steps))
+                self._answers[stream] = asyncio.create_task(
+                    self._try_to_answer(stream, self._calls[stream], steps)
+                )
             case StreamReset(stream_id=stream) if stream in self._answers:
                 self._leave(stream)
+            case ConnectionTerminated():
+                # The client makes no new calls; h2 would let nothing more be said on those that run.
+                self._h2.state_machine.state = ConnectionState.SERVER_OPEN
             case WindowUpdated():
                 self._window_grew.set()
 
     def _leave(self, stream: int) -> None:
         self._calls[stream].cancelled = True
         self._answers.pop(stream).cancel()
+
+    async def _try_to_answer(self, stream: int, call: Call, steps: Sequence[Step]) -> None:
+        try:
+            await self._answer(stream, call, steps)
+        except Exception as error:
+            call.failure = repr(error)
+            self._transport.abort()
 
     async def _answer(self, stream: int, call: Call, steps: Sequence[Step]) -> None:
         begun = False
