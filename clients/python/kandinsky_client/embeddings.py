@@ -86,11 +86,15 @@ class Embedding:
         """Reads the wire's form.
 
         Raises:
-            IncompleteStreamError: A dtype that this client does not know; by contract servers send f32.
+            IncompleteStreamError: A dtype that this client does not know, by contract servers send f32; or bytes that
+                are more or fewer than the shape says.
         """
         if message.dtype not in _NAMES:
             raise IncompleteStreamError(f"an embedding of dtype {message.dtype} needs a newer client")
-        return cls(message.data, _NAMES[message.dtype], tuple(message.shape), message.prior_fingerprint)
+        try:
+            return cls(message.data, _NAMES[message.dtype], tuple(message.shape), message.prior_fingerprint)
+        except ValueError as error:
+            raise IncompleteStreamError(f"an embedding does not add up: {error}") from error
 
     def to_message(self) -> types_pb2.Embedding:
         """Returns the wire's form."""

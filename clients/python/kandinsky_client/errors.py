@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -224,7 +224,7 @@ def _restored(kind: type[RpcError], code: grpc.StatusCode, message: str) -> RpcE
 def _details(call: grpc.Call) -> Iterator[Message]:
     try:
         status: status_pb2.Status | None = rpc_status.from_call(call)
-    except ValueError:  # details that contradict the status, which a proxy may have rewritten
+    except (ValueError, DecodeError):  # details that contradict the status, or were cut off: by a proxy
         return
     for packed in status.details if status else ():
         for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo):

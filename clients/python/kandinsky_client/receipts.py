@@ -40,6 +40,7 @@ _OPTIONAL = (
     "negative_prompt",
     "negative_prior_prompt",
 )
+_MAPS = ("versions", "condition_texts", "input_digests")
 _PRIOR = {
     "prior_seed": "seed",
     "prior_step_count": "step_count",
@@ -168,8 +169,13 @@ class Receipt:
         return json.dumps(self.to_dict())
 
     def to_dict(self) -> dict[str, object]:
-        """Returns protobuf's JSON form as plain objects."""
-        return MessageToDict(self.to_message(), preserving_proto_field_name=True)
+        """Returns protobuf's JSON form as plain objects. Maps are sorted by key: protobuf's order is one of chance."""
+        found = MessageToDict(self.to_message(), preserving_proto_field_name=True)
+        return {name: _sorted(value) if name in _MAPS else value for name, value in found.items()}
+
+
+def _sorted(value: dict[str, object]) -> dict[str, object]:
+    return dict(sorted(value.items()))
 
 
 def _prior_fields(message: types_pb2.Receipt) -> dict[str, Any]:

@@ -27,14 +27,14 @@ class Tensor:
 def write_tensors(
     path: str | PathLike[str], tensors: dict[str, np.ndarray[Any, Any]], metadata: dict[str, str]
 ) -> None:
-    """Writes a file, making its folder and replacing what was there.
+    """Writes a file, making its folder and replacing what was there. Equal contents are equal bytes.
 
     Raises:
         OSError: The file cannot be written.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.numpy.save_file(tensors, target, metadata)
+    target.write_bytes(_in_order(safetensors.numpy.save(tensors, metadata)))
 
 
 def read_tensors(path: str | PathLike[str]) -> tuple[dict[str, Tensor], Mapping[str, str]]:
@@ -54,6 +54,15 @@ def read_tensors(path: str | PathLike[str]) -> tuple[dict[str, Tensor], Mapping[
         for name, each in stored.items()
     }
     return tensors, _metadata(content)
+
+
+def _in_order(content: bytes) -> bytes:
+    """Sorts the keys of the metadata, which safetensors writes in an order of chance."""
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length)
+    return content[:8] + text + content[8 + length :]
 
 
 def _metadata(content: bytes) -> dict[str, str]:

