@@ -1,0 +1,62 @@
+package io.github.kandinskygrpc;
+
+import com.google.protobuf.Descriptors.FieldDescriptor;
+import com.google.protobuf.Message;
+import io.github.kandinskygrpc.api.v1.EstimateRequest;
+import io.github.kandinskygrpc.api.v1.Priority;
+import java.util.concurrent.ThreadLocalRandom;
+
+/** Sets what the caller left unset in a request. All requests name these fields alike. */
+final class RequestDefaults {
+  private static final long DRAWN_SEEDS = 1L << 32;
+
+  private RequestDefaults() {}
+
+  /**
+   * Draws a seed here and not by the server, so that a call that is tried again is the same call.
+   */
+  static <T extends Message> T withSeed(T request) {
+    Message sampling = (Message) request.getField(field(request, "sampling"));
+    if (sampling.hasField(field(sampling, "seed"))) {
+      return request;
+    }
+    long seed = ThreadLocalRandom.current().nextLong(DRAWN_SEEDS);
+    return with(request, "sampling", with(sampling, "seed", seed));
+  }
+
+  static <T extends Message> T withPriority(T request, Priority priority) {
+    Message options = (Message) request.getField(field(request, "options"));
+    boolean given = options.hasField(field(options, "priority"));
+    return given || priority == Priority.PRIORITY_UNSPECIFIED
+        ? request
+        : with(request, "options", with(options, "priority", priority.getValueDescriptor()));
+  }
+
+  /** Sets the priority of the request that is asked about. */
+  static EstimateRequest withPriority(EstimateRequest estimate, Priority priority) {
+    FieldDescriptor kind =
+        estimate.getOneofFieldDescriptor(EstimateRequest.getDescriptor().getOneofs().get(0));
+    if (kind == null) {
+      return estimate;
+    }
+    Message asked = withPriority((Message) estimate.getField(kind), priority);
+    return estimate.toBuilder().setField(kind, asked).build();
+  }
+
+  /** Asks for no progress: of calls whose events nobody sees. */
+  static <T extends Message> T withoutProgress(T request) {
+    Message options = (Message) request.getField(field(request, "options"));
+    return options.hasField(field(options, "progress_interval_steps"))
+        ? request
+        : with(request, "options", with(options, "progress_interval_steps", 0));
+  }
+
+  @SuppressWarnings("unchecked") // a message's builder builds messages of its class
+  private static <T extends Message> T with(T message, String name, Object value) {
+    return (T) message.toBuilder().setField(field(message, name), value).build();
+  }
+
+  private static FieldDescriptor field(Message message, String name) {
+    return message.getDescriptorForType().findFieldByName(name);
+  }
+}
