@@ -22,8 +22,8 @@ kandinsky::ClientOptions client_options(const Json& given) {
   kandinsky::ClientOptions options;
   if (given.contains("tls")) {
     const Json& tls = given["tls"];
-    options.tls = kandinsky::TlsOptions::from_files(tls.value("ca", ""), tls.value("certificate", ""),
-                                                    tls.value("key", ""));
+    options.tls =
+        kandinsky::TlsOptions::from_files(tls.value("ca", ""), tls.value("certificate", ""), tls.value("key", ""));
   }
   options.token = given.value("token", "");
   options.retries = given.value("retries", options.retries);
@@ -37,8 +37,8 @@ kandinsky::CallOptions call_options(const Json& given) {
   kandinsky::CallOptions options;
   if (given.contains("timeout_seconds")) {
     const Json& timeout = given["timeout_seconds"];
-    options.timeout = kandinsky::Seconds(timeout.is_number() ? timeout.get<double>()
-                                                             : std::numeric_limits<double>::infinity());
+    options.timeout =
+        kandinsky::Seconds(timeout.is_number() ? timeout.get<double>() : std::numeric_limits<double>::infinity());
   }
   return options;
 }
@@ -200,10 +200,8 @@ const std::map<std::string, Call>& calls() {
          const auto request = parsed<v1::EstimateRequest>(from_base64(given.at("request")));
          report["estimate"] = to_base64(client.estimate(request, call_options(given)).SerializeAsString());
        }},
-      {"info",
-       [](auto& client, const Json& given, Json& report) {
-         report["info"] = to_base64(client.info(call_options(given)).SerializeAsString());
-       }},
+      {"info", [](auto& client, const Json& given,
+                  Json& report) { report["info"] = to_base64(client.info(call_options(given)).SerializeAsString()); }},
       {"health",
        [](auto& client, const Json& given, Json& report) {
          report["health"] = name_of(client.health(given.value("service", ""), call_options(given)));

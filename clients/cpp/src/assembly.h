@@ -17,8 +17,8 @@ class Assembly {
   // known to be OK. Throws IncompleteStreamError when an image or embedding does not add up.
   std::optional<Event> receive(v1::Event message);
 
-  // Returns the end of a stream that ended with status OK. Throws IncompleteStreamError when it did not say `completed`,
-  // or when less came than it says.
+  // Returns the end of a stream that ended with status OK. Throws IncompleteStreamError when it did not say
+  // `completed`, or when less came than it says.
   v1::Completed finish();
 
  private:

@@ -45,8 +45,7 @@ Metadata bearer(const std::string& token) {
     return {};
   }
   if (is_space(token.front()) || is_space(token.back())) {
-    throw std::invalid_argument(
-        "token starts or ends with white space, such as a file's last newline; remove it");
+    throw std::invalid_argument("token starts or ends with white space, such as a file's last newline; remove it");
   }
   if (!is_printable(token)) {
     throw std::invalid_argument("token must be printable ASCII: it holds a control character or a non-ASCII one");

@@ -258,18 +258,16 @@ v1::EstimateResponse Client::estimate(v1::EstimateRequest request, const CallOpt
   Connection& connection = impl_->connection();
   fill_estimated(request, connection.priority());
   v1::EstimateResponse estimate;
-  impl_->ask(options, connection.retry(options), [&](grpc::ClientContext* context) {
-    return connection.server().Estimate(context, request, &estimate);
-  });
+  impl_->ask(options, connection.retry(options),
+             [&](grpc::ClientContext* context) { return connection.server().Estimate(context, request, &estimate); });
   return estimate;
 }
 
 v1::GetServerInfoResponse Client::info(const CallOptions& options) {
   Connection& connection = impl_->connection();
   v1::GetServerInfoResponse info;
-  impl_->ask(options, connection.retry(options), [&](grpc::ClientContext* context) {
-    return connection.server().GetServerInfo(context, {}, &info);
-  });
+  impl_->ask(options, connection.retry(options),
+             [&](grpc::ClientContext* context) { return connection.server().GetServerInfo(context, {}, &info); });
   return info;
 }
 
@@ -279,9 +277,8 @@ Health Client::health(const std::string& service, const CallOptions& options) {
   google::protobuf::StringValue name;
   name.set_value(service);
   google::protobuf::Int32Value status;
-  impl_->ask(options, Retry(options.timeout.value_or(kHealthTimeout), 0), [&](grpc::ClientContext* context) {
-    return check_health(connection, context, name, &status);
-  });
+  impl_->ask(options, Retry(options.timeout.value_or(kHealthTimeout), 0),
+             [&](grpc::ClientContext* context) { return check_health(connection, context, name, &status); });
   return health_of(status.value());
 }
 

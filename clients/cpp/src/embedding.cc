@@ -62,14 +62,12 @@ std::size_t value_bytes(v1::Dtype dtype) {
 std::size_t value_count(const v1::Embedding& embedding, std::size_t size) {
   const std::size_t held = embedding.data().size() / size;
   std::size_t count = 1;
+  bool fits = !embedding.shape().empty();
   for (const std::int32_t length : embedding.shape()) {
-    if (length < 1 || static_cast<std::size_t>(length) > held / count) {
-      count = 0;
-      break;
-    }
-    count *= static_cast<std::size_t>(length);
+    fits = fits && length > 0 && static_cast<std::size_t>(length) <= held / count;
+    count *= fits ? static_cast<std::size_t>(length) : 1;
   }
-  if (embedding.shape().empty() || count * size != embedding.data().size()) {
+  if (!fits || count * size != embedding.data().size()) {
     throw std::invalid_argument("an embedding's bytes, " + std::to_string(embedding.data().size()) +
                                 ", are not as many as its shape and dtype say");
   }

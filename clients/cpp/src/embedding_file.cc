@@ -20,7 +20,10 @@ constexpr const char* kReceiptsKey = "receipts";
 void narrow(Tensor& tensor) {
   std::vector<float> values;
   values.reserve(tensor.data.size() / sizeof(double));
-  for (std::size_t place = 0; place + sizeof(double) <= tensor.data.size(); place += sizeof(double)) {
+  if (tensor.data.size() % sizeof(double) != 0) {
+    throw std::runtime_error("it is damaged: a tensor of F64 has half a number");
+  }
+  for (std::size_t place = 0; place < tensor.data.size(); place += sizeof(double)) {
     std::uint64_t bits = 0;
     for (std::size_t byte = sizeof(double); byte > 0; --byte) {
       bits = (bits << 8U) | static_cast<unsigned char>(tensor.data[place + byte - 1]);

@@ -125,7 +125,8 @@ v1::Receipt receipt_from_value(const google::protobuf::Value& value) {
   v1::Receipt receipt;
   google::protobuf::util::JsonParseOptions options;
   options.ignore_unknown_fields = true;
-  if (!google::protobuf::util::MessageToJsonString(value, &text).ok() ||
+  if (value.kind_case() != google::protobuf::Value::kStructValue ||
+      !google::protobuf::util::MessageToJsonString(value, &text).ok() ||
       !google::protobuf::util::JsonStringToMessage(text, &receipt, options).ok()) {
     throw std::runtime_error("its metadata `receipts` holds something that is no receipt");
   }
@@ -150,6 +151,9 @@ void receipts_from_json(const std::string& text, std::vector<v1::EmbeddingResult
   }
   const bool parsed = google::protobuf::util::JsonStringToMessage(text, &receipts).ok();
   const auto& list = receipts.list_value().values();
+  if (parsed && receipts.kind_case() == google::protobuf::Value::kListValue && list.empty()) {
+    return;
+  }
   if (!parsed || static_cast<std::size_t>(list.size()) != embeddings.size()) {
     throw std::runtime_error("its metadata `receipts` is no JSON list of " + std::to_string(embeddings.size()) +
                              ", one a row");

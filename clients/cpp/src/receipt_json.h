@@ -12,8 +12,8 @@ namespace kandinsky {
 // field names of the contract, as Python's `json.dumps` lays it out, the entries of maps in the order of their keys.
 std::string receipts_to_json(const std::vector<v1::EmbeddingResult>& embeddings);
 
-// Reads such a list into the results; an empty text, or `null`, is no receipts. Unknown fields are passed over.
-// Throws std::runtime_error when it is no list of as many receipts.
+// Reads such a list into the results; an empty text, `null` or an empty list is no receipts. Unknown fields are passed
+// over. Throws std::runtime_error when it is no list of as many receipts.
 void receipts_from_json(const std::string& text, std::vector<v1::EmbeddingResult>& embeddings);
 
 }  // namespace kandinsky

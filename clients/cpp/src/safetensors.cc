@@ -93,9 +93,8 @@ Tensor read_tensor(const Struct& stored, const std::string& content, std::size_t
 
 // The tensors fill the file, one after the other: nothing hides between them, or behind.
 void check_layout(std::vector<Range> ranges, std::size_t size) {
-  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) {
-    return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
-  });
+  std::sort(ranges.begin(), ranges.end(),
+            [](const Range& a, const Range& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
   std::size_t end = 0;
   for (const Range& range : ranges) {
     if (range.begin != end) {

@@ -24,8 +24,8 @@ struct Safetensors {
 // Reads a file. Throws std::runtime_error when it cannot be read, is no such file, or is damaged.
 Safetensors read_safetensors(const std::filesystem::path& path);
 
-// Writes a file, making its folder and replacing what was there: metadata and tensors in the order of their names, which
-// is safetensors' own where all have values of the same size. Throws std::system_error when it cannot be written.
+// Writes a file, making its folder and replacing what was there: metadata and tensors in the order of their names,
+// which is safetensors' own where all have values of the same size. Throws std::system_error when it cannot be written.
 void write_safetensors(const std::filesystem::path& path, const Safetensors& content);
 
 }  // namespace kandinsky

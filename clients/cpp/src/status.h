@@ -7,8 +7,8 @@
 
 namespace kandinsky {
 
-// Reads a status other than OK, with the details that the server attached. `context` is that of the call, which is over.
-// Details that are cut off or cannot be parsed are left out.
+// Reads a status other than OK, with the details that the server attached. `context` is that of the call, which is
+// over. Details that are cut off or cannot be parsed are left out.
 RpcError error_of(const grpc::Status& status, const grpc::ClientContext& context);
 
 // The error of a call that was cancelled while it waited for its next try.

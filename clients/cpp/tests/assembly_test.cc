@@ -35,7 +35,8 @@ void expect_broken(const std::vector<v1::Event>& messages) {
 
 TEST(Assembly, JoinsChunks) {
   Assembly assembly;
-  const auto events = receive(assembly, {image_header(0, 5, 2), chunk(0, 0, "abc"), chunk(0, 3, "de"), completed(0, 1)});
+  const auto events =
+      receive(assembly, {image_header(0, 5, 2), chunk(0, 0, "abc"), chunk(0, 3, "de"), completed(0, 1)});
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(std::get<v1::ImageResult>(events[0]).data(), "abcde");
   EXPECT_EQ(assembly.finish().image_count(), 1);
@@ -61,13 +62,19 @@ TEST(Assembly, MissesTheFirstChunk) { expect_broken({image_header(0, 5, 2), chun
 TEST(Assembly, RefusesSwappedChunks) {
   expect_broken({image_header(0, 5, 2), chunk(0, 3, "de"), chunk(0, 0, "abc"), completed(0, 1)});
 }
-TEST(Assembly, RefusesARepeatedChunk) { expect_broken({image_header(0, 6, 2), chunk(0, 0, "abc"), chunk(0, 0, "abc")}); }
+TEST(Assembly, RefusesARepeatedChunk) {
+  expect_broken({image_header(0, 6, 2), chunk(0, 0, "abc"), chunk(0, 0, "abc")});
+}
 TEST(Assembly, RefusesAChunkTooMany) {
   expect_broken({image_header(0, 3, 1), chunk(0, 0, "abc"), chunk(0, 3, "de"), completed(0, 1)});
 }
 TEST(Assembly, RefusesAChunkWithoutHeader) { expect_broken({chunk(0, 0, "abc")}); }
-TEST(Assembly, RefusesChunksThatAreTooLong) { expect_broken({image_header(0, 4, 2), chunk(0, 0, "abc"), chunk(0, 3, "de")}); }
-TEST(Assembly, RefusesChunksThatAreTooShort) { expect_broken({image_header(0, 9, 2), chunk(0, 0, "abc"), chunk(0, 3, "de")}); }
+TEST(Assembly, RefusesChunksThatAreTooLong) {
+  expect_broken({image_header(0, 4, 2), chunk(0, 0, "abc"), chunk(0, 3, "de")});
+}
+TEST(Assembly, RefusesChunksThatAreTooShort) {
+  expect_broken({image_header(0, 9, 2), chunk(0, 0, "abc"), chunk(0, 3, "de")});
+}
 TEST(Assembly, RefusesAnImageOfAnotherSize) {
   v1::Event short_image = image(0, "abc");
   short_image.mutable_image()->set_size_bytes(4);

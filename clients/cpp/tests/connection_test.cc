@@ -99,7 +99,7 @@ TEST(Connection, TellsAServerWithoutTls) {
 TEST(Connection, TellsAnotherName) {
   const FakeServer server(no_image, server_credentials(false));
   const std::string port = server.target().substr(server.target().rfind(':'));
-  expect_tls_failure("127.0.0.2" + port, with(TlsOptions::from_files(kCertificate)), "another name");
+  expect_tls_failure("127.0.0.1" + port, with(TlsOptions::from_files(kCertificate)), "another name");
 }
 
 TEST(Connection, RefusesOptionsThatCannotBe) {

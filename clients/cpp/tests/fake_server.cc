@@ -24,11 +24,11 @@ class FakeServer::PriorCalls final : public v1::PriorService::Service {
  public:
   explicit PriorCalls(FakeServer& server) : server_(server) {}
   grpc::Status Prior(grpc::ServerContext* context, const v1::PriorRequest* request,
-               grpc::ServerWriter<v1::PriorResponse>* stream) override {
+                     grpc::ServerWriter<v1::PriorResponse>* stream) override {
     return server_.serve("Prior", *request, *context, writer(stream));
   }
   grpc::Status Interpolate(grpc::ServerContext* context, const v1::InterpolateRequest* request,
-               grpc::ServerWriter<v1::InterpolateResponse>* stream) override {
+                           grpc::ServerWriter<v1::InterpolateResponse>* stream) override {
     return server_.serve("Interpolate", *request, *context, writer(stream));
   }
 
@@ -40,23 +40,23 @@ class FakeServer::ImageCalls final : public v1::ImageService::Service {
  public:
   explicit ImageCalls(FakeServer& server) : server_(server) {}
   grpc::Status Decode(grpc::ServerContext* context, const v1::DecodeRequest* request,
-               grpc::ServerWriter<v1::DecodeResponse>* stream) override {
+                      grpc::ServerWriter<v1::DecodeResponse>* stream) override {
     return server_.serve("Decode", *request, *context, writer(stream));
   }
   grpc::Status Img2Img(grpc::ServerContext* context, const v1::Img2ImgRequest* request,
-               grpc::ServerWriter<v1::Img2ImgResponse>* stream) override {
+                       grpc::ServerWriter<v1::Img2ImgResponse>* stream) override {
     return server_.serve("Img2Img", *request, *context, writer(stream));
   }
   grpc::Status Inpaint(grpc::ServerContext* context, const v1::InpaintRequest* request,
-               grpc::ServerWriter<v1::InpaintResponse>* stream) override {
+                       grpc::ServerWriter<v1::InpaintResponse>* stream) override {
     return server_.serve("Inpaint", *request, *context, writer(stream));
   }
   grpc::Status ControlNet(grpc::ServerContext* context, const v1::ControlNetRequest* request,
-               grpc::ServerWriter<v1::ControlNetResponse>* stream) override {
+                          grpc::ServerWriter<v1::ControlNetResponse>* stream) override {
     return server_.serve("ControlNet", *request, *context, writer(stream));
   }
   grpc::Status Generate(grpc::ServerContext* context, const v1::GenerateRequest* request,
-               grpc::ServerWriter<v1::GenerateResponse>* stream) override {
+                        grpc::ServerWriter<v1::GenerateResponse>* stream) override {
     return server_.serve("Generate", *request, *context, writer(stream));
   }
 
@@ -70,12 +70,12 @@ class FakeServer::ServerCalls final : public v1::ServerService::Service {
   grpc::Status GetServerInfo(grpc::ServerContext* context, const v1::GetServerInfoRequest* request,
                              v1::GetServerInfoResponse* response) override {
     response->set_model("toy");
-    return server_.serve("GetServerInfo", *request, *context, {});
+    return server_.serve("GetServerInfo", *request, *context, [](const v1::Event&) { return false; });
   }
   grpc::Status Estimate(grpc::ServerContext* context, const v1::EstimateRequest* request,
                         v1::EstimateResponse* response) override {
     response->set_step_count(50);
-    return server_.serve("Estimate", *request, *context, {});
+    return server_.serve("Estimate", *request, *context, [](const v1::Event&) { return false; });
   }
 
  private:

@@ -19,9 +19,9 @@ TEST(JsonText, WritesNumbersAsPythonDoes) {
 }
 
 TEST(JsonText, EscapesAsPythonDoes) {
-  EXPECT_EQ(kandinsky::json_quote_ascii("a \"b\" \\ \n\t\b\f\r\x01\x7f"),
-            R"("a \"b\" \\ \n\t\b\f\r\u0001\u007f")");
-  EXPECT_EQ(kandinsky::json_quote_ascii("B\xc3\xa4lle \xe2\x98\x83\xf0\x9f\x98\x80"), R"("B\u00e4lle \u2603\ud83d\ude00")");
+  EXPECT_EQ(kandinsky::json_quote_ascii("a \"b\" \\ \n\t\b\f\r\x01\x7f"), R"("a \"b\" \\ \n\t\b\f\r\u0001\u007f")");
+  EXPECT_EQ(kandinsky::json_quote_ascii("B\xc3\xa4lle \xe2\x98\x83\xf0\x9f\x98\x80"),
+            R"("B\u00e4lle \u2603\ud83d\ude00")");
   EXPECT_EQ(kandinsky::json_quote_ascii("cut \xf0\x9f").substr(0, 5), "\"cut ");
 }
 

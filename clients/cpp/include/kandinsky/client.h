@@ -16,15 +16,15 @@ namespace kandinsky {
 /// The health of a server, or of one of its services.
 enum class Health { unknown, serving, not_serving, service_unknown };
 
-/// Calls a Kandinsky 2.2 server. May be shared by threads. Move-only; a client that was moved from may only be destroyed
-/// or assigned to.
+/// Calls a Kandinsky 2.2 server. May be shared by threads. Move-only; a client that was moved from may only be
+/// destroyed or assigned to.
 ///
-/// Requests are the contract's messages. What they leave unset gets the server's default, except for the seed, which the
-/// client draws, so that a call that is tried again is the same call.
+/// Requests are the contract's messages. What they leave unset gets the server's default, except for the seed, which
+/// the client draws, so that a call that is tried again is the same call.
 ///
-/// Every call throws `std::invalid_argument` for options that cannot be, `RpcError` when the call failed, and those that
-/// return results `IncompleteStreamError` when the answer does not add up. A call that the server turned away, or that
-/// did not reach it, is tried again within its timeout, unless a result was delivered.
+/// Every call throws `std::invalid_argument` for options that cannot be, `RpcError` when the call failed, and those
+/// that return results `IncompleteStreamError` when the answer does not add up. A call that the server turned away, or
+/// that did not reach it, is tried again within its timeout, unless a result was delivered.
 class Client {
  public:
   /// Connects in the background: a server that is not there is told by the first call.

@@ -15,8 +15,7 @@ namespace kandinsky {
 /// - the `data` of an `ImageResult` is the whole image, joined from its chunks.
 ///
 /// `Queued` comes first, and again when a call is tried again; `Completed` is the last.
-using Event =
-    std::variant<v1::Queued, v1::Progress, v1::Preview, v1::EmbeddingResult, v1::ImageResult, v1::Completed>;
+using Event = std::variant<v1::Queued, v1::Progress, v1::Preview, v1::EmbeddingResult, v1::ImageResult, v1::Completed>;
 
 /// The results of one call, each kind in the order of its index.
 struct Results {

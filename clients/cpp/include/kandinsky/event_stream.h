@@ -32,8 +32,8 @@ class EventStream {
   /// @throws IncompleteStreamError The stream ended without `completed`, or what it carried does not add up.
   std::optional<Event> next();
 
-  /// Cancels the call if it still runs, without waiting for its end; `next` throws an RpcError of code CANCELLED. May be
-  /// called from any thread, and again; not while the stream is moved.
+  /// Cancels the call if it still runs, without waiting for its end; `next` throws an RpcError of code CANCELLED. May
+  /// be called from any thread, and again; not while the stream is moved.
   void cancel() noexcept;
 
   /// Waits for the first event. Throws as `next` does, and so does stepping the iterator. The events pass once.
