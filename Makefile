@@ -16,7 +16,12 @@ endif
 AUDIT := $(VENV)/audit/bin/pip-audit
 # Python's stubs run with the protobuf that made them and newer ones: an old generator, in an environment of its own.
 GENERATOR := $(VENV)/generator/.ready
-STUBS := clients/python
+STUBS := clients/python/kandinsky_api clients/typescript/src/gen clients/go/kandinskyapi clients/java clients/rust/src/generated \
+	clients/rust/tests/generated
+# Clients whose toolchain is here; one that is missing is named, and in CI a failure.
+REQUIRE_ALL := $(if $(CI),--require-all)
+TOOLCHAINS = $(PY) -m conformance.toolchains $(REQUIRE_ALL)
+CONFORMANCE = $(PY) -m conformance $(REQUIRE_ALL)
 RELEASED := $(sort $(wildcard proto/released/*.binpb))
 TINY := from pathlib import Path; from kandinsky_server.testing import tiny; print(tiny.ensure(Path('.cache')))
 # Tests at once; of the slow half, whose tests start processes of their own, files. Tests run in an order of chance, here
@@ -30,7 +35,7 @@ ON_DEVICE := tests/backends tests/server/test_parity.py tests/server/test_parity
 export OMP_NUM_THREADS ?= 1
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: demo test check audit serve bench gpu-check soak attack train dist proto proto-check setup clean
+.PHONY: demo test check clients conformance audit serve bench gpu-check soak attack train dist proto proto-check setup clean
 
 setup: $(READY)
 
@@ -52,6 +57,17 @@ serve: $(READY)
 test: $(READY)
 	$(BIN)/pytest --randomly-seed=$(SEED) -n $(JOBS) -m "not slow"
 	$(BIN)/pytest --randomly-seed=$(SEED) -n $(JOBS) --dist loadfile -m slow
+	$(TOOLCHAINS) test
+	$(CONFORMANCE) --examples
+
+# Every client: its formatter, linter and compiler at their strictest, its tests, and what its registry would take, installed
+# into a bare project.
+clients: $(READY)
+	$(TOOLCHAINS) check test package
+
+# Every client against every case, and every example. Envoy, for gRPC-Web, comes with the tests' tools.
+conformance: $(READY)
+	$(CONFORMANCE) --examples
 
 check: $(READY) proto-check
 	$(BIN)/ruff check .
@@ -98,7 +114,8 @@ dist: $(READY)
 	for folder in clients/python models .; do (cd $$folder && $(CURDIR)/$(BIN)/hatchling build -d $(CURDIR)/dist) || exit; done
 
 proto: $(READY) $(GENERATOR)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) proto/generate.py
+	cd proto && PATH="$(CURDIR)/$(BIN):$$PATH" buf generate
+	$(TOOLCHAINS) proto
 
 $(GENERATOR):
 	python3 -m venv $(VENV)/generator
@@ -110,8 +127,8 @@ $(GENERATOR):
 proto-check: proto
 	cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
 	for image in $(RELEASED); do (cd proto && ../$(BIN)/buf breaking --against "../$$image") || exit; done
-	@test -z "$$(git status --porcelain -- $(STUBS)/kandinsky_api)" || \
-		{ git --no-pager diff --stat -- $(STUBS)/kandinsky_api; \
+	@test -z "$$(git status --porcelain -- $(STUBS))" || \
+		{ git --no-pager diff --stat -- $(STUBS); \
 		  echo "The committed stubs differ from the protos: run 'make proto' and commit the result."; exit 1; }
 
 clean:

@@ -44,6 +44,7 @@ type Event struct {
 	//	*Event_Image
 	//	*Event_Chunk
 	//	*Event_Completed
+	//	*Event_Checkpoint
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -149,6 +150,15 @@ func (x *Event) GetCompleted() *Completed {
 	return nil
 }
 
+func (x *Event) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Checkpoint); ok {
+			return x.Checkpoint
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -188,6 +198,12 @@ type Event_Completed struct {
 	Completed *Completed `protobuf:"bytes,7,opt,name=completed,proto3,oneof"`
 }
 
+type Event_Checkpoint struct {
+	// A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+	// not read in time gives way to a newer one.
+	Checkpoint *Checkpoint `protobuf:"bytes,8,opt,name=checkpoint,proto3,oneof"`
+}
+
 func (*Event_Queued) isEvent_Kind() {}
 
 func (*Event_Progress) isEvent_Kind() {}
@@ -201,6 +217,8 @@ func (*Event_Image) isEvent_Kind() {}
 func (*Event_Chunk) isEvent_Kind() {}
 
 func (*Event_Completed) isEvent_Kind() {}
+
+func (*Event_Checkpoint) isEvent_Kind() {}
 
 // Tells that the request has been taken and waits for a place in a batch.
 type Queued struct {
@@ -892,7 +910,7 @@ var File_kandinsky_api_v1_events_proto protoreflect.FileDescriptor
 
 const file_kandinsky_api_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkandinsky_api/v1/events.proto\x12\x10kandinsky_api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ckandinsky_api/v1/types.proto\"\xa1\x03\n" +
+	"\x1dkandinsky_api/v1/events.proto\x12\x10kandinsky_api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ckandinsky_api/v1/types.proto\"\xe1\x03\n" +
 	"\x05Event\x122\n" +
 	"\x06queued\x18\x01 \x01(\v2\x18.kandinsky_api.v1.QueuedH\x00R\x06queued\x128\n" +
 	"\bprogress\x18\x02 \x01(\v2\x1a.kandinsky_api.v1.ProgressH\x00R\bprogress\x125\n" +
@@ -900,7 +918,10 @@ const file_kandinsky_api_v1_events_proto_rawDesc = "" +
 	"\tembedding\x18\x04 \x01(\v2!.kandinsky_api.v1.EmbeddingResultH\x00R\tembedding\x125\n" +
 	"\x05image\x18\x05 \x01(\v2\x1d.kandinsky_api.v1.ImageResultH\x00R\x05image\x124\n" +
 	"\x05chunk\x18\x06 \x01(\v2\x1c.kandinsky_api.v1.ImageChunkH\x00R\x05chunk\x12;\n" +
-	"\tcompleted\x18\a \x01(\v2\x1b.kandinsky_api.v1.CompletedH\x00R\tcompletedB\x06\n" +
+	"\tcompleted\x18\a \x01(\v2\x1b.kandinsky_api.v1.CompletedH\x00R\tcompleted\x12>\n" +
+	"\n" +
+	"checkpoint\x18\b \x01(\v2\x1c.kandinsky_api.v1.CheckpointH\x00R\n" +
+	"checkpointB\x06\n" +
 	"\x04kind\"\x8c\x02\n" +
 	"\x06Queued\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x05R\bposition\x12B\n" +
@@ -988,11 +1009,12 @@ var file_kandinsky_api_v1_events_proto_goTypes = []any{
 	(*ImageResult)(nil),         // 6: kandinsky_api.v1.ImageResult
 	(*ImageChunk)(nil),          // 7: kandinsky_api.v1.ImageChunk
 	(*Completed)(nil),           // 8: kandinsky_api.v1.Completed
-	(*durationpb.Duration)(nil), // 9: google.protobuf.Duration
-	(ImageFormat)(0),            // 10: kandinsky_api.v1.ImageFormat
-	(*EmbeddingPair)(nil),       // 11: kandinsky_api.v1.EmbeddingPair
-	(*Receipt)(nil),             // 12: kandinsky_api.v1.Receipt
-	(*Timings)(nil),             // 13: kandinsky_api.v1.Timings
+	(*Checkpoint)(nil),          // 9: kandinsky_api.v1.Checkpoint
+	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
+	(ImageFormat)(0),            // 11: kandinsky_api.v1.ImageFormat
+	(*EmbeddingPair)(nil),       // 12: kandinsky_api.v1.EmbeddingPair
+	(*Receipt)(nil),             // 13: kandinsky_api.v1.Receipt
+	(*Timings)(nil),             // 14: kandinsky_api.v1.Timings
 }
 var file_kandinsky_api_v1_events_proto_depIdxs = []int32{
 	1,  // 0: kandinsky_api.v1.Event.queued:type_name -> kandinsky_api.v1.Queued
@@ -1002,20 +1024,21 @@ var file_kandinsky_api_v1_events_proto_depIdxs = []int32{
 	6,  // 4: kandinsky_api.v1.Event.image:type_name -> kandinsky_api.v1.ImageResult
 	7,  // 5: kandinsky_api.v1.Event.chunk:type_name -> kandinsky_api.v1.ImageChunk
 	8,  // 6: kandinsky_api.v1.Event.completed:type_name -> kandinsky_api.v1.Completed
-	9,  // 7: kandinsky_api.v1.Queued.predicted_start:type_name -> google.protobuf.Duration
-	9,  // 8: kandinsky_api.v1.Queued.predicted_finish:type_name -> google.protobuf.Duration
-	10, // 9: kandinsky_api.v1.Preview.format:type_name -> kandinsky_api.v1.ImageFormat
-	11, // 10: kandinsky_api.v1.EmbeddingResult.embeddings:type_name -> kandinsky_api.v1.EmbeddingPair
-	12, // 11: kandinsky_api.v1.EmbeddingResult.receipt:type_name -> kandinsky_api.v1.Receipt
-	5,  // 12: kandinsky_api.v1.EmbeddingResult.truncated_texts:type_name -> kandinsky_api.v1.TruncatedText
-	10, // 13: kandinsky_api.v1.ImageResult.format:type_name -> kandinsky_api.v1.ImageFormat
-	12, // 14: kandinsky_api.v1.ImageResult.receipt:type_name -> kandinsky_api.v1.Receipt
-	13, // 15: kandinsky_api.v1.Completed.timings:type_name -> kandinsky_api.v1.Timings
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	9,  // 7: kandinsky_api.v1.Event.checkpoint:type_name -> kandinsky_api.v1.Checkpoint
+	10, // 8: kandinsky_api.v1.Queued.predicted_start:type_name -> google.protobuf.Duration
+	10, // 9: kandinsky_api.v1.Queued.predicted_finish:type_name -> google.protobuf.Duration
+	11, // 10: kandinsky_api.v1.Preview.format:type_name -> kandinsky_api.v1.ImageFormat
+	12, // 11: kandinsky_api.v1.EmbeddingResult.embeddings:type_name -> kandinsky_api.v1.EmbeddingPair
+	13, // 12: kandinsky_api.v1.EmbeddingResult.receipt:type_name -> kandinsky_api.v1.Receipt
+	5,  // 13: kandinsky_api.v1.EmbeddingResult.truncated_texts:type_name -> kandinsky_api.v1.TruncatedText
+	11, // 14: kandinsky_api.v1.ImageResult.format:type_name -> kandinsky_api.v1.ImageFormat
+	13, // 15: kandinsky_api.v1.ImageResult.receipt:type_name -> kandinsky_api.v1.Receipt
+	14, // 16: kandinsky_api.v1.Completed.timings:type_name -> kandinsky_api.v1.Timings
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_kandinsky_api_v1_events_proto_init() }
@@ -1032,6 +1055,7 @@ func file_kandinsky_api_v1_events_proto_init() {
 		(*Event_Image)(nil),
 		(*Event_Chunk)(nil),
 		(*Event_Completed)(nil),
+		(*Event_Checkpoint)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

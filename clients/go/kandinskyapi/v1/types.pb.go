@@ -568,7 +568,13 @@ type RequestOptions struct {
 	// The encoding of previews: JPEG (default) or WEBP.
 	PreviewFormat ImageFormat `protobuf:"varint,4,opt,name=preview_format,json=previewFormat,proto3,enum=kandinsky_api.v1.ImageFormat" json:"preview_format,omitempty"`
 	// The longest side of a preview in pixels, 16 to 1024. Default 256. Previews are never enlarged.
-	PreviewMaxPx  *int32 `protobuf:"varint,5,opt,name=preview_max_px,json=previewMaxPx,proto3,oneof" json:"preview_max_px,omitempty"`
+	PreviewMaxPx *int32 `protobuf:"varint,5,opt,name=preview_max_px,json=previewMaxPx,proto3,oneof" json:"preview_max_px,omitempty"`
+	// The number of steps between two checkpoints of one trajectory, at least 1. Default 0: no checkpoints. Refused where a
+	// stage's noise scheduler needs more than the latents to go on. A server that drains sends such a request's newest
+	// checkpoints and ends it with UNAVAILABLE, reason DRAINING, instead of finishing it.
+	CheckpointIntervalSteps int32 `protobuf:"varint,6,opt,name=checkpoint_interval_steps,json=checkpointIntervalSteps,proto3" json:"checkpoint_interval_steps,omitempty"`
+	// What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+	Resume        *Resume `protobuf:"bytes,7,opt,name=resume,proto3" json:"resume,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -638,6 +644,268 @@ func (x *RequestOptions) GetPreviewMaxPx() int32 {
 	return 0
 }
 
+func (x *RequestOptions) GetCheckpointIntervalSteps() int32 {
+	if x != nil {
+		return x.CheckpointIntervalSteps
+	}
+	return 0
+}
+
+func (x *RequestOptions) GetResume() *Resume {
+	if x != nil {
+		return x.Resume
+	}
+	return nil
+}
+
+// Carries what earlier tries of a request delivered, so that a replica with the same checkpoints of the model and the
+// same dtype goes on from there. What is not needed is passed over.
+type Resume struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The newest checkpoint of each trajectory.
+	Checkpoints []*Checkpoint `protobuf:"bytes,1,rep,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	// The embeddings that were delivered: they are not sent again, and Generate decodes them.
+	Embeddings []*DeliveredEmbedding `protobuf:"bytes,2,rep,name=embeddings,proto3" json:"embeddings,omitempty"`
+	// The indices of the images that were delivered whole: they are not made again.
+	ImageIndices  []int32 `protobuf:"varint,3,rep,packed,name=image_indices,json=imageIndices,proto3" json:"image_indices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resume) Reset() {
+	*x = Resume{}
+	mi := &file_kandinsky_api_v1_types_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resume) ProtoMessage() {}
+
+func (x *Resume) ProtoReflect() protoreflect.Message {
+	mi := &file_kandinsky_api_v1_types_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resume.ProtoReflect.Descriptor instead.
+func (*Resume) Descriptor() ([]byte, []int) {
+	return file_kandinsky_api_v1_types_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Resume) GetCheckpoints() []*Checkpoint {
+	if x != nil {
+		return x.Checkpoints
+	}
+	return nil
+}
+
+func (x *Resume) GetEmbeddings() []*DeliveredEmbedding {
+	if x != nil {
+		return x.Embeddings
+	}
+	return nil
+}
+
+func (x *Resume) GetImageIndices() []int32 {
+	if x != nil {
+		return x.ImageIndices
+	}
+	return nil
+}
+
+// Carries an embedding that was delivered.
+type DeliveredEmbedding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The index of its result.
+	Index int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// The pair as it came.
+	Embeddings    *EmbeddingPair `protobuf:"bytes,2,opt,name=embeddings,proto3" json:"embeddings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveredEmbedding) Reset() {
+	*x = DeliveredEmbedding{}
+	mi := &file_kandinsky_api_v1_types_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveredEmbedding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveredEmbedding) ProtoMessage() {}
+
+func (x *DeliveredEmbedding) ProtoReflect() protoreflect.Message {
+	mi := &file_kandinsky_api_v1_types_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveredEmbedding.ProtoReflect.Descriptor instead.
+func (*DeliveredEmbedding) Descriptor() ([]byte, []int) {
+	return file_kandinsky_api_v1_types_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DeliveredEmbedding) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *DeliveredEmbedding) GetEmbeddings() *EmbeddingPair {
+	if x != nil {
+		return x.Embeddings
+	}
+	return nil
+}
+
+// Carries an unfinished trajectory: enough to go on from anywhere, with the request. The random numbers of its steps come
+// from the request's seed again.
+type Checkpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The layout of this message: 1.
+	Version int32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// The stage whose trajectory it is, as in Progress.
+	Stage string `protobuf:"bytes,2,opt,name=stage,proto3" json:"stage,omitempty"`
+	// Which of the stage's trajectories, as in Progress.
+	Index int32 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	// How many steps are done: 1 to step_count.
+	Step int32 `protobuf:"varint,4,opt,name=step,proto3" json:"step,omitempty"`
+	// How many steps there are.
+	StepCount int32 `protobuf:"varint,5,opt,name=step_count,json=stepCount,proto3" json:"step_count,omitempty"`
+	// The type of the numbers, which is that of the server.
+	Dtype Dtype `protobuf:"varint,6,opt,name=dtype,proto3,enum=kandinsky_api.v1.Dtype" json:"dtype,omitempty"`
+	// The shape of the latents: [1, 4, height / 8, width / 8] of an image, [rows, width] of an embedding.
+	Shape []int32 `protobuf:"varint,7,rep,packed,name=shape,proto3" json:"shape,omitempty"`
+	// The latents, little-endian, row by row.
+	Latents []byte `protobuf:"bytes,8,opt,name=latents,proto3" json:"latents,omitempty"`
+	// The fingerprint of the stage; another stage does not go on from it.
+	StageFingerprint string `protobuf:"bytes,9,opt,name=stage_fingerprint,json=stageFingerprint,proto3" json:"stage_fingerprint,omitempty"`
+	// The SHA-256 of the request without its options, in hexadecimal; another request does not go on from it.
+	RequestDigest string `protobuf:"bytes,10,opt,name=request_digest,json=requestDigest,proto3" json:"request_digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpoint) Reset() {
+	*x = Checkpoint{}
+	mi := &file_kandinsky_api_v1_types_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpoint) ProtoMessage() {}
+
+func (x *Checkpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_kandinsky_api_v1_types_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
+func (*Checkpoint) Descriptor() ([]byte, []int) {
+	return file_kandinsky_api_v1_types_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Checkpoint) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetStep() int32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetStepCount() int32 {
+	if x != nil {
+		return x.StepCount
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetDtype() Dtype {
+	if x != nil {
+		return x.Dtype
+	}
+	return Dtype_DTYPE_UNSPECIFIED
+}
+
+func (x *Checkpoint) GetShape() []int32 {
+	if x != nil {
+		return x.Shape
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetLatents() []byte {
+	if x != nil {
+		return x.Latents
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetStageFingerprint() string {
+	if x != nil {
+		return x.StageFingerprint
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetRequestDigest() string {
+	if x != nil {
+		return x.RequestDigest
+	}
+	return ""
+}
+
 // Says what made a result, so that it can be made again: the same RPC with these settings, and with the pictures and
 // embeddings of the request, which the caller has and `input_digests` tell apart.
 type Receipt struct {
@@ -693,7 +961,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_kandinsky_api_v1_types_proto_msgTypes[6]
+	mi := &file_kandinsky_api_v1_types_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -705,7 +973,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_kandinsky_api_v1_types_proto_msgTypes[6]
+	mi := &file_kandinsky_api_v1_types_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -718,7 +986,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_kandinsky_api_v1_types_proto_rawDescGZIP(), []int{6}
+	return file_kandinsky_api_v1_types_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Receipt) GetRpc() string {
@@ -890,7 +1158,7 @@ type Timings struct {
 
 func (x *Timings) Reset() {
 	*x = Timings{}
-	mi := &file_kandinsky_api_v1_types_proto_msgTypes[7]
+	mi := &file_kandinsky_api_v1_types_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1170,7 @@ func (x *Timings) String() string {
 func (*Timings) ProtoMessage() {}
 
 func (x *Timings) ProtoReflect() protoreflect.Message {
-	mi := &file_kandinsky_api_v1_types_proto_msgTypes[7]
+	mi := &file_kandinsky_api_v1_types_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1183,7 @@ func (x *Timings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timings.ProtoReflect.Descriptor instead.
 func (*Timings) Descriptor() ([]byte, []int) {
-	return file_kandinsky_api_v1_types_proto_rawDescGZIP(), []int{7}
+	return file_kandinsky_api_v1_types_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Timings) GetQueued() *durationpb.Duration {
@@ -974,15 +1242,42 @@ const file_kandinsky_api_v1_types_proto_rawDesc = "" +
 	"\aquality\x18\x02 \x01(\x05H\x00R\aquality\x88\x01\x01\x12#\n" +
 	"\rembed_receipt\x18\x03 \x01(\bR\fembedReceiptB\n" +
 	"\n" +
-	"\b_quality\"\xdb\x02\n" +
+	"\b_quality\"\xc9\x03\n" +
 	"\x0eRequestOptions\x126\n" +
 	"\bpriority\x18\x01 \x01(\x0e2\x1a.kandinsky_api.v1.PriorityR\bpriority\x12;\n" +
 	"\x17progress_interval_steps\x18\x02 \x01(\x05H\x00R\x15progressIntervalSteps\x88\x01\x01\x124\n" +
 	"\x16preview_interval_steps\x18\x03 \x01(\x05R\x14previewIntervalSteps\x12D\n" +
 	"\x0epreview_format\x18\x04 \x01(\x0e2\x1d.kandinsky_api.v1.ImageFormatR\rpreviewFormat\x12)\n" +
-	"\x0epreview_max_px\x18\x05 \x01(\x05H\x01R\fpreviewMaxPx\x88\x01\x01B\x1a\n" +
+	"\x0epreview_max_px\x18\x05 \x01(\x05H\x01R\fpreviewMaxPx\x88\x01\x01\x12:\n" +
+	"\x19checkpoint_interval_steps\x18\x06 \x01(\x05R\x17checkpointIntervalSteps\x120\n" +
+	"\x06resume\x18\a \x01(\v2\x18.kandinsky_api.v1.ResumeR\x06resumeB\x1a\n" +
 	"\x18_progress_interval_stepsB\x11\n" +
-	"\x0f_preview_max_px\"\x8c\t\n" +
+	"\x0f_preview_max_px\"\xb3\x01\n" +
+	"\x06Resume\x12>\n" +
+	"\vcheckpoints\x18\x01 \x03(\v2\x1c.kandinsky_api.v1.CheckpointR\vcheckpoints\x12D\n" +
+	"\n" +
+	"embeddings\x18\x02 \x03(\v2$.kandinsky_api.v1.DeliveredEmbeddingR\n" +
+	"embeddings\x12#\n" +
+	"\rimage_indices\x18\x03 \x03(\x05R\fimageIndices\"k\n" +
+	"\x12DeliveredEmbedding\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x05R\x05index\x12?\n" +
+	"\n" +
+	"embeddings\x18\x02 \x01(\v2\x1f.kandinsky_api.v1.EmbeddingPairR\n" +
+	"embeddings\"\xb8\x02\n" +
+	"\n" +
+	"Checkpoint\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x05R\aversion\x12\x14\n" +
+	"\x05stage\x18\x02 \x01(\tR\x05stage\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x05R\x05index\x12\x12\n" +
+	"\x04step\x18\x04 \x01(\x05R\x04step\x12\x1d\n" +
+	"\n" +
+	"step_count\x18\x05 \x01(\x05R\tstepCount\x12-\n" +
+	"\x05dtype\x18\x06 \x01(\x0e2\x17.kandinsky_api.v1.DtypeR\x05dtype\x12\x14\n" +
+	"\x05shape\x18\a \x03(\x05R\x05shape\x12\x18\n" +
+	"\alatents\x18\b \x01(\fR\alatents\x12+\n" +
+	"\x11stage_fingerprint\x18\t \x01(\tR\x10stageFingerprint\x12%\n" +
+	"\x0erequest_digest\x18\n" +
+	" \x01(\tR\rrequestDigest\"\x8c\t\n" +
 	"\aReceipt\x12\x10\n" +
 	"\x03rpc\x18\x01 \x01(\tR\x03rpc\x12\x12\n" +
 	"\x04seed\x18\x02 \x01(\x03R\x04seed\x12\x1d\n" +
@@ -1058,7 +1353,7 @@ func file_kandinsky_api_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_kandinsky_api_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_kandinsky_api_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_kandinsky_api_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_kandinsky_api_v1_types_proto_goTypes = []any{
 	(Dtype)(0),                  // 0: kandinsky_api.v1.Dtype
 	(ImageFormat)(0),            // 1: kandinsky_api.v1.ImageFormat
@@ -1069,12 +1364,15 @@ var file_kandinsky_api_v1_types_proto_goTypes = []any{
 	(*PriorSampling)(nil),       // 6: kandinsky_api.v1.PriorSampling
 	(*OutputOptions)(nil),       // 7: kandinsky_api.v1.OutputOptions
 	(*RequestOptions)(nil),      // 8: kandinsky_api.v1.RequestOptions
-	(*Receipt)(nil),             // 9: kandinsky_api.v1.Receipt
-	(*Timings)(nil),             // 10: kandinsky_api.v1.Timings
-	nil,                         // 11: kandinsky_api.v1.Receipt.VersionsEntry
-	nil,                         // 12: kandinsky_api.v1.Receipt.ConditionTextsEntry
-	nil,                         // 13: kandinsky_api.v1.Receipt.InputDigestsEntry
-	(*durationpb.Duration)(nil), // 14: google.protobuf.Duration
+	(*Resume)(nil),              // 9: kandinsky_api.v1.Resume
+	(*DeliveredEmbedding)(nil),  // 10: kandinsky_api.v1.DeliveredEmbedding
+	(*Checkpoint)(nil),          // 11: kandinsky_api.v1.Checkpoint
+	(*Receipt)(nil),             // 12: kandinsky_api.v1.Receipt
+	(*Timings)(nil),             // 13: kandinsky_api.v1.Timings
+	nil,                         // 14: kandinsky_api.v1.Receipt.VersionsEntry
+	nil,                         // 15: kandinsky_api.v1.Receipt.ConditionTextsEntry
+	nil,                         // 16: kandinsky_api.v1.Receipt.InputDigestsEntry
+	(*durationpb.Duration)(nil), // 17: google.protobuf.Duration
 }
 var file_kandinsky_api_v1_types_proto_depIdxs = []int32{
 	0,  // 0: kandinsky_api.v1.Embedding.dtype:type_name -> kandinsky_api.v1.Dtype
@@ -1084,19 +1382,24 @@ var file_kandinsky_api_v1_types_proto_depIdxs = []int32{
 	1,  // 4: kandinsky_api.v1.OutputOptions.format:type_name -> kandinsky_api.v1.ImageFormat
 	2,  // 5: kandinsky_api.v1.RequestOptions.priority:type_name -> kandinsky_api.v1.Priority
 	1,  // 6: kandinsky_api.v1.RequestOptions.preview_format:type_name -> kandinsky_api.v1.ImageFormat
-	11, // 7: kandinsky_api.v1.Receipt.versions:type_name -> kandinsky_api.v1.Receipt.VersionsEntry
-	10, // 8: kandinsky_api.v1.Receipt.timings:type_name -> kandinsky_api.v1.Timings
-	6,  // 9: kandinsky_api.v1.Receipt.prior_sampling:type_name -> kandinsky_api.v1.PriorSampling
-	12, // 10: kandinsky_api.v1.Receipt.condition_texts:type_name -> kandinsky_api.v1.Receipt.ConditionTextsEntry
-	13, // 11: kandinsky_api.v1.Receipt.input_digests:type_name -> kandinsky_api.v1.Receipt.InputDigestsEntry
-	14, // 12: kandinsky_api.v1.Timings.queued:type_name -> google.protobuf.Duration
-	14, // 13: kandinsky_api.v1.Timings.denoising:type_name -> google.protobuf.Duration
-	14, // 14: kandinsky_api.v1.Timings.total:type_name -> google.protobuf.Duration
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	9,  // 7: kandinsky_api.v1.RequestOptions.resume:type_name -> kandinsky_api.v1.Resume
+	11, // 8: kandinsky_api.v1.Resume.checkpoints:type_name -> kandinsky_api.v1.Checkpoint
+	10, // 9: kandinsky_api.v1.Resume.embeddings:type_name -> kandinsky_api.v1.DeliveredEmbedding
+	4,  // 10: kandinsky_api.v1.DeliveredEmbedding.embeddings:type_name -> kandinsky_api.v1.EmbeddingPair
+	0,  // 11: kandinsky_api.v1.Checkpoint.dtype:type_name -> kandinsky_api.v1.Dtype
+	14, // 12: kandinsky_api.v1.Receipt.versions:type_name -> kandinsky_api.v1.Receipt.VersionsEntry
+	13, // 13: kandinsky_api.v1.Receipt.timings:type_name -> kandinsky_api.v1.Timings
+	6,  // 14: kandinsky_api.v1.Receipt.prior_sampling:type_name -> kandinsky_api.v1.PriorSampling
+	15, // 15: kandinsky_api.v1.Receipt.condition_texts:type_name -> kandinsky_api.v1.Receipt.ConditionTextsEntry
+	16, // 16: kandinsky_api.v1.Receipt.input_digests:type_name -> kandinsky_api.v1.Receipt.InputDigestsEntry
+	17, // 17: kandinsky_api.v1.Timings.queued:type_name -> google.protobuf.Duration
+	17, // 18: kandinsky_api.v1.Timings.denoising:type_name -> google.protobuf.Duration
+	17, // 19: kandinsky_api.v1.Timings.total:type_name -> google.protobuf.Duration
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_kandinsky_api_v1_types_proto_init() }
@@ -1107,14 +1410,14 @@ func file_kandinsky_api_v1_types_proto_init() {
 	file_kandinsky_api_v1_types_proto_msgTypes[3].OneofWrappers = []any{}
 	file_kandinsky_api_v1_types_proto_msgTypes[4].OneofWrappers = []any{}
 	file_kandinsky_api_v1_types_proto_msgTypes[5].OneofWrappers = []any{}
-	file_kandinsky_api_v1_types_proto_msgTypes[6].OneofWrappers = []any{}
+	file_kandinsky_api_v1_types_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kandinsky_api_v1_types_proto_rawDesc), len(file_kandinsky_api_v1_types_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

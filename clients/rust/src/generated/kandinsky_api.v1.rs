@@ -215,7 +215,7 @@ pub struct OutputOptions {
     pub embed_receipt: bool,
 }
 /// Says how a request is run and watched. It never changes the result.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RequestOptions {
     /// Who goes first when there is more work than room. Default PRIORITY_NORMAL.
     #[prost(enumeration = "Priority", tag = "1")]
@@ -234,6 +234,73 @@ pub struct RequestOptions {
     /// The longest side of a preview in pixels, 16 to 1024. Default 256. Previews are never enlarged.
     #[prost(int32, optional, tag = "5")]
     pub preview_max_px: ::core::option::Option<i32>,
+    /// The number of steps between two checkpoints of one trajectory, at least 1. Default 0: no checkpoints. Refused where a
+    /// stage's noise scheduler needs more than the latents to go on. A server that drains sends such a request's newest
+    /// checkpoints and ends it with UNAVAILABLE, reason DRAINING, instead of finishing it.
+    #[prost(int32, tag = "6")]
+    pub checkpoint_interval_steps: i32,
+    /// What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+    #[prost(message, optional, tag = "7")]
+    pub resume: ::core::option::Option<Resume>,
+}
+/// Carries what earlier tries of a request delivered, so that a replica with the same checkpoints of the model and the
+/// same dtype goes on from there. What is not needed is passed over.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Resume {
+    /// The newest checkpoint of each trajectory.
+    #[prost(message, repeated, tag = "1")]
+    pub checkpoints: ::prost::alloc::vec::Vec<Checkpoint>,
+    /// The embeddings that were delivered: they are not sent again, and Generate decodes them.
+    #[prost(message, repeated, tag = "2")]
+    pub embeddings: ::prost::alloc::vec::Vec<DeliveredEmbedding>,
+    /// The indices of the images that were delivered whole: they are not made again.
+    #[prost(int32, repeated, tag = "3")]
+    pub image_indices: ::prost::alloc::vec::Vec<i32>,
+}
+/// Carries an embedding that was delivered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeliveredEmbedding {
+    /// The index of its result.
+    #[prost(int32, tag = "1")]
+    pub index: i32,
+    /// The pair as it came.
+    #[prost(message, optional, tag = "2")]
+    pub embeddings: ::core::option::Option<EmbeddingPair>,
+}
+/// Carries an unfinished trajectory: enough to go on from anywhere, with the request. The random numbers of its steps come
+/// from the request's seed again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Checkpoint {
+    /// The layout of this message: 1.
+    #[prost(int32, tag = "1")]
+    pub version: i32,
+    /// The stage whose trajectory it is, as in Progress.
+    #[prost(string, tag = "2")]
+    pub stage: ::prost::alloc::string::String,
+    /// Which of the stage's trajectories, as in Progress.
+    #[prost(int32, tag = "3")]
+    pub index: i32,
+    /// How many steps are done: 1 to step_count.
+    #[prost(int32, tag = "4")]
+    pub step: i32,
+    /// How many steps there are.
+    #[prost(int32, tag = "5")]
+    pub step_count: i32,
+    /// The type of the numbers, which is that of the server.
+    #[prost(enumeration = "Dtype", tag = "6")]
+    pub dtype: i32,
+    /// The shape of the latents: \[1, 4, height / 8, width / 8\] of an image, \[rows, width\] of an embedding.
+    #[prost(int32, repeated, tag = "7")]
+    pub shape: ::prost::alloc::vec::Vec<i32>,
+    /// The latents, little-endian, row by row.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub latents: ::prost::bytes::Bytes,
+    /// The fingerprint of the stage; another stage does not go on from it.
+    #[prost(string, tag = "9")]
+    pub stage_fingerprint: ::prost::alloc::string::String,
+    /// The SHA-256 of the request without its options, in hexadecimal; another request does not go on from it.
+    #[prost(string, tag = "10")]
+    pub request_digest: ::prost::alloc::string::String,
 }
 /// Says what made a result, so that it can be made again: the same RPC with these settings, and with the pictures and
 /// embeddings of the request, which the caller has and `input_digests` tell apart.
@@ -487,7 +554,7 @@ impl Priority {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
     /// What happened.
-    #[prost(oneof = "event::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "event::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<event::Kind>,
 }
 /// Nested message and enum types in `Event`.
@@ -516,6 +583,10 @@ pub mod event {
         /// All results have been sent.
         #[prost(message, tag = "7")]
         Completed(super::Completed),
+        /// A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+        /// not read in time gives way to a newer one.
+        #[prost(message, tag = "8")]
+        Checkpoint(super::Checkpoint),
     }
 }
 /// Tells that the request has been taken and waits for a place in a batch.

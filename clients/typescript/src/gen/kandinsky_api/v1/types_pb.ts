@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file kandinsky_api/v1/types.proto.
  */
 export const file_kandinsky_api_v1_types: GenFile = /*@__PURE__*/
-  fileDesc("ChxrYW5kaW5za3lfYXBpL3YxL3R5cGVzLnByb3RvEhBrYW5kaW5za3lfYXBpLnYxImsKCUVtYmVkZGluZxIMCgRkYXRhGAEgASgMEiYKBWR0eXBlGAIgASgOMhcua2FuZGluc2t5X2FwaS52MS5EdHlwZRINCgVzaGFwZRgDIAMoBRIZChFwcmlvcl9maW5nZXJwcmludBgEIAEoCSJtCg1FbWJlZGRpbmdQYWlyEi0KCHBvc2l0aXZlGAEgASgLMhsua2FuZGluc2t5X2FwaS52MS5FbWJlZGRpbmcSLQoIbmVnYXRpdmUYAiABKAsyGy5rYW5kaW5za3lfYXBpLnYxLkVtYmVkZGluZyJuCgpJbnB1dEltYWdlEgwKBGRhdGEYASABKAwSLQoGZm9ybWF0GAIgASgOMh0ua2FuZGluc2t5X2FwaS52MS5JbWFnZUZvcm1hdBIQCgh3aWR0aF9weBgDIAEoBRIRCgloZWlnaHRfcHgYBCABKAUirQEKDVByaW9yU2FtcGxpbmcSGAoLaW1hZ2VfY291bnQYASABKAVIAIgBARIRCgRzZWVkGAIgASgDSAGIAQESFwoKc3RlcF9jb3VudBgDIAEoBUgCiAEBEhsKDmd1aWRhbmNlX3NjYWxlGAQgASgBSAOIAQFCDgoMX2ltYWdlX2NvdW50QgcKBV9zZWVkQg0KC19zdGVwX2NvdW50QhEKD19ndWlkYW5jZV9zY2FsZSJ3Cg1PdXRwdXRPcHRpb25zEi0KBmZvcm1hdBgBIAEoDjIdLmthbmRpbnNreV9hcGkudjEuSW1hZ2VGb3JtYXQSFAoHcXVhbGl0eRgCIAEoBUgAiAEBEhUKDWVtYmVkX3JlY2VpcHQYAyABKAhCCgoIX3F1YWxpdHkihwIKDlJlcXVlc3RPcHRpb25zEiwKCHByaW9yaXR5GAEgASgOMhoua2FuZGluc2t5X2FwaS52MS5Qcmlvcml0eRIkChdwcm9ncmVzc19pbnRlcnZhbF9zdGVwcxgCIAEoBUgAiAEBEh4KFnByZXZpZXdfaW50ZXJ2YWxfc3RlcHMYAyABKAUSNQoOcHJldmlld19mb3JtYXQYBCABKA4yHS5rYW5kaW5za3lfYXBpLnYxLkltYWdlRm9ybWF0EhsKDnByZXZpZXdfbWF4X3B4GAUgASgFSAGIAQFCGgoYX3Byb2dyZXNzX2ludGVydmFsX3N0ZXBzQhEKD19wcmV2aWV3X21heF9weCLyBgoHUmVjZWlwdBILCgNycGMYASABKAkSDAoEc2VlZBgCIAEoAxISCgpzdGVwX2NvdW50GAMgASgFEhYKDmd1aWRhbmNlX3NjYWxlGAQgASgBEhUKCHN0cmVuZ3RoGAUgASgBSACIAQESEAoId2lkdGhfcHgYBiABKAUSEQoJaGVpZ2h0X3B4GAcgASgFEhMKBnByb21wdBgIIAEoCUgBiAEBEhwKD25lZ2F0aXZlX3Byb21wdBgJIAEoCUgCiAEBEhEKCXNjaGVkdWxlchgKIAEoCRINCgVzdGFnZRgLIAEoCRITCgtmaW5nZXJwcmludBgMIAEoCRIPCgdiYWNrZW5kGA0gASgJEg0KBWR0eXBlGA4gASgJEjkKCHZlcnNpb25zGA8gAygLMicua2FuZGluc2t5X2FwaS52MS5SZWNlaXB0LlZlcnNpb25zRW50cnkSKgoHdGltaW5ncxgQIAEoCzIZLmthbmRpbnNreV9hcGkudjEuVGltaW5ncxIWCg5wYXN0ZV9vcmlnaW5hbBgRIAEoCBIPCgd3ZWlnaHRzGBIgAygBEjcKDnByaW9yX3NhbXBsaW5nGBMgASgLMh8ua2FuZGluc2t5X2FwaS52MS5QcmlvclNhbXBsaW5nEiIKFW5lZ2F0aXZlX3ByaW9yX3Byb21wdBgUIAEoCUgDiAEBEkYKD2NvbmRpdGlvbl90ZXh0cxgVIAMoCzItLmthbmRpbnNreV9hcGkudjEuUmVjZWlwdC5Db25kaXRpb25UZXh0c0VudHJ5EkIKDWlucHV0X2RpZ2VzdHMYFiADKAsyKy5rYW5kaW5za3lfYXBpLnYxLlJlY2VpcHQuSW5wdXREaWdlc3RzRW50cnkaLwoNVmVyc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjUKE0NvbmRpdGlvblRleHRzRW50cnkSCwoDa2V5GAEgASgFEg0KBXZhbHVlGAIgASgJOgI4ARozChFJbnB1dERpZ2VzdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgsKCV9zdHJlbmd0aEIJCgdfcHJvbXB0QhIKEF9uZWdhdGl2ZV9wcm9tcHRCGAoWX25lZ2F0aXZlX3ByaW9yX3Byb21wdCKMAQoHVGltaW5ncxIpCgZxdWV1ZWQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJZGVub2lzaW5nGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBXRvdGFsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKkwKBUR0eXBlEhUKEURUWVBFX1VOU1BFQ0lGSUVEEAASDQoJRFRZUEVfRjMyEAESDQoJRFRZUEVfRjE2EAISDgoKRFRZUEVfQkYxNhADKqgBCgtJbWFnZUZvcm1hdBIcChhJTUFHRV9GT1JNQVRfVU5TUEVDSUZJRUQQABIUChBJTUFHRV9GT1JNQVRfUE5HEAESFQoRSU1BR0VfRk9STUFUX0pQRUcQAhIVChFJTUFHRV9GT1JNQVRfV0VCUBADEhkKFUlNQUdFX0ZPUk1BVF9SQVdfUkdCOBAEEhwKGElNQUdFX0ZPUk1BVF9SQVdfUkdCX0YzMhAFKl4KCFByaW9yaXR5EhgKFFBSSU9SSVRZX1VOU1BFQ0lGSUVEEAASEAoMUFJJT1JJVFlfTE9XEAESEwoPUFJJT1JJVFlfTk9STUFMEAISEQoNUFJJT1JJVFlfSElHSBADQsMBCh5pby5naXRodWIua2FuZGluc2t5Z3JwYy5hcGkudjFQAVpSZ2l0aHViLmNvbS9rYW5kaW5za3ktZ3JwYy9rYW5kaW5za3ktZ3JwYy9jbGllbnRzL2dvL2thbmRpbnNreWFwaS92MTtrYW5kaW5za3lhcGl2MaICA0tOR6oCFEthbmRpbnNreUdycGMuQXBpLlYxygIUS2FuZGluc2t5R3JwY1xBcGlcVjHqAhZLYW5kaW5za3lHcnBjOjpBcGk6OlYxYgZwcm90bzM", [file_google_protobuf_duration]);
+  fileDesc("ChxrYW5kaW5za3lfYXBpL3YxL3R5cGVzLnByb3RvEhBrYW5kaW5za3lfYXBpLnYxImsKCUVtYmVkZGluZxIMCgRkYXRhGAEgASgMEiYKBWR0eXBlGAIgASgOMhcua2FuZGluc2t5X2FwaS52MS5EdHlwZRINCgVzaGFwZRgDIAMoBRIZChFwcmlvcl9maW5nZXJwcmludBgEIAEoCSJtCg1FbWJlZGRpbmdQYWlyEi0KCHBvc2l0aXZlGAEgASgLMhsua2FuZGluc2t5X2FwaS52MS5FbWJlZGRpbmcSLQoIbmVnYXRpdmUYAiABKAsyGy5rYW5kaW5za3lfYXBpLnYxLkVtYmVkZGluZyJuCgpJbnB1dEltYWdlEgwKBGRhdGEYASABKAwSLQoGZm9ybWF0GAIgASgOMh0ua2FuZGluc2t5X2FwaS52MS5JbWFnZUZvcm1hdBIQCgh3aWR0aF9weBgDIAEoBRIRCgloZWlnaHRfcHgYBCABKAUirQEKDVByaW9yU2FtcGxpbmcSGAoLaW1hZ2VfY291bnQYASABKAVIAIgBARIRCgRzZWVkGAIgASgDSAGIAQESFwoKc3RlcF9jb3VudBgDIAEoBUgCiAEBEhsKDmd1aWRhbmNlX3NjYWxlGAQgASgBSAOIAQFCDgoMX2ltYWdlX2NvdW50QgcKBV9zZWVkQg0KC19zdGVwX2NvdW50QhEKD19ndWlkYW5jZV9zY2FsZSJ3Cg1PdXRwdXRPcHRpb25zEi0KBmZvcm1hdBgBIAEoDjIdLmthbmRpbnNreV9hcGkudjEuSW1hZ2VGb3JtYXQSFAoHcXVhbGl0eRgCIAEoBUgAiAEBEhUKDWVtYmVkX3JlY2VpcHQYAyABKAhCCgoIX3F1YWxpdHki1AIKDlJlcXVlc3RPcHRpb25zEiwKCHByaW9yaXR5GAEgASgOMhoua2FuZGluc2t5X2FwaS52MS5Qcmlvcml0eRIkChdwcm9ncmVzc19pbnRlcnZhbF9zdGVwcxgCIAEoBUgAiAEBEh4KFnByZXZpZXdfaW50ZXJ2YWxfc3RlcHMYAyABKAUSNQoOcHJldmlld19mb3JtYXQYBCABKA4yHS5rYW5kaW5za3lfYXBpLnYxLkltYWdlRm9ybWF0EhsKDnByZXZpZXdfbWF4X3B4GAUgASgFSAGIAQESIQoZY2hlY2twb2ludF9pbnRlcnZhbF9zdGVwcxgGIAEoBRIoCgZyZXN1bWUYByABKAsyGC5rYW5kaW5za3lfYXBpLnYxLlJlc3VtZUIaChhfcHJvZ3Jlc3NfaW50ZXJ2YWxfc3RlcHNCEQoPX3ByZXZpZXdfbWF4X3B4IowBCgZSZXN1bWUSMQoLY2hlY2twb2ludHMYASADKAsyHC5rYW5kaW5za3lfYXBpLnYxLkNoZWNrcG9pbnQSOAoKZW1iZWRkaW5ncxgCIAMoCzIkLmthbmRpbnNreV9hcGkudjEuRGVsaXZlcmVkRW1iZWRkaW5nEhUKDWltYWdlX2luZGljZXMYAyADKAUiWAoSRGVsaXZlcmVkRW1iZWRkaW5nEg0KBWluZGV4GAEgASgFEjMKCmVtYmVkZGluZ3MYAiABKAsyHy5rYW5kaW5za3lfYXBpLnYxLkVtYmVkZGluZ1BhaXIi2AEKCkNoZWNrcG9pbnQSDwoHdmVyc2lvbhgBIAEoBRINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoBRIMCgRzdGVwGAQgASgFEhIKCnN0ZXBfY291bnQYBSABKAUSJgoFZHR5cGUYBiABKA4yFy5rYW5kaW5za3lfYXBpLnYxLkR0eXBlEg0KBXNoYXBlGAcgAygFEg8KB2xhdGVudHMYCCABKAwSGQoRc3RhZ2VfZmluZ2VycHJpbnQYCSABKAkSFgoOcmVxdWVzdF9kaWdlc3QYCiABKAki8gYKB1JlY2VpcHQSCwoDcnBjGAEgASgJEgwKBHNlZWQYAiABKAMSEgoKc3RlcF9jb3VudBgDIAEoBRIWCg5ndWlkYW5jZV9zY2FsZRgEIAEoARIVCghzdHJlbmd0aBgFIAEoAUgAiAEBEhAKCHdpZHRoX3B4GAYgASgFEhEKCWhlaWdodF9weBgHIAEoBRITCgZwcm9tcHQYCCABKAlIAYgBARIcCg9uZWdhdGl2ZV9wcm9tcHQYCSABKAlIAogBARIRCglzY2hlZHVsZXIYCiABKAkSDQoFc3RhZ2UYCyABKAkSEwoLZmluZ2VycHJpbnQYDCABKAkSDwoHYmFja2VuZBgNIAEoCRINCgVkdHlwZRgOIAEoCRI5Cgh2ZXJzaW9ucxgPIAMoCzInLmthbmRpbnNreV9hcGkudjEuUmVjZWlwdC5WZXJzaW9uc0VudHJ5EioKB3RpbWluZ3MYECABKAsyGS5rYW5kaW5za3lfYXBpLnYxLlRpbWluZ3MSFgoOcGFzdGVfb3JpZ2luYWwYESABKAgSDwoHd2VpZ2h0cxgSIAMoARI3Cg5wcmlvcl9zYW1wbGluZxgTIAEoCzIfLmthbmRpbnNreV9hcGkudjEuUHJpb3JTYW1wbGluZxIiChVuZWdhdGl2ZV9wcmlvcl9wcm9tcHQYFCABKAlIA4gBARJGCg9jb25kaXRpb25fdGV4dHMYFSADKAsyLS5rYW5kaW5za3lfYXBpLnYxLlJlY2VpcHQuQ29uZGl0aW9uVGV4dHNFbnRyeRJCCg1pbnB1dF9kaWdlc3RzGBYgAygLMisua2FuZGluc2t5X2FwaS52MS5SZWNlaXB0LklucHV0RGlnZXN0c0VudHJ5Gi8KDVZlcnNpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo1ChNDb25kaXRpb25UZXh0c0VudHJ5EgsKA2tleRgBIAEoBRINCgV2YWx1ZRgCIAEoCToCOAEaMwoRSW5wdXREaWdlc3RzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUILCglfc3RyZW5ndGhCCQoHX3Byb21wdEISChBfbmVnYXRpdmVfcHJvbXB0QhgKFl9uZWdhdGl2ZV9wcmlvcl9wcm9tcHQijAEKB1RpbWluZ3MSKQoGcXVldWVkGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWRlbm9pc2luZxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgV0b3RhbBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbipMCgVEdHlwZRIVChFEVFlQRV9VTlNQRUNJRklFRBAAEg0KCURUWVBFX0YzMhABEg0KCURUWVBFX0YxNhACEg4KCkRUWVBFX0JGMTYQAyqoAQoLSW1hZ2VGb3JtYXQSHAoYSU1BR0VfRk9STUFUX1VOU1BFQ0lGSUVEEAASFAoQSU1BR0VfRk9STUFUX1BORxABEhUKEUlNQUdFX0ZPUk1BVF9KUEVHEAISFQoRSU1BR0VfRk9STUFUX1dFQlAQAxIZChVJTUFHRV9GT1JNQVRfUkFXX1JHQjgQBBIcChhJTUFHRV9GT1JNQVRfUkFXX1JHQl9GMzIQBSpeCghQcmlvcml0eRIYChRQUklPUklUWV9VTlNQRUNJRklFRBAAEhAKDFBSSU9SSVRZX0xPVxABEhMKD1BSSU9SSVRZX05PUk1BTBACEhEKDVBSSU9SSVRZX0hJR0gQA0LDAQoeaW8uZ2l0aHViLmthbmRpbnNreWdycGMuYXBpLnYxUAFaUmdpdGh1Yi5jb20va2FuZGluc2t5LWdycGMva2FuZGluc2t5LWdycGMvY2xpZW50cy9nby9rYW5kaW5za3lhcGkvdjE7a2FuZGluc2t5YXBpdjGiAgNLTkeqAhRLYW5kaW5za3lHcnBjLkFwaS5WMcoCFEthbmRpbnNreUdycGNcQXBpXFYx6gIWS2FuZGluc2t5R3JwYzo6QXBpOjpWMWIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * Carries one CLIP image embedding: what a prior makes and every decoder takes.
@@ -259,6 +259,22 @@ export type RequestOptions = Message<"kandinsky_api.v1.RequestOptions"> & {
    * @generated from field: optional int32 preview_max_px = 5;
    */
   previewMaxPx?: number | undefined;
+
+  /**
+   * The number of steps between two checkpoints of one trajectory, at least 1. Default 0: no checkpoints. Refused where a
+   * stage's noise scheduler needs more than the latents to go on. A server that drains sends such a request's newest
+   * checkpoints and ends it with UNAVAILABLE, reason DRAINING, instead of finishing it.
+   *
+   * @generated from field: int32 checkpoint_interval_steps = 6;
+   */
+  checkpointIntervalSteps: number;
+
+  /**
+   * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+   *
+   * @generated from field: kandinsky_api.v1.Resume resume = 7;
+   */
+  resume?: Resume | undefined;
 };
 
 /**
@@ -267,6 +283,155 @@ export type RequestOptions = Message<"kandinsky_api.v1.RequestOptions"> & {
  */
 export const RequestOptionsSchema: GenMessage<RequestOptions> = /*@__PURE__*/
   messageDesc(file_kandinsky_api_v1_types, 5);
+
+/**
+ * Carries what earlier tries of a request delivered, so that a replica with the same checkpoints of the model and the
+ * same dtype goes on from there. What is not needed is passed over.
+ *
+ * @generated from message kandinsky_api.v1.Resume
+ */
+export type Resume = Message<"kandinsky_api.v1.Resume"> & {
+  /**
+   * The newest checkpoint of each trajectory.
+   *
+   * @generated from field: repeated kandinsky_api.v1.Checkpoint checkpoints = 1;
+   */
+  checkpoints: Checkpoint[];
+
+  /**
+   * The embeddings that were delivered: they are not sent again, and Generate decodes them.
+   *
+   * @generated from field: repeated kandinsky_api.v1.DeliveredEmbedding embeddings = 2;
+   */
+  embeddings: DeliveredEmbedding[];
+
+  /**
+   * The indices of the images that were delivered whole: they are not made again.
+   *
+   * @generated from field: repeated int32 image_indices = 3;
+   */
+  imageIndices: number[];
+};
+
+/**
+ * Describes the message kandinsky_api.v1.Resume.
+ * Use `create(ResumeSchema)` to create a new message.
+ */
+export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
+  messageDesc(file_kandinsky_api_v1_types, 6);
+
+/**
+ * Carries an embedding that was delivered.
+ *
+ * @generated from message kandinsky_api.v1.DeliveredEmbedding
+ */
+export type DeliveredEmbedding = Message<"kandinsky_api.v1.DeliveredEmbedding"> & {
+  /**
+   * The index of its result.
+   *
+   * @generated from field: int32 index = 1;
+   */
+  index: number;
+
+  /**
+   * The pair as it came.
+   *
+   * @generated from field: kandinsky_api.v1.EmbeddingPair embeddings = 2;
+   */
+  embeddings?: EmbeddingPair | undefined;
+};
+
+/**
+ * Describes the message kandinsky_api.v1.DeliveredEmbedding.
+ * Use `create(DeliveredEmbeddingSchema)` to create a new message.
+ */
+export const DeliveredEmbeddingSchema: GenMessage<DeliveredEmbedding> = /*@__PURE__*/
+  messageDesc(file_kandinsky_api_v1_types, 7);
+
+/**
+ * Carries an unfinished trajectory: enough to go on from anywhere, with the request. The random numbers of its steps come
+ * from the request's seed again.
+ *
+ * @generated from message kandinsky_api.v1.Checkpoint
+ */
+export type Checkpoint = Message<"kandinsky_api.v1.Checkpoint"> & {
+  /**
+   * The layout of this message: 1.
+   *
+   * @generated from field: int32 version = 1;
+   */
+  version: number;
+
+  /**
+   * The stage whose trajectory it is, as in Progress.
+   *
+   * @generated from field: string stage = 2;
+   */
+  stage: string;
+
+  /**
+   * Which of the stage's trajectories, as in Progress.
+   *
+   * @generated from field: int32 index = 3;
+   */
+  index: number;
+
+  /**
+   * How many steps are done: 1 to step_count.
+   *
+   * @generated from field: int32 step = 4;
+   */
+  step: number;
+
+  /**
+   * How many steps there are.
+   *
+   * @generated from field: int32 step_count = 5;
+   */
+  stepCount: number;
+
+  /**
+   * The type of the numbers, which is that of the server.
+   *
+   * @generated from field: kandinsky_api.v1.Dtype dtype = 6;
+   */
+  dtype: Dtype;
+
+  /**
+   * The shape of the latents: [1, 4, height / 8, width / 8] of an image, [rows, width] of an embedding.
+   *
+   * @generated from field: repeated int32 shape = 7;
+   */
+  shape: number[];
+
+  /**
+   * The latents, little-endian, row by row.
+   *
+   * @generated from field: bytes latents = 8;
+   */
+  latents: Uint8Array;
+
+  /**
+   * The fingerprint of the stage; another stage does not go on from it.
+   *
+   * @generated from field: string stage_fingerprint = 9;
+   */
+  stageFingerprint: string;
+
+  /**
+   * The SHA-256 of the request without its options, in hexadecimal; another request does not go on from it.
+   *
+   * @generated from field: string request_digest = 10;
+   */
+  requestDigest: string;
+};
+
+/**
+ * Describes the message kandinsky_api.v1.Checkpoint.
+ * Use `create(CheckpointSchema)` to create a new message.
+ */
+export const CheckpointSchema: GenMessage<Checkpoint> = /*@__PURE__*/
+  messageDesc(file_kandinsky_api_v1_types, 8);
 
 /**
  * Says what made a result, so that it can be made again: the same RPC with these settings, and with the pictures and
@@ -436,7 +601,7 @@ export type Receipt = Message<"kandinsky_api.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
-  messageDesc(file_kandinsky_api_v1_types, 6);
+  messageDesc(file_kandinsky_api_v1_types, 9);
 
 /**
  * Says where the time of a result went.
@@ -471,7 +636,7 @@ export type Timings = Message<"kandinsky_api.v1.Timings"> & {
  * Use `create(TimingsSchema)` to create a new message.
  */
 export const TimingsSchema: GenMessage<Timings> = /*@__PURE__*/
-  messageDesc(file_kandinsky_api_v1_types, 7);
+  messageDesc(file_kandinsky_api_v1_types, 10);
 
 /**
  * Names the number type that an embedding's bytes hold.
