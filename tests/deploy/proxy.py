@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -27,7 +27,7 @@ class Envoy:
     def __init__(
         self,
         directory: Path,
-        pools: dict[str, Sequence[str]],
+        pools: Mapping[str, Sequence[str]],
         routes: str = "routes",
         clusters: str = "clusters",
     ) -> None:
@@ -52,7 +52,7 @@ class Envoy:
             place["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": 0}
 
     @staticmethod
-    def _aim(whole: dict[str, Any], pools: dict[str, Sequence[str]]) -> None:
+    def _aim(whole: dict[str, Any], pools: Mapping[str, Sequence[str]]) -> None:
         assert {cluster["name"] for cluster in whole["resources"]} == set(pools)
         for cluster in whole["resources"]:
             cluster["load_assignment"]["endpoints"] = [

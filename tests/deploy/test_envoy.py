@@ -9,7 +9,7 @@ import signal
 import struct
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,11 @@ def envoy(servers: tuple[Server, Server], tmp_path_factory: pytest.TempPathFacto
     with Envoy(tmp_path_factory.mktemp("envoy"), {"kandinsky": pool}) as running:
         running.wait_for_healthy(2)
         yield running
+
+
+def lengths(servers: Sequence[Server]) -> list[float]:
+    """How much each has to do."""
+    return [server.metric("kandinsky_queue_length ") for server in servers]
 
 
 def post(target: str, path: str, body: bytes, kind: str, **headers: str) -> Any:
@@ -188,17 +193,15 @@ def test_where_all_are_full_the_refusal_comes_through(servers: tuple[Server, Ser
     with ExitStack() as stack, connected(envoy.target) as raw:
         for server in servers:
             direct = stack.enter_context(connected(server.target("serving")))
-            calls = [direct.image_service.Decode(decode(step_count=1000)) for _ in range(4)]
-            stack.callback(lambda calls=calls: [call.cancel() for call in calls])
-        for server in servers:
-            eventually(lambda server=server: server.metric("kandinsky_queue_length ") == 4)
+            for _ in range(4):
+                stack.callback(direct.image_service.Decode(decode(step_count=1000)).cancel)
+        eventually(lambda: lengths(servers) == [4, 4])
         answer = raw.call("Prior", REQUESTS["Prior"])
         assert (answer.code, answer.reason) == (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
         assert answer.retry_seconds
         assert answer.pushback_ms
         assert envoy.counter("cluster.kandinsky.membership_healthy") == 2
-    for server in servers:
-        eventually(lambda server=server: server.metric("kandinsky_queue_length ") == 0)
+    eventually(lambda: lengths(servers) == [0, 0])
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "grpc-web"])
@@ -251,7 +254,7 @@ def test_a_draining_server_gets_no_calls_and_finishes_its_own(tiny_model: Path, 
             running = [raw.image_service.Decode(decode(step_count=300)) for _ in range(2)]
             for call in running:
                 next(call)
-            assert [server.metric("kandinsky_queue_length ") for server in (one, two)] == [1, 1]
+            assert lengths((one, two)) == [1, 1]
             one.process.send_signal(signal.SIGTERM)
             assert {raw.call("Decode", decode()).code for _ in range(4)} == {StatusCode.OK}
             assert all(list(call)[-1].event.WhichOneof("kind") == "completed" for call in running)
