@@ -76,13 +76,18 @@ class Envoy:
         self.process.wait()
 
     def _alive(self) -> bool:
-        assert self.process.poll() is None, (self._directory / "log").read_text()
+        assert self.process.poll() is None, self.warnings
         return True
 
     def ask(self, path: str) -> str:
         """What its administration port answers."""
         with urllib.request.urlopen(f"http://{self._admin.read_text()}/{path}", timeout=30) as response:
             return str(response.read().decode())
+
+    @property
+    def warnings(self) -> str:
+        """What it has written to its log, warnings and worse."""
+        return (self._directory / "log").read_text()
 
     def counter(self, name: str) -> int:
         """One of its own counters, such as `cluster.kandinsky.upstream_rq_retry`."""
