@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Self
+from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -34,7 +34,7 @@ class LoadedServer:
             request_deserializer=prior_pb2.PriorRequest.FromString,
             response_serializer=prior_pb2.PriorResponse.SerializeToString,
         )
-        services = {
+        services: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {
             "grpc.health.v1.Health": {"Check": check},
             "kandinsky_api.v1.PriorService": {"Prior": prior},
         }
