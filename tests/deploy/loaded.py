@@ -1,4 +1,4 @@
-"""A server that does nothing but report its load, as ORCA has it: xds.data.orca.v3.OrcaLoadReport in a trailer."""
+"""A server that does nothing but report its load in a trailer to who asks: ORCA's xds.data.orca.v3.OrcaLoadReport."""
 
 from __future__ import annotations
 
@@ -59,5 +59,6 @@ class LoadedServer:
         self, request: prior_pb2.PriorRequest, context: grpc.ServicerContext
     ) -> Iterator[prior_pb2.PriorResponse]:
         self.calls += 1
-        context.set_trailing_metadata((("endpoint-load-metrics-bin", self._report),))
+        if dict(context.invocation_metadata()).get("endpoint-load-metrics-format") == "BIN":
+            context.set_trailing_metadata((("endpoint-load-metrics-bin", self._report),))
         yield prior_pb2.PriorResponse(event=events_pb2.Event(completed=events_pb2.Completed()))
