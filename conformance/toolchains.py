@@ -35,7 +35,9 @@ def _with_makefiles() -> list[Client]:
 def _make(client: Client, goals: list[str]) -> int:
     print(f"== {client.language}: make {' '.join(goals)}", flush=True)
     # What make hands on to makes that it starts is of the repository's own Makefile.
-    environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    environment = {
+        name: value for name, value in ENVIRONMENT.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
     return subprocess.run(["make", "--silent", *goals], cwd=client.folder, env=environment).returncode
 
 

@@ -14,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from kandinsky_server.settings import Settings
+    from kandinsky_server.startup.service_manager import ServiceManager
     from kandinsky_server.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -86,15 +87,21 @@ async def _run_and_leave(settings: Settings, metrics: Metrics) -> NoReturn:
     end_process(await _run(settings, metrics))
 
 
-def _beat() -> Callable[[float], None]:
-    """The backstop's; nothing where no second process can be had."""
+def _beat(manager: ServiceManager) -> Callable[[float], None]:
+    """The service manager's and the backstop's; the first alone where no second process can be had."""
     from kandinsky_server.backstop import Backstop
 
     try:
-        return Backstop().beat
+        backstop = Backstop()
     except OSError as error:
         log.warning("no second process watches this one: %s", error)
-        return lambda seconds: None
+        return manager.beat
+
+    def beat(seconds: float) -> None:
+        manager.beat(seconds)
+        backstop.beat(seconds)
+
+    return beat
 
 
 async def _run(settings: Settings, metrics: Metrics) -> int:
@@ -104,10 +111,11 @@ async def _run(settings: Settings, metrics: Metrics) -> int:
     from kandinsky_server.app import App
     from kandinsky_server.errors import CheckpointError, DeviceHung
     from kandinsky_server.lifecycle import Lifecycle
+    from kandinsky_server.startup.service_manager import ServiceManager
 
     events = structlog.get_logger("kandinsky")
     stopping, force_exit = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
+    loop, manager = asyncio.get_running_loop(), ServiceManager()
 
     def end(name: str) -> None:
         events.info("signal", signal=name)
@@ -116,7 +124,7 @@ async def _run(settings: Settings, metrics: Metrics) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number.name)
     try:
-        app = App(settings, metrics, beat=_beat())
+        app = App(settings, metrics, beat=_beat(manager))
         lifecycle = Lifecycle(app)
         await lifecycle.start()
     except (CheckpointError, RuntimeError, OSError) as error:
@@ -147,11 +155,13 @@ async def _run(settings: Settings, metrics: Metrics) -> int:
         "no metrics" if lifecycle.metrics_port is None else f"metrics on port {lifecycle.metrics_port}"
     )
     print(f"serving on {lifecycle.address}, {metrics_words}", flush=True)
+    manager.ready(f"serving on {lifecycle.address}")
     events.info("serving", address=lifecycle.address, metrics_port=lifecycle.metrics_port)
     failed = asyncio.create_task(app.engine.failed.wait())
     await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
     if failed.done():
         force_exit.set()
+    manager.stopping("draining")
     events.info("draining", running=len(app.admission.tickets), seconds=settings.drain_seconds)
     await lifecycle.drain(force_exit)
     await lifecycle.stop()

@@ -59,6 +59,14 @@ def test_json_is_all_that_stdout_has(run: Run, server: FakeServer) -> None:
     assert json.loads(run("info", "--json"))["device"] == "cpu"
 
 
+def test_health_is_a_word_and_an_exit_code(run: Run, server: FakeServer) -> None:
+    assert run("health") == "serving\n"
+    assert run("health", "kandinsky_api.v1.ImageService", code=1) == ""
+    assert "NOT_FOUND" in run("health", "nonsense", code=1)
+    server.stop()
+    assert "Start one with" in run("health", "--timeout", "2", code=1)
+
+
 def test_every_call_sends_its_own_options(run: Run, server: FakeServer) -> None:
     run("prior", "a cat", "-o", "cat.safetensors")
     PIL.Image.new("RGB", (4, 4)).save("photo.png")

@@ -66,6 +66,7 @@ for call in CALLS:
     app.command(epilog=EPILOG)(connected(call))
     estimate.command(epilog=EPILOG)(connected(call))
 app.command(epilog=EPILOG)(connected(commands.info))
+app.command(epilog=EPILOG)(connected(commands.health))
 app.add_typer(estimate, name="estimate")
 add_plugins(app)
 

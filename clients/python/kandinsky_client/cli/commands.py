@@ -184,6 +184,22 @@ def info(context: typer.Context, json: Json = False) -> None:
     show_info(context.obj, as_json=json)
 
 
+def health(
+    context: typer.Context,
+    service: Annotated[
+        str,
+        typer.Argument(
+            help='A stage, or a service such as "kandinsky_api.v1.ServerService", which says that the process lives. '
+            "Default: whether all is loaded and nothing drains."
+        ),
+    ] = "",
+) -> None:
+    """Ask whether the server is serving: exit code 0 when it is, else 1. Without token, and without a second try."""
+    from kandinsky_client.cli.health import show_health
+
+    show_health(context.obj, service)
+
+
 def _from_embeddings(
     method: str, context: typer.Context, files: list[Path], flags: ImageFlags, **own: Any
 ) -> None:
