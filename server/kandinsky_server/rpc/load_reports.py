@@ -31,6 +31,9 @@ MEASURE_SECONDS = 0.5
 RATE_SECONDS = 10.0
 """What requests a second are counted over."""
 
+LEAST = 0.001
+"""Of what balancers divide by, or take for unknown when it is 0: Envoy 1.40 passes over such a report."""
+
 LEAST_INTERVAL_SECONDS = 1.0
 """Between two reports of a stream, whatever it asks for."""
 
@@ -73,8 +76,8 @@ class LoadReports:
         self._forget(time.monotonic())
         load = self._latest
         return OrcaLoadReport(
-            application_utilization=load.queued_seconds / self._target_seconds,
-            rps_fractional=len(self._ends) / RATE_SECONDS,
+            application_utilization=max(LEAST, load.queued_seconds / self._target_seconds),
+            rps_fractional=max(LEAST, len(self._ends) / RATE_SECONDS),
             eps=sum(failed for _, failed in self._ends) / RATE_SECONDS,
             named_metrics={
                 "kandinsky.queued_work_seconds": load.queued_seconds,
