@@ -25,9 +25,13 @@ final class CallMetadata {
       throw new IllegalArgumentException(
           "token starts or ends with white space, such as a file's last newline; strip() it");
     }
+    if (!VALUE.matcher(token).matches()) {
+      throw new IllegalArgumentException(
+          "token must be printable ASCII: it holds a control character or a non-ASCII one");
+    }
     Metadata metadata = new Metadata();
     metadata.put(AUTHORIZATION, "Bearer " + token);
-    return checked(metadata);
+    return metadata;
   }
 
   private static Metadata checked(Metadata metadata) {

@@ -1,13 +1,17 @@
 package io.github.kandinskygrpc;
 
+import com.google.protobuf.ByteString;
 import com.google.protobuf.Message;
+import io.github.kandinskygrpc.api.v1.Condition;
 import io.github.kandinskygrpc.api.v1.ControlNetRequest;
 import io.github.kandinskygrpc.api.v1.DecodeRequest;
 import io.github.kandinskygrpc.api.v1.GenerateRequest;
 import io.github.kandinskygrpc.api.v1.Img2ImgRequest;
 import io.github.kandinskygrpc.api.v1.InpaintRequest;
+import io.github.kandinskygrpc.api.v1.InputImage;
 import io.github.kandinskygrpc.api.v1.InterpolateRequest;
 import io.github.kandinskygrpc.api.v1.PriorRequest;
+import io.github.kandinskygrpc.api.v1.Weights;
 
 /**
  * The seven streaming calls, whatever comes of them: {@link KandinskyClient} returns their results,
@@ -31,6 +35,21 @@ public abstract sealed class Calls<EmbeddingsT, ImagesT> permits KandinskyClient
   /** Mixes texts, images and embeddings by weight, once or along a path. */
   public EmbeddingsT interpolate(InterpolateRequest request) {
     return embeddings(Rpc.INTERPOLATE, request);
+  }
+
+  /**
+   * Turns an encoded picture into its CLIP image embedding: {@code interpolate} with that one
+   * condition, of weight 1.
+   *
+   * @param image the bytes of a PNG, JPEG or WebP file
+   */
+  public EmbeddingsT embedImage(byte[] image) {
+    InputImage input = InputImage.newBuilder().setData(ByteString.copyFrom(image)).build();
+    return interpolate(
+        InterpolateRequest.newBuilder()
+            .addConditions(Condition.newBuilder().setImage(input))
+            .addWeights(Weights.newBuilder().addValues(1.0))
+            .build());
   }
 
   /** Turns embeddings into images. */

@@ -44,7 +44,7 @@ public record EmbeddingFile(List<EmbeddingPair> pairs, List<Receipt> receipts) {
   public static EmbeddingFile of(List<EmbeddingResult> results) {
     return new EmbeddingFile(
         results.stream().map(EmbeddingResult::getEmbeddings).toList(),
-        results.stream().map(EmbeddingResult::getReceipt).toList());
+        results.stream().map(EmbeddingResult::getReceipt).map(ReceiptsJson::withTimes).toList());
   }
 
   /** Holds pairs of which nobody knows what made them. */

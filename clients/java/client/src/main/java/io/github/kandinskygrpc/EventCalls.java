@@ -30,8 +30,7 @@ public final class EventCalls<T> extends Calls<T, T> {
   }
 
   private <ReqT extends Message, RespT> T events(Rpc<ReqT, RespT> rpc, ReqT request) {
-    ReqT whole =
-        RequestDefaults.withSeed(RequestDefaults.withPriority(request, connection.priority()));
+    ReqT whole = RequestDefaults.filled(request, connection.priority());
     return form.apply(
         subscriber -> new StreamingCall<>(connection, rpc, whole, subscriber).start());
   }

@@ -1,19 +1,13 @@
 package io.github.kandinskygrpc;
 
-import com.google.protobuf.ByteString;
 import com.google.protobuf.Message;
 import com.google.protobuf.StringValue;
-import io.github.kandinskygrpc.api.v1.Condition;
-import io.github.kandinskygrpc.api.v1.EmbeddingResult;
 import io.github.kandinskygrpc.api.v1.EstimateRequest;
 import io.github.kandinskygrpc.api.v1.EstimateResponse;
 import io.github.kandinskygrpc.api.v1.Event;
 import io.github.kandinskygrpc.api.v1.GetServerInfoRequest;
 import io.github.kandinskygrpc.api.v1.GetServerInfoResponse;
-import io.github.kandinskygrpc.api.v1.InputImage;
-import io.github.kandinskygrpc.api.v1.InterpolateRequest;
 import io.github.kandinskygrpc.api.v1.ServerServiceGrpc;
-import io.github.kandinskygrpc.api.v1.Weights;
 import io.grpc.Metadata;
 import java.time.Duration;
 import java.util.concurrent.Flow;
@@ -67,31 +61,11 @@ public final class KandinskyClient extends Calls<EmbeddingSet, ImageSet> impleme
     return publisher;
   }
 
-  /**
-   * Turns an encoded picture into its CLIP image embedding.
-   *
-   * @param image the bytes of a PNG, JPEG or WebP file
-   */
-  public EmbeddingResult embedImage(byte[] image) {
-    InputImage input = InputImage.newBuilder().setData(ByteString.copyFrom(image)).build();
-    EmbeddingSet set =
-        interpolate(
-            InterpolateRequest.newBuilder()
-                .addConditions(Condition.newBuilder().setImage(input))
-                .addWeights(Weights.newBuilder().addValues(1.0))
-                .build());
-    if (set.results().size() != 1) {
-      throw new IncompleteStreamException(
-          "one picture has one embedding, and " + set.results().size() + " came");
-    }
-    return set.results().get(0);
-  }
-
   /** Returns what a request would cost if it came now. */
   public EstimateResponse estimate(EstimateRequest request) {
     return connection.ask(
         ServerServiceGrpc.getEstimateMethod(),
-        RequestDefaults.withPriority(request, connection.priority()));
+        RequestDefaults.filled(request, connection.priority()));
   }
 
   /** Returns the server's stages, limits, defaults and backends. */

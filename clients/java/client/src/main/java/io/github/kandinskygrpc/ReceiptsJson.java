@@ -101,8 +101,8 @@ final class ReceiptsJson {
     return receipt;
   }
 
-  /** Times are written even where the server told none. */
-  private static Receipt withTimes(Receipt receipt) {
+  /** Returns a receipt that is written, with its times, even where the server told nothing. */
+  static Receipt withTimes(Receipt receipt) {
     Timings times = receipt.getTimings();
     return receipt.toBuilder()
         .setTimings(

@@ -12,34 +12,19 @@ final class RequestDefaults {
 
   private RequestDefaults() {}
 
-  /**
-   * Draws a seed here and not by the server, so that a call that is tried again is the same call.
-   */
-  static <T extends Message> T withSeed(T request) {
-    Message sampling = (Message) request.getField(field(request, "sampling"));
-    if (sampling.hasField(field(sampling, "seed"))) {
-      return request;
-    }
-    long seed = ThreadLocalRandom.current().nextLong(DRAWN_SEEDS);
-    return with(request, "sampling", with(sampling, "seed", seed));
+  /** Sets the seed, and the priority if there is one to set. */
+  static <T extends Message> T filled(T request, Priority priority) {
+    return withSeed(withPriority(request, priority));
   }
 
-  static <T extends Message> T withPriority(T request, Priority priority) {
-    Message options = (Message) request.getField(field(request, "options"));
-    boolean given = options.hasField(field(options, "priority"));
-    return given || priority == Priority.PRIORITY_UNSPECIFIED
-        ? request
-        : with(request, "options", with(options, "priority", priority.getValueDescriptor()));
-  }
-
-  /** Sets the priority of the request that is asked about. */
-  static EstimateRequest withPriority(EstimateRequest estimate, Priority priority) {
+  /** Does so in the request that is asked about. */
+  static EstimateRequest filled(EstimateRequest estimate, Priority priority) {
     FieldDescriptor kind =
         estimate.getOneofFieldDescriptor(EstimateRequest.getDescriptor().getOneofs().get(0));
     if (kind == null) {
       return estimate;
     }
-    Message asked = withPriority((Message) estimate.getField(kind), priority);
+    Message asked = filled((Message) estimate.getField(kind), priority);
     return estimate.toBuilder().setField(kind, asked).build();
   }
 
@@ -49,6 +34,24 @@ final class RequestDefaults {
     return options.hasField(field(options, "progress_interval_steps"))
         ? request
         : with(request, "options", with(options, "progress_interval_steps", 0));
+  }
+
+  /** Draws the seed here and not at the server, so that a call that is tried again is the same. */
+  private static <T extends Message> T withSeed(T request) {
+    Message sampling = (Message) request.getField(field(request, "sampling"));
+    if (sampling.hasField(field(sampling, "seed"))) {
+      return request;
+    }
+    long seed = ThreadLocalRandom.current().nextLong(DRAWN_SEEDS);
+    return with(request, "sampling", with(sampling, "seed", seed));
+  }
+
+  private static <T extends Message> T withPriority(T request, Priority priority) {
+    Message options = (Message) request.getField(field(request, "options"));
+    boolean given = options.hasField(field(options, "priority"));
+    return given || priority == Priority.PRIORITY_UNSPECIFIED
+        ? request
+        : with(request, "options", with(options, "priority", priority.getValueDescriptor()));
   }
 
   @SuppressWarnings("unchecked") // a message's builder builds messages of its class

@@ -26,11 +26,13 @@ final class SafetensorsHeader {
   /** What the header says of one tensor. */
   private record Entry(
       String dtype, List<Integer> shape, @SerializedName("data_offsets") List<Integer> offsets) {
-    Entry {
-      if (dtype == null || shape == null || offsets == null || offsets.size() != 2) {
-        throw new IllegalArgumentException(
-            "its header has a tensor without dtype, shape or data_offsets");
-      }
+    boolean isWhole() {
+      return dtype != null
+          && shape != null
+          && !shape.contains(null)
+          && offsets != null
+          && offsets.size() == 2
+          && !offsets.contains(null);
     }
   }
 
@@ -84,6 +86,10 @@ final class SafetensorsHeader {
   }
 
   private static Tensor tensor(String name, Entry entry, ByteString data) {
+    if (entry == null || !entry.isWhole()) {
+      throw new IllegalArgumentException(
+          "`%s` is without dtype, shape or data_offsets".formatted(name));
+    }
     int begin = entry.offsets().get(0);
     int end = entry.offsets().get(1);
     if (begin < 0 || begin > end || end > data.size()) {

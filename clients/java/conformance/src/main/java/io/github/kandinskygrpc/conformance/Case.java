@@ -71,6 +71,7 @@ record Case(JsonObject keys) {
     return switch (call()) {
       case "prior" -> client.stream().prior(PriorRequest.parseFrom(request));
       case "interpolate" -> client.stream().interpolate(InterpolateRequest.parseFrom(request));
+      case "embed_image" -> client.stream().embedImage(bytes("image"));
       case "decode" ->
           client.stream()
               .decode(

@@ -73,10 +73,6 @@ public final class Program {
           report.answer(
               "estimate", client.estimate(EstimateRequest.parseFrom(given.bytes("request"))));
       case "health" -> report.health(client.health(given.text("service").orElse("")));
-      case "embed_image" -> {
-        report.add(client.embedImage(given.bytes("image")));
-        report.saveEmbeddings();
-      }
       default -> stream(client, given, report);
     }
   }

@@ -59,17 +59,15 @@ final class Report {
       case QUEUED -> content.put("queued", queued(event.getQueued()));
       case PROGRESS -> append("progress", progress(event.getProgress()));
       case PREVIEW -> append("previews", preview(event.getPreview()));
-      case EMBEDDING -> add(event.getEmbedding());
+      case EMBEDDING -> {
+        results.add(event.getEmbedding());
+        append("embeddings", embedding(event.getEmbedding()));
+      }
       case IMAGE -> append("images", image(event.getImage()));
       case COMPLETED -> content.put("completed", completed(event.getCompleted()));
       default -> throw new IllegalStateException("not the client's to give: " + kind);
     }
     return kind.equals(given.text("cancel_on").orElse(""));
-  }
-
-  void add(EmbeddingResult result) {
-    results.add(result);
-    append("embeddings", embedding(result));
   }
 
   void answer(String key, MessageLite message) {
