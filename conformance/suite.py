@@ -102,7 +102,7 @@ class Suite:
         with ExitStack() as around:
             watch = None
             if case.most_steps is not None or case.stands_still_seconds is not None:
-                watch = around.enter_context(StepWatch(self.servers.get(case.server).app.metrics_port))
+                watch = around.enter_context(StepWatch(self.servers.get(case.server).lifecycle.metrics_port))
             report = self._report(client, case, transport)
             if watch:
                 yield from _steps(case, watch)
