@@ -23,7 +23,7 @@ WIDEST = {
     FieldDescriptor.CPPTYPE_INT64: 2**63 - 1,
     FieldDescriptor.CPPTYPE_DOUBLE: 0.1,
     FieldDescriptor.CPPTYPE_BOOL: True,
-    FieldDescriptor.CPPTYPE_STRING: "ein grüner Ball 🟢",
+    FieldDescriptor.CPPTYPE_STRING: "grüner Ball 🟢",
 }
 """A value of each type that a careless client would spoil."""
 

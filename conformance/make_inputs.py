@@ -18,7 +18,7 @@ RECEIPT = {
     "seed": "9007199254740991",
     "step_count": 25,
     "guidance_scale": 4.0,
-    "prompt": 'ein grüner "Ball" 🟢 </x>',
+    "prompt": 'grüner "Ball" 🟢 </x>',
     "negative_prompt": "",
     "stage": "prior",
     "fingerprint": "abc",

@@ -158,7 +158,7 @@ class Suite:
         while True:
             seen = sightings(self.fake.calls)
             expected = _named(case.saw, client.language)
-            problems = list(differences(expected, seen, place="the server saw: "))
+            problems = [f"of what the server saw, {problem}" for problem in differences(expected, seen)]
             if not problems or time.monotonic() > deadline:
                 return (yield from problems)
             time.sleep(0.05)

@@ -40,7 +40,9 @@ _OPTIONAL = (
     "negative_prompt",
     "negative_prior_prompt",
 )
-_MAPS = ("versions", "condition_texts", "input_digests")
+_MAPS: dict[str, type[int] | type[str]] = {"versions": str, "condition_texts": int, "input_digests": str}
+"""Fields that are maps, and what their keys are."""
+
 _PRIOR = {
     "prior_seed": "seed",
     "prior_step_count": "step_count",
@@ -171,11 +173,13 @@ class Receipt:
     def to_dict(self) -> dict[str, object]:
         """Returns protobuf's JSON form as plain objects. Maps are sorted by key: protobuf's order is one of chance."""
         found = MessageToDict(self.to_message(), preserving_proto_field_name=True)
-        return {name: _sorted(value) if name in _MAPS else value for name, value in found.items()}
+        return {
+            name: _sorted(value, _MAPS[name]) if name in _MAPS else value for name, value in found.items()
+        }
 
 
-def _sorted(value: dict[str, object]) -> dict[str, object]:
-    return dict(sorted(value.items()))
+def _sorted(value: dict[str, object], key: type[int] | type[str]) -> dict[str, object]:
+    return dict(sorted(value.items(), key=lambda item: key(item[0])))
 
 
 def _prior_fields(message: types_pb2.Receipt) -> dict[str, Any]:
