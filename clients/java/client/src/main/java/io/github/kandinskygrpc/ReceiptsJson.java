@@ -4,7 +4,6 @@ import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
-import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import com.google.gson.Strictness;
 import com.google.protobuf.InvalidProtocolBufferException;
@@ -14,7 +13,6 @@ import io.github.kandinskygrpc.api.v1.Timings;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import java.util.TreeMap;
 import java.util.stream.Collectors;
 
 /**
@@ -78,27 +76,13 @@ final class ReceiptsJson {
       String json =
           JsonFormat.printer()
               .preservingProtoFieldNames()
+              .sortingMapKeys()
               .omittingInsignificantWhitespace()
               .print(withTimes(receipt));
-      return PythonJson.write(sorted(STRICT.fromJson(json, JsonObject.class)));
+      return PythonJson.write(STRICT.fromJson(json, JsonElement.class));
     } catch (InvalidProtocolBufferException e) { // of an Any alone, which receipts do not have
       throw new IllegalArgumentException(e);
     }
-  }
-
-  /** Sorts the entries of maps by their keys; protobuf has them in no order. */
-  private static JsonObject sorted(JsonObject receipt) {
-    receipt
-        .entrySet()
-        .forEach(
-            field -> {
-              if (Receipt.getDescriptor().findFieldByName(field.getKey()).isMapField()) {
-                JsonObject entries = new JsonObject();
-                new TreeMap<>(field.getValue().getAsJsonObject().asMap()).forEach(entries::add);
-                field.setValue(entries);
-              }
-            });
-    return receipt;
   }
 
   /** Returns a receipt that is written, with its times, even where the server told nothing. */
