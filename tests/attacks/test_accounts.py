@@ -22,7 +22,8 @@ def test_every_call_of_a_storm_is_counted(tiny_model: Path, tmp_path: Path, meth
 
         def counted() -> float:
             samples = [sample for each in server.app.metrics.requests.collect() for sample in each.samples]
-            return sum(s.value for s in samples if s.name.endswith("_total") and s.labels["rpc"] == rpc)
+            mine = [s for s in samples if s.name.endswith("_total") and s.labels["rpc"] == rpc]
+            return float(sum(s.value for s in mine))
 
         with Wire(server.target) as connection:
             for stream in range(1, 2 * STORM, 2):

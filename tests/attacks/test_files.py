@@ -80,6 +80,10 @@ def opens(server: RunningServer, token: str) -> bool:
             return False
 
 
+def both(path: Path) -> None:
+    path.write_text(tokens_of(TOKEN, NEW))
+
+
 @THINGS
 def test_what_takes_the_place_of_the_tokens_while_they_serve_is_refused_and_holds_up_nobody(
     server: RunningServer, tokens: Path, put: Put, caplog: pytest.LogCaptureFixture
@@ -90,7 +94,7 @@ def test_what_takes_the_place_of_the_tokens_while_they_serve_is_refused_and_hold
     finally:
         if put is directory:
             tokens.rmdir()
-        replace(tokens, lambda path: path.write_text(tokens_of(TOKEN, NEW)) and None)
+        replace(tokens, both)
     eventually(lambda: opens(server, NEW))
 
 

@@ -65,7 +65,7 @@ def test_a_first_step_that_was_slow_is_doubted_after_a_while(
 ) -> None:
     """MoVQ was not timed at the start: the first picture is all that is known of it."""
     network = server.app.model.networks["movq_decoder"]
-    inner = network.call
+    inner: Call = network.call
 
     def slow(*inputs: Tensor) -> tuple[Tensor, ...]:
         time.sleep(2 * LEFT)
@@ -99,7 +99,8 @@ def test_work_that_nobody_waits_for_is_no_queue(
 
     def wait() -> float:
         answer = raw.call("Estimate", server_pb2.EstimateRequest(decode=decode(step_count=2))).events[0]
-        return answer.queue_wait.ToMilliseconds() / 1e3
+        seconds: float = answer.queue_wait.ToMilliseconds() / 1e3
+        return seconds
 
     wrap(server, monkeypatch, held)
     call: Any = raw.image_service.Decode(decode(step_count=ENDLESS, image_count=8))

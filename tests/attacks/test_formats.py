@@ -38,7 +38,7 @@ def raw(server: RunningServer) -> Iterator[Raw]:
         yield stubs
 
 
-def request(rpc: str, kind: int, width: int, height: int) -> Any:
+def request(rpc: str, kind: pb.ImageFormat.ValueType, width: int, height: int) -> Any:
     asked = good_requests()[rpc]
     asked.sampling.CopyFrom(sampling(width_px=width, height_px=height))
     asked.output.format = kind
@@ -52,7 +52,7 @@ def estimate(rpc: str, asked: Any) -> server_pb2.EstimateRequest:
 @pytest.mark.parametrize("kind", TOO_LONG)
 @pytest.mark.parametrize("rpc", IMAGE_RPCS)
 def test_an_image_that_its_format_cannot_hold_is_refused(
-    server: RunningServer, raw: Raw, rpc: str, kind: int
+    server: RunningServer, raw: Raw, rpc: str, kind: pb.ImageFormat.ValueType
 ) -> None:
     side, limit = TOO_LONG[kind]
     steps = len(server.recorder.steps)
@@ -67,7 +67,7 @@ def test_an_image_that_its_format_cannot_hold_is_refused(
 
 
 @pytest.mark.parametrize("kind", LONGEST)
-def test_what_a_format_can_hold_is_taken(raw: Raw, kind: int) -> None:
+def test_what_a_format_can_hold_is_taken(raw: Raw, kind: pb.ImageFormat.ValueType) -> None:
     asked = request("Decode", kind, LONGEST[kind], 64)
     assert raw.call("Estimate", estimate("Decode", asked)).code == StatusCode.OK
 

@@ -49,10 +49,10 @@ def test_a_hang_is_told_to_everyone_and_ends_the_process(decoder: Path, tmp_path
             raw.call("Estimate", server_pb2.EstimateRequest(decode=decode())),
         ]
         assert server.wait() == 1
-        for answer in refused:
+        for refusal in refused:
             # Or the port was closed already.
-            assert answer.code == StatusCode.UNAVAILABLE
-            assert answer.reason in ("DEVICE_HUNG", "")
+            assert refusal.code == StatusCode.UNAVAILABLE
+            assert refusal.reason in ("DEVICE_HUNG", "")
     assert {name: statuses[-1] for name, statuses in health.items()} == dict.fromkeys(NAMES, NOT_SERVING)
     (told,) = server.stuck()
     assert (told["network"], told["rows"], told["level"]) == ("decoder", 2, "critical")

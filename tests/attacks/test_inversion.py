@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from kandinsky_client import DeadlineExceededError, EmbeddingReady, EventStream, Kandinsky, Queued
 from kandinsky_server.engine.lane import AGING_SECONDS
-from kandinsky_server.testing.calls import ENDLESS, members, named, new_id, wait_for_step
+from kandinsky_server.testing.calls import ENDLESS, members, new_id, wait_for_step
 from kandinsky_server.testing.running import RunningServer
 
 from tests.support.patience import eventually
+from tests.support.requests import named
 
 PROMPT = "a photo of a robot"
 STEPS = 12
@@ -80,7 +81,8 @@ def test_who_is_waited_for_is_as_urgent_as_who_waits(
     narrow: RunningServer, client: Kandinsky, urgent: dict[str, Any]
 ) -> None:
     """The first is behind the company with its very first call, the text encoder's."""
-    low, options = new_id(), {"seed": 1, "step_count": STEPS, "timeout": None}
+    low = new_id()
+    options: dict[str, Any] = {"seed": 1, "step_count": STEPS, "timeout": None}
     with company(narrow, client) as normal, ExitStack() as stack:
         leader = stack.enter_context(client.stream.prior(PROMPT, priority="low", **options, **named(low)))
         wait_for_run(narrow, low)

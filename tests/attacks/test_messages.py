@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import Message
 from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
 from kandinsky_api.v1 import types_pb2 as pb
@@ -32,7 +32,7 @@ UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_metadata_size", 1 
 UNLIMITED += [("grpc.absolute_max_metadata_size", 1 << 28)]
 
 WIDE = Limits.of(Settings()).bounds
-ENCODINGS = {"gzip": gzip.compress, "deflate": zlib.compress}
+ENCODINGS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
 
 
 @pytest.mark.parametrize("name", bombs(64))
@@ -60,7 +60,11 @@ def much_wrong() -> prior_pb2.InterpolateRequest:
         conditions=[prior_pb2.Condition(text="é" * 3000)] * 16,
         weights=[prior_pb2.Weights(values=[float("nan")] * 16)] * 16,
         negative_prompt="é" * 2001,
-        options=pb.RequestOptions(preview_max_px=1, priority=77, preview_format=99),
+        options=pb.RequestOptions(
+            preview_max_px=1,
+            priority=pb.Priority.ValueType(77),
+            preview_format=pb.ImageFormat.ValueType(99),
+        ),
         sampling=pb.PriorSampling(step_count=-1, guidance_scale=-1, seed=-1),
     )
 
@@ -103,7 +107,8 @@ def test_health_and_reflection_are_served_compressed(raw: Raw) -> None:
     request = server_pb2.GetServerInfoRequest()
     stub = raw.server_service.GetServerInfo
     assert raw.read(stub, request, compression=grpc.Compression.Gzip).code == StatusCode.OK
-    check_health = raw.channel.unary_unary("/grpc.health.v1.Health/Check")
+    path = "/grpc.health.v1.Health/Check"
+    check_health: grpc.UnaryUnaryMultiCallable[bytes, bytes] = raw.channel.unary_unary(path)
     name = b"\x0a" + bytes([len("prior")]) + b"prior"
     assert check_health(name, compression=grpc.Compression.Gzip) == b"\x08\x01"
 
@@ -118,7 +123,9 @@ def test_what_is_badly_compressed_is_refused(victim: Process, encoding: str, fau
         "too long": ENCODINGS[encoding](bytes(33 * MIB)),
     }[fault]
     with grpc.insecure_channel(victim.target("serving")) as channel:
-        stream = channel.unary_stream("/kandinsky_api.v1.PriorService/Prior")(packed, timeout=60)
+        path = "/kandinsky_api.v1.PriorService/Prior"
+        prior: grpc.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(path)
+        stream = prior(packed, timeout=60)
         with pytest.raises(grpc.RpcError) as caught:
             list(stream)
     expected = StatusCode.RESOURCE_EXHAUSTED if fault == "too long" else StatusCode.INVALID_ARGUMENT
@@ -140,7 +147,7 @@ def test_no_request_can_look_like_a_compressed_one() -> None:
 def test_the_largest_honest_requests_pass(method: str) -> None:
     """All that limits allow at once: conditions, weights, pairs, texts."""
     limits = Limits.of(Settings())
-    request: Message = good_requests()[method]
+    request: Any = good_requests()[method]
     for name in ("embeddings", "prompts", "conditions"):
         if name in request.DESCRIPTOR.fields_by_name:
             first = getattr(request, name)[0]
@@ -151,7 +158,7 @@ def test_the_largest_honest_requests_pass(method: str) -> None:
         row = prior_pb2.Weights(values=[0.1] * limits.prompt_count)
         request.weights.extend([row] * limits.image_count)
     if "negative_prompt" in request.DESCRIPTOR.fields_by_name:
-        request.negative_prompt = "\U0001f431" * limits.prompt_length  # type: ignore[attr-defined]
+        request.negative_prompt = "\U0001f431" * limits.prompt_length
     data = request.SerializeToString() + b"\xaa\x3f" + b"\x90\x4e" + bytes(10_000)
     check(data, request.DESCRIPTOR, WIDE)
 

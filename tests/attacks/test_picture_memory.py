@@ -39,7 +39,7 @@ def img2img(image: bytes = b"", **options: Any) -> image_pb2.Img2ImgRequest:
 
 
 def inpaint(side: int) -> image_pb2.InpaintRequest:
-    request = good_requests()["Inpaint"]
+    request: image_pb2.InpaintRequest = good_requests()["Inpaint"]
     request.sampling.width_px = request.sampling.height_px = side
     return request
 
@@ -69,7 +69,7 @@ class Waiting(ExitStack):
     """Requests with a picture that run for ever."""
 
     def add(self, raw: Raw, client: str, request: Any = None) -> grpc.Call:
-        call = raw.image_service.Img2Img(request or img2img(), metadata=list(as_client(client).items()))
+        call = raw.image_service.Img2Img(request or img2img(), metadata=tuple(as_client(client).items()))
         self.callback(call.cancel)
         assert next(call).event.WhichOneof("kind") == "queued"
         return call
@@ -173,7 +173,7 @@ def test_memory_is_back_within_seconds(tiny_model: Path, tmp_path: Path) -> None
         assert raw.call("Img2Img", img2img(step_count=1)).code == StatusCode.OK
         process = psutil.Process(server.process.pid)
         before = resident(process)
-        calls = [raw.image_service.Img2Img(request) for _ in range(20)]
+        calls: list[Any] = [raw.image_service.Img2Img(request) for _ in range(20)]
         calls += [raw.prior_service.Prior(prior) for _ in range(4)]
         assert all(next(call).event.WhichOneof("kind") == "queued" for call in calls)
         # What CLIP's processor needs for two pictures at once is the server's own until there is nothing to do.

@@ -229,7 +229,7 @@ def test_unread_results_of_all_requests_together_are_bounded(decoder: Path) -> N
 def test_a_preview_is_not_made_where_there_is_no_room_for_it(decoder: Path) -> None:
     request = decode(step_count=30)
     request.options.preview_interval_steps = 1
-    kinds: list[str] = []
+    kinds: list[str | None] = []
     with RunningServer(decoder, max_unread_bytes=1) as server, connected(server.target) as raw:
         with Wire(server.target, NEWS_ONLY) as wire:
             wire.ask(1, DECODE, decode())

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc import StatusCode
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from kandinsky_server.rpc import health, intake
 from kandinsky_server.rpc.transport import WINDOW_BYTES
 from kandinsky_server.testing.calls import ENDLESS
@@ -145,7 +145,9 @@ def test_a_message_is_let_go_when_it_has_been_read(server: RunningServer, raw: R
 @pytest.mark.parametrize("method", ["Check", "Watch"])
 @pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
 def test_health_takes_short_messages_only(raw: Raw, method: str, compression: grpc.Compression) -> None:
-    call = raw.channel.unary_stream(f"/grpc.health.v1.Health/{method}")
+    call: grpc.UnaryStreamMultiCallable[bytes, bytes] = raw.channel.unary_stream(
+        f"/grpc.health.v1.Health/{method}"
+    )
     long = health_pb2.HealthCheckRequest(service="x" * intake.SHORT_BYTES).SerializeToString()
     with pytest.raises(grpc.RpcError) as caught:
         list(call(long, compression=compression, timeout=60))
@@ -156,7 +158,7 @@ def test_health_takes_short_messages_only(raw: Raw, method: str, compression: gr
 
 
 def test_reflection_takes_short_messages_only(raw: Raw) -> None:
-    call = raw.channel.stream_stream(REFLECTION)
+    call: grpc.StreamStreamMultiCallable[bytes, bytes] = raw.channel.stream_stream(REFLECTION)
     with pytest.raises(grpc.RpcError) as caught:
         list(call(iter([b"\x3a\x00", bytes(5000)]), timeout=60))
     assert caught.value.code() == StatusCode.RESOURCE_EXHAUSTED
@@ -172,14 +174,16 @@ def test_reflection_does_not_wait_for_ever_for_another_question(
         yield b"\x3a\x00"
         done.wait(60)
 
-    assert len(list(raw.channel.stream_stream(REFLECTION)(questions(), timeout=60))) == 1
+    call: grpc.StreamStreamMultiCallable[bytes, bytes] = raw.channel.stream_stream(REFLECTION)
+    assert len(list(call(questions(), timeout=60))) == 1
     done.set()
 
 
 @pytest.mark.parametrize("path", ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", REFLECTION])
 def test_nonsense_to_health_and_reflection_is_the_clients_fault(raw: Raw, path: str) -> None:
+    call: grpc.StreamStreamMultiCallable[bytes, bytes] = raw.channel.stream_stream(path)
     with pytest.raises(grpc.RpcError) as caught:
-        list(raw.channel.stream_stream(path)(iter([b"\xff\xff\xff"]), timeout=60))
+        list(call(iter([b"\xff\xff\xff"]), timeout=60))
     assert caught.value.code() == StatusCode.INVALID_ARGUMENT
 
 
@@ -197,13 +201,13 @@ def test_a_connection_has_few_watches_and_others_have_theirs(server: RunningServ
         grpc.insecure_channel(server.target, private) as one,
         grpc.insecure_channel(server.target, private) as another,
     ):
-        watch = health_pb2_grpc.HealthStub(one).Watch
+        watch = Raw(one).health.Watch
         watches = [watch(request, timeout=60) for _ in range(health.WATCHES)]
         assert {next(each).status for each in watches} == {health_pb2.HealthCheckResponse.SERVING}
         with pytest.raises(grpc.RpcError) as caught:
             next(watch(request, timeout=60))
         assert caught.value.code() == StatusCode.RESOURCE_EXHAUSTED
-        assert next(health_pb2_grpc.HealthStub(another).Watch(request, timeout=60)).status
+        assert next(Raw(another).health.Watch(request, timeout=60)).status
         watches[0].cancel()
         eventually(lambda: max(server.app.health._watches.values()) < health.WATCHES)
         assert next(watch(request, timeout=60)).status

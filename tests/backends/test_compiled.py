@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -157,14 +158,15 @@ def test_no_order_in_memory_compiles_during_a_request(prepared: Network, rows: i
 @needs_compiler
 @pytest.mark.slow
 def test_a_size_that_was_not_prepared_runs_eagerly(
-    prepared: Network, monkeypatch: pytest.MonkeyPatch
+    prepared: CompiledNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = tiny_shape(2, width=16).random_inputs(CPU)
     before = prepared.unprepared.count
     torch.testing.assert_close(prepared(*inputs), EagerNetwork(Tiny())(*inputs))
     assert prepared.unprepared.count == before + 1
     monkeypatch.setattr(compiled_network.CompiledNetwork, "_run_eagerly", lambda *_: ("eager",))
-    assert prepared(*inputs) == ("eager",)
+    outputs: tuple[Any, ...] = prepared(*inputs)
+    assert outputs == ("eager",)
 
 
 @needs_compiler

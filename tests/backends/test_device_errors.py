@@ -17,7 +17,7 @@ Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.
 def numbered(code: int) -> torch.AcceleratorError:
     """As torch raises it: the number is an attribute."""
     error = torch.AcceleratorError("CUDA error")
-    error.error_code = code
+    error.error_code = code  # type: ignore[attr-defined]  # torch's types leave it out
     return error
 
 

@@ -46,7 +46,8 @@ class _BySum(nn.Module):
         self.convolution = nn.Conv2d(4, 32, 1, bias=False)
 
     def forward(self, picture: Tensor, latents: Tensor, others: Tensor) -> Tensor:
-        return self.norm(picture) * (self.convolution(latents) + others)
+        product: Tensor = self.norm(picture) * (self.convolution(latents) + others)
+        return product
 
 
 class _UsedTwice(nn.Module):
@@ -55,7 +56,7 @@ class _UsedTwice(nn.Module):
         self.norm = _norm()
 
     def forward(self, picture: Tensor) -> Tensor:
-        normalized = self.norm(picture)
+        normalized: Tensor = self.norm(picture)
         return nn.functional.silu(normalized) * normalized
 
 
@@ -67,7 +68,8 @@ class _ByRows(nn.Module):
         self.norm = _norm()
 
     def forward(self, picture: Tensor, columns: Tensor) -> Tensor:
-        return self.norm(picture) * columns[:, :, None, :]
+        normalized: Tensor = self.norm(picture)
+        return normalized * columns[:, :, None, :]
 
 
 class _OfTokens(nn.Module):
@@ -78,7 +80,8 @@ class _OfTokens(nn.Module):
         self.norm = _norm()
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.norm(tokens).transpose(1, 2)
+        normalized: Tensor = self.norm(tokens)
+        return normalized.transpose(1, 2)
 
 
 def _norm() -> nn.GroupNorm:

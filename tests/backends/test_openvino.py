@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -137,7 +138,7 @@ def test_a_broken_file_in_the_cache_is_replaced(tmp_path: Path) -> None:
 
 
 def test_another_configuration_is_another_network() -> None:
-    network = nn.Linear(4, 4)
+    network: Any = nn.Linear(4, 4)
     network.config = {"flip_sin_to_cos": True, "_name_or_path": "here"}
     before = fingerprint(network)
     network.config = {"flip_sin_to_cos": True, "_name_or_path": "there"}

@@ -41,7 +41,7 @@ class ChangedBackend:
 
 
 @pytest.fixture
-def module() -> nn.Module:
+def module() -> nn.Linear:
     torch.manual_seed(0)
     return nn.Linear(4, 4)
 
@@ -123,7 +123,7 @@ def test_a_backend_that_spoils_the_weights_is_found_out(module: nn.Module, stric
         prepare_with_parity(Spoiler(lambda x: x), module, Role.PRIOR, SHAPES, torch.float32, strict)
 
 
-def test_a_network_that_is_nan_in_eager_too_is_nobodys_spoiling(module: nn.Module) -> None:
+def test_a_network_that_is_nan_in_eager_too_is_nobodys_spoiling(module: nn.Linear) -> None:
     with torch.no_grad():
         module.weight.fill_(math.nan)
     prepared = prepare(module, lambda output: output)
@@ -183,7 +183,7 @@ PICTURES = [BatchShape(rows, ((6, 8, 8),), (torch.float32,)) for rows in (1, 2)]
 
 
 @pytest.fixture
-def convolution() -> nn.Module:
+def convolution() -> nn.Conv2d:
     torch.manual_seed(0)
     return nn.Conv2d(6, 8, 3)
 
@@ -193,7 +193,7 @@ def channels_last(tensor: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("wrong", [0.0, 1.0])
-def test_a_backend_may_put_weights_into_another_order(convolution: nn.Module, wrong: float) -> None:
+def test_a_backend_may_put_weights_into_another_order(convolution: nn.Conv2d, wrong: float) -> None:
     """Kernels for another order add in another order: such outputs say nothing of the weights."""
     before = convolution.weight.clone()
     # As on CUDA with TF32, eager itself differs by more than the gate allows once the order is another.

@@ -1,6 +1,7 @@
 """The xFormers wiring, with a reference in the place of its CUDA kernels."""
 
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -24,10 +25,7 @@ def reference_attention(query: Tensor, key: Tensor, value: Tensor, scale: float)
 
 class TestXformersWithReferenceAttention(BackendContract):
     device = DEVICE
-
-    @staticmethod
-    def backend(options: BackendOptions) -> XformersBackend:
-        return XformersBackend(options, attention=reference_attention)
+    backend = partial(XformersBackend, attention=reference_attention)
 
     @pytest.mark.skip("its probe asks for CUDA")
     def test_is_a_backend_that_can_be_used_here(self) -> None: ...

@@ -38,7 +38,7 @@ CHUNK_BYTES = 64 * 1024
 LATER_KIND = events_pb2.Event.FromString(b"\xfa\x01\x02\x08\x07")
 """An event of a kind, number 31, that this contract does not have."""
 
-LATER_FORMAT = 77
+LATER_FORMAT = types_pb2.ImageFormat.ValueType(77)
 
 
 @dataclass
@@ -192,7 +192,7 @@ class FakeServer(
     ) -> Iterator[Any]:
         self._arrive(request, context)
         finished = threading.Event()
-        context.add_callback(lambda: finished.is_set() or self.cancelled.set())
+        context.add_callback(lambda: None if finished.is_set() else self.cancelled.set())
         queued = events_pb2.Queued(
             position=2,
             predicted_start=Duration(seconds=1),
@@ -287,7 +287,9 @@ def pixels(width: int, height: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng(0).random((height, width, 3), np.float32)
 
 
-def encode(image: np.ndarray[Any, Any], image_format: int, text: str | None = None) -> bytes:
+def encode(
+    image: np.ndarray[Any, Any], image_format: types_pb2.ImageFormat.ValueType, text: str | None = None
+) -> bytes:
     rounded = (image * 255).round().astype(np.uint8)
     if image_format == types_pb2.IMAGE_FORMAT_RAW_RGB_F32:
         return image.astype("<f4").tobytes()

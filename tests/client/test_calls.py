@@ -23,6 +23,7 @@ from kandinsky_client import (
     Queued,
     Receipt,
 )
+from PIL.PngImagePlugin import PngImageFile
 
 from tests.client.fake_server import WIDTH, FakeServer, pixels
 
@@ -98,8 +99,9 @@ def test_each_rpc_gets_its_own_fields(client: Kandinsky, server: FakeServer) -> 
     client.interpolate(["a cat", picture(), PAIR], [0.1, 0.2, 0.7], negative_prior_prompt="ugly")
     kinds = [condition.WhichOneof("kind") for condition in server.requests[-1].conditions]
     assert kinds == ["text", "image", "embedding"]
-    frames = client.interpolate(["a cat", "a dog"], [[1, 0], [0.5, 0.5], [0, 1]])
-    assert [list(weights.values) for weights in server.requests[-1].weights] == [[1, 0], [0.5, 0.5], [0, 1]]
+    path: list[list[float]] = [[1, 0], [0.5, 0.5], [0, 1]]
+    frames = client.interpolate(["a cat", "a dog"], path)
+    assert [list(weights.values) for weights in server.requests[-1].weights] == path
     assert len(frames) == 3
 
 
@@ -139,6 +141,7 @@ def test_saving_keeps_the_receipt_or_converts(client: Kandinsky, tmp_path: Path)
     result.save(tmp_path / "new" / "a.png")
     result.save(tmp_path / "a.webp")
     with PIL.Image.open(tmp_path / "new" / "a.png") as saved:
+        assert isinstance(saved, PngImageFile)
         assert Receipt.from_json(saved.text["kandinsky"]) == result.receipt
     with PIL.Image.open(tmp_path / "a.webp") as converted:
         assert converted.format == "WEBP"

@@ -17,6 +17,7 @@ import typer
 from kandinsky_api.v1 import types_pb2
 from kandinsky_client import Receipt, load_embeddings
 from kandinsky_client.cli import plugins
+from PIL.PngImagePlugin import PngImageFile
 
 from tests.client.conftest import Run
 from tests.client.fake_server import Failure, FakeServer
@@ -29,6 +30,7 @@ def test_prior_then_decode(run: Run, server: FakeServer) -> None:
     drawn = server.requests[-1].sampling.seed
     assert said.splitlines() == [*(f"wrote {file}" for file in files), f"seed {drawn}"]
     with PIL.Image.open(files[3]) as image:
+        assert isinstance(image, PngImageFile)
         assert Receipt.from_json(image.text["kandinsky"]).seed == drawn + 3
 
 
@@ -150,11 +152,11 @@ app.command("list")(serve)
 
 
 def needs_more() -> None:
-    import torch_of_the_extra  # noqa: F401
+    import torch_of_the_extra  # type: ignore[import-not-found]  # noqa: F401
 
 
 def broken() -> None:
-    import kandinsky_server.of_another_name  # noqa: F401
+    import kandinsky_server.of_another_name  # type: ignore[import-not-found]  # noqa: F401
 
 
 class FoundPoint(EntryPoint):

@@ -151,10 +151,8 @@ def test_what_fits_is_served(servers: Servers) -> None:
 def test_trust_is_not_tried_again_and_absence_is_told(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kandinsky_client import client as module
-
     waits: list[float] = []
-    monkeypatch.setattr(module.time, "sleep", waits.append)
+    monkeypatch.setattr("kandinsky_client.client.time.sleep", waits.append)
     with Kandinsky(servers.tls, tls=True) as client, pytest.raises(TlsError):
         client.info(timeout=20)
     assert not waits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -92,10 +92,16 @@ async def test_the_async_client_names_it_alike(async_client: AsyncKandinsky, cas
 
 
 def test_numbers_of_numpy_are_numbers(client: Kandinsky, server: FakeServer) -> None:
-    client.decode(PAIR, seed=np.int64(7), guidance_scale=np.float32(2), embed_receipt=np.bool_(True))
+    numbers: dict[str, Any] = {
+        "seed": np.int64(7),
+        "guidance_scale": np.float32(2),
+        "embed_receipt": np.bool_(True),
+    }
+    client.decode(PAIR, **numbers)
     assert server.requests[-1].sampling.seed == 7
     assert server.requests[-1].sampling.guidance_scale == 2
-    client.prior((prompt for prompt in ("a", "b")), seed=2**63 - 2, metadata=None)
+    prompts: Any = (prompt for prompt in ("a", "b"))
+    client.prior(prompts, seed=2**63 - 2, metadata=None)
     assert list(server.requests[-1].prompts) == ["a", "b"]
 
 
@@ -113,7 +119,8 @@ def test_a_token_that_no_header_holds_is_refused(target: str, token: str, words:
 
 
 def test_metadata_goes_with_every_call_whatever_holds_it(target: str, server: FakeServer) -> None:
-    with Kandinsky(target, metadata=iter([("x-team", "a b~!"), ("x-bin", b"\xff")])) as client:
+    metadata: Iterator[tuple[str, str | bytes]] = iter([("x-team", "a b~!"), ("x-bin", b"\xff")])
+    with Kandinsky(target, metadata=metadata) as client:
         for _ in range(2):
             client.info()
             assert server.metadata[-1]["x-team"] == "a b~!"

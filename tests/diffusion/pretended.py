@@ -24,9 +24,9 @@ class Tally:
 
 
 class Pretended(torch.Tensor):
-    """A tensor ``inner`` that says it is on the device."""
+    """A tensor ``within`` that says it is on the device."""
 
-    inner: torch.Tensor
+    within: torch.Tensor
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> "Pretended":
@@ -36,9 +36,9 @@ class Pretended(torch.Tensor):
             strides=inner.stride(),
             storage_offset=inner.storage_offset(),
             dtype=inner.dtype,
-            device="meta",
+            device=torch.device("meta"),
         )
-        made.inner = inner
+        made.within = inner
         return made
 
     @property
@@ -50,7 +50,9 @@ class Pretended(torch.Tensor):
         return True
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]  # torch's own has no class, which it is given all the same
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         raise AssertionError(f"{func} outside of the pretence")
 
 
@@ -58,7 +60,7 @@ class Pretence(TorchDispatchMode):
     """Runs every operation on the CPU and notes what it would be to the device."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types for it
         self.tally = Tally()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -91,7 +93,7 @@ class Pretence(TorchDispatchMode):
 
 
 def _inner(each: Any) -> Any:
-    return each.inner if isinstance(each, Pretended) else each
+    return each.within if isinstance(each, Pretended) else each
 
 
 def _pretended(each: Any) -> Any:
@@ -103,7 +105,8 @@ def _pretended(each: Any) -> Any:
 def pretended_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], object]], Tally]]:
     """Within it tensors can be put on `CUDA`; gives what counts one piece of code."""
     monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: None)
-    with Pretence() as pretence, torch.no_grad():
+    pretence = Pretence()
+    with pretence, torch.no_grad():
 
         def count(piece: Callable[[], object]) -> Tally:
             pretence.tally = Tally()

@@ -10,7 +10,7 @@ import torch
 from kandinsky_server.checkpoints import checkpoints as loader
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
 from kandinsky_server.errors import CheckpointError
-from kandinsky_server.families.stages import DecoderStage
+from kandinsky_server.families.stages import DecoderStage, PriorStage
 
 DECODERS = ("decoder", "inpaint", "controlnet")
 
@@ -98,7 +98,7 @@ def test_pictures_are_processed_by_the_class_that_the_checkpoint_names(
 
     named = json.loads((tiny_model / "prior" / "model_index.json").read_text())["image_processor"][1]
     # The module as the loader has it: transformers puts another in its place once.
-    transformers = loader.transformers
+    transformers = loader.transformers  # type: ignore[attr-defined]
     theirs = getattr(transformers, named)
 
     class Named:
@@ -112,4 +112,5 @@ def test_pictures_are_processed_by_the_class_that_the_checkpoint_names(
     if named != "CLIPImageProcessor":
         monkeypatch.setattr(transformers, "CLIPImageProcessor", None)
     stage = checkpoints.load("prior", str(tiny_model / "prior"))
+    assert isinstance(stage, PriorStage)
     assert stage.image_processor.made_by == named

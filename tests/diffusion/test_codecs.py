@@ -2,6 +2,7 @@
 
 import io
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from kandinsky_server.images.codecs import (
     raw_image,
 )
 from kandinsky_server.images.formats import MAX_SIDE
-from PIL import Image, ImageOps, WebPImagePlugin
+from PIL import Image, ImageOps, _webp
+from PIL.PngImagePlugin import PngImageFile
 
 from tests.support.hostile import webp_bomb, with_chunk
 
@@ -111,8 +113,8 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
 
 def test_a_webp_bomb_is_refused_before_its_canvas_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow's decoder allocates the canvas when it opens the file, not when it decodes."""
-    opened = []
-    monkeypatch.setattr(WebPImagePlugin._webp, "WebPAnimDecoder", opened.append)
+    opened: list[Any] = []
+    monkeypatch.setattr(_webp, "WebPAnimDecoder", opened.append)
     bombs = [webp_bomb(16_383, 16_383)]
     bombs += [encoded(Image.new("RGB", (1200, 900)), "WEBP", lossless=lossless) for lossless in (True, False)]
     for bomb, says in zip(bombs, ["16383x16383", "1200x900", "1200x900"], strict=True):
@@ -169,6 +171,7 @@ def test_eight_bits_are_rounded_not_cut(kind: str) -> None:
 
 def test_receipt_travels_in_the_png() -> None:
     image = Image.open(io.BytesIO(encode_image(floats(), "PNG", 90, "ünï")))
+    assert isinstance(image, PngImageFile)
     assert image.text["kandinsky"] == "ünï"
 
 
@@ -181,6 +184,7 @@ def test_quality_costs_bytes(kind: str) -> None:
 @pytest.mark.parametrize("kind", [kind for kind, most in MAX_SIDE.items() if most and most < MANY])
 def test_a_format_holds_as_much_as_the_table_says_and_no_more(kind: str) -> None:
     most = MAX_SIDE[kind]
+    assert most is not None
     for shape in ((most, 8), (8, most)):
         assert encode_image(np.zeros((*shape, 3), np.float32), kind, 90)
         with pytest.raises((OSError, ValueError)):

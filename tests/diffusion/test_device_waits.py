@@ -1,6 +1,7 @@
 """What a step of a trajectory asks of a device, counted on one that is pretended."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def step_of(stage: Any, trajectories: list[Any], monkeypatch: pytest.MonkeyPatch
                 tuple(each.to(CUDA) for each in outputs_of(trajectory, draw)) for trajectory in trajectories
             ]
             asked = count(lambda: [trajectory.inputs() for trajectory in trajectories])
-            moved = count(lambda outputs=outputs: _advance(trajectories, outputs))
+            moved = count(partial(_advance, trajectories, outputs))
     assert [trajectory.step for trajectory in trajectories] == [2] * len(trajectories)
     return asked, moved
 

@@ -24,7 +24,8 @@ def by_diffusers(mask: Image.Image, image: Image.Image, width: int, height: int)
     """The mask as the Inpaint pipeline lays it over the latents, [1, h, w]: 1 is kept."""
     keep, _ = prepare_mask_and_masked_image(image, mask, height, width)
     small = torch.nn.functional.interpolate(keep, (height // 8, width // 8), mode="nearest")
-    return prepare_mask(small)[0].numpy()
+    kept: np.ndarray = prepare_mask(small)[0].numpy()
+    return kept
 
 
 def noise(seed: int, width: int, height: int, share: float) -> Image.Image:

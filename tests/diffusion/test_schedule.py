@@ -23,7 +23,8 @@ def test_strength_leaves_the_steps_that_the_pipeline_takes(steps: int, strength:
 def _no_movq() -> torch.nn.Module:
     """The pipeline wants a MoVQ's config, and nothing else of it, to be made."""
     movq = torch.nn.Module()
-    movq.config = type("Config", (), {"block_out_channels": (1, 1, 1, 1), "latent_channels": 4})
+    config = type("Config", (), {"block_out_channels": (1, 1, 1, 1), "latent_channels": 4})
+    movq.config = config  # type: ignore[assignment]  # what is no tensor is an attribute as any other
     return movq
 
 

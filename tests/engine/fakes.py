@@ -55,6 +55,9 @@ class Count:
     def snapshot(self) -> Tensor | None:
         return self.value.clone()
 
+    def checkpoint(self) -> None:
+        """Nobody asks for one."""
+
     def result(self) -> float:
         return float(self.value[0, 0])
 

@@ -32,7 +32,7 @@ class Pretended(Host):
 
     def enter(self) -> None:
         self.log.append("enter")
-        _Reads(self.log).__enter__()
+        _Reads(self.log).__enter__()  # type: ignore[no-untyped-call]  # torch has no types for it
 
     def mark(self) -> float:
         return next(self._times)
@@ -58,7 +58,7 @@ class _Reads(TorchDispatchMode):
     """Sees every operation of the thread that enters it."""
 
     def __init__(self, log: list[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types for it
         self._log = log
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -41,7 +41,7 @@ def ask_less(allowed: int) -> list[Violation]:
 
 
 def let_in(
-    admission: Admission, count: int, works: Sequence[Work[Any]] | None = None, **ticket: object
+    admission: Admission, count: int, works: Sequence[Work[Any]] | None = None, **ticket: Any
 ) -> Ticket:
     """Admits a request of ``works``, or of ``count`` times ten steps."""
     admitted = Ticket(**ticket)

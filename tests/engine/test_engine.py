@@ -200,6 +200,7 @@ async def test_an_unread_snapshot_outlives_newer_updates() -> None:
         await run.result()
         seen = [update async for update in run.updates()]
     assert [update.step for update in seen] == [3]
+    assert seen[0].snapshot is not None
     assert torch.equal(seen[0].snapshot, torch.tensor([[3.0]]))
 
 

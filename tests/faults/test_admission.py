@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -32,9 +33,9 @@ def busy(narrow: RunningServer) -> Iterator[Raw]:
         eventually(lambda: narrow.idle)
 
 
-def running(raw: Raw, **options: object) -> grpc.Call:
+def running(raw: Raw, **options: Any) -> grpc.Call:
     """A request that has been given a seat."""
-    call = raw.image_service.Decode(decode(**options), metadata=[("x-request-id", "long")])
+    call = raw.image_service.Decode(decode(**options), metadata=(("x-request-id", "long"),))
     assert [next(call).event.WhichOneof("kind") for _ in range(2)] == ["queued", "progress"]
     return call
 
@@ -65,7 +66,7 @@ def test_nothing_starves_under_a_stream_of_urgent_work(
     monkeypatch.setattr(lane, "AGING_SECONDS", 0.05)
     urgent = decode(step_count=ENDLESS)
     urgent.options.priority = pb.PRIORITY_HIGH
-    name = [("x-request-id", "urgent")]
+    name = (("x-request-id", "urgent"),)
     stream = [busy.image_service.Decode(urgent, metadata=name) for _ in range(2)]
     for call in stream:
         assert next(call).event.WhichOneof("kind") == "queued"

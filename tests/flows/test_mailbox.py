@@ -1,6 +1,7 @@
 """Between a request's tasks and its stream: results are kept, news is replaced."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
@@ -73,6 +74,8 @@ async def test_closing_the_stream_ends_the_work(mailbox: Mailbox) -> None:
         finally:
             ended.set()
 
-    async with aclosing(mailbox.stream(work)) as events:
+    stream = mailbox.stream(work)
+    assert isinstance(stream, AsyncGenerator)
+    async with aclosing(stream) as events:
         assert await anext(events) == progress(1)
     assert ended.is_set()

@@ -20,6 +20,13 @@ def environment(folder: Path, wheels: Iterable[Path], *options: str) -> Path:
     """An environment that has these wheels; the folder of its commands."""
     venv.create(folder, with_pip=False)
     commands = folder / "bin"
-    pip = [sys.executable, "-m", "pip", "--python", commands / "python", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        commands / "python",
+        "--disable-pip-version-check",
+    ]
     run(*pip, "install", "--quiet", *options, *wheels)
     return commands

@@ -52,7 +52,7 @@ def test_the_client_works_without_the_server(
     for command in ("serve", "backends"):
         assert "pip install kandinsky-server" in run(commands / "kandinsky", command, "--help", code=1)
     with RunningServer(tiny_model) as server:
-        kandinsky = [commands / "kandinsky", "--target", server.target]
+        kandinsky: list[str | Path] = [commands / "kandinsky", "--target", server.target]
         assert f"model {tiny_model.name} on cpu" in run(*kandinsky, "info")
         said = run(*kandinsky, "generate", "a red circle", "--step-count", "2", folder=tmp_path)
     assert "wrote generate.png" in said

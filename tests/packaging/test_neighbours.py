@@ -34,7 +34,7 @@ def test_the_client_serves_beside_them(
     if "tritonclient[grpc]" in wanted:
         run(commands / "python", "-W", "error", "-c", "import tritonclient.grpc, kandinsky_client.public")
     with RunningServer(tiny_model) as server:
-        kandinsky = [commands / "kandinsky", "--target", server.target]
+        kandinsky: list[str | Path] = [commands / "kandinsky", "--target", server.target]
         run(*kandinsky, "prior", "a red circle", "--step-count", "2", "-o", "a.safetensors", folder=tmp_path)
         said = run(*kandinsky, "decode", "a.safetensors", "--step-count", "2", folder=tmp_path)
     assert "wrote a.png" in said

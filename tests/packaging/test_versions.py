@@ -9,7 +9,8 @@ FOLDERS = (ROOT, ROOT / "clients" / "python", ROOT / "models")
 
 
 def project(folder: Path) -> dict[str, Any]:
-    return tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    found: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    return found
 
 
 def test_every_distribution_has_the_servers_version() -> None:

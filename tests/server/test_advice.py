@@ -49,17 +49,24 @@ def raw(server: RunningServer) -> Iterator[Raw]:
         yield stubs
 
 
+def split(part: str) -> tuple[str, str | None]:
+    """The name and the place of "embeddings[0]"."""
+    found = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", part)
+    assert found
+    return found[1], found[2]
+
+
 class Place:
     """A field of a message by its path, such as "embeddings[0].positive.data"."""
 
     def __init__(self, message: Any, path: str) -> None:
         *parents, last = path.split(".")
         for part in parents:
-            name, place = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", part).groups()  # type: ignore[union-attr]
+            name, place = split(part)
             message = getattr(message, name)
             message = message[int(place)] if place else message
         self.message = message
-        self.name, place = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", last).groups()  # type: ignore[union-attr]
+        self.name, place = split(last)
         self.index = int(place) if place else None
 
     @property

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def serve(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ru
     """Makes a server, not entered yet, whose decoder stage runs on a strange backend."""
 
     def serve(
-        around: Around, preparing: Callable[[int], None] = lambda rows: None, **settings: object
+        around: Around, preparing: Callable[[int], None] = lambda rows: None, **settings: Any
     ) -> RunningServer:
         monkeypatch.setattr(
             "kandinsky_server.startup.load_options.get_backend", lambda *_: Strange(around, preparing)

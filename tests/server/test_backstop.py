@@ -33,8 +33,13 @@ def running(body: str, seconds: float, before: str = "") -> Iterator[tuple[subpr
     """A process that beats once, and the id of its backstop."""
     code = SETUP + before + START.format(seconds=seconds) + body
     environment = {**os.environ, "PYTHONPATH": str(Path(backstop.__file__).parents[1])}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         try:
             assert process.stdout is not None
             yield process, int(process.stdout.readline())

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from kandinsky_client import EmbeddingReady, EmbeddingSet, Kandinsky, Queued
-from kandinsky_server.testing.calls import named, new_id, wait_for_step
+from kandinsky_server.testing.calls import new_id, wait_for_step
 from kandinsky_server.testing.oracle import oracle
 from kandinsky_server.testing.pipelines import pixels, vectors
 from kandinsky_server.testing.running import RunningServer
+
+from tests.support.requests import named
 
 PROMPT = "a photo of a robot"
 TOLERANCE = 1e-3
@@ -160,7 +162,8 @@ def test_generate_is_prior_then_decode(plain: RunningServer) -> None:
 
 
 def test_interpolate_is_the_weighted_sum_of_priors(client: Kandinsky) -> None:
-    texts, options = ["a red cat", "a blue dog"], {"seed": 91, "step_count": 4}
+    texts = ["a red cat", "a blue dog"]
+    options: dict[str, Any] = {"seed": 91, "step_count": 4}
     path = [[1.0, 0.0], [0.3, 0.9], [-0.5, 0.25]]
     parts = [client.prior(text, **options)[0].embedding.positive.array for text in texts]
     frames = client.interpolate(texts, path, **options)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ FULL = Footprint(
 )
 
 
-def told(device: int, main: int = 100 * GB, cuda: bool = True, **asked: object) -> str | None:
+def told(device: int, main: int = 100 * GB, cuda: bool = True, **asked: Any) -> str | None:
     return shortage(replace(Demand(FULL, False, True), **asked), Memory(device, main, cuda))
 
 
@@ -107,7 +108,8 @@ def test_activations_are_the_tensors_that_live_at_once() -> None:
 
         def forward(self, values: torch.Tensor) -> torch.Tensor:
             middle = self.first(values)
-            return middle + self.second(middle)
+            added: torch.Tensor = middle + self.second(middle)
+            return added
 
     with torch.device("meta"):
         assert peak_bytes(Residual(), [torch.empty(1, 10)]) == 3 * 40
@@ -138,7 +140,7 @@ def test_what_is_told_before_loading_is_what_the_loaded_weights_take(
     assert min(network.activations for network in footprint.networks if not network.stays) > 0
 
 
-def preflight(model: Path, free: int, **settings: object) -> Preflight:
+def preflight(model: Path, free: int, **settings: Any) -> Preflight:
     found = Preflight(
         Settings(model=str(model), port=0, metrics_port=0, device="cpu", backend="eager", **settings),
         memory_of=lambda device: Memory(free, free, cuda=False),

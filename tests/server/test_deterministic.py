@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def server(tiny_model: Path) -> Iterator[RunningServer]:
         yield running
 
 
-def pixels(client: Kandinsky, seed: int, steps: int, **options: float) -> bytes:
+def pixels(client: Kandinsky, seed: int, steps: int, **options: Any) -> bytes:
     results = client.generate(
         "a red circle", seed=seed, prior_step_count=3, step_count=steps, format="raw_rgb_f32", **options
     )

@@ -32,7 +32,7 @@ class Seen(TorchFunctionMode):
 
 def watch() -> None:
     """From now on, for as long as the present thread lives."""
-    Seen().__enter__()
+    Seen().__enter__()  # type: ignore[no-untyped-call]  # torch has no types for it
 
 
 async def watch_loop() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
@@ -92,7 +93,11 @@ INVALID_FIELDS: list[tuple[str, Any, str]] = [
         prior_pb2.PriorRequest(**PRIOR, options=pb.RequestOptions(preview_interval_steps=1)),
         "options.preview_interval_steps",
     ),
-    ("Prior", prior_pb2.PriorRequest(**PRIOR, options=pb.RequestOptions(priority=9)), "options.priority"),
+    (
+        "Prior",
+        prior_pb2.PriorRequest(**PRIOR, options=pb.RequestOptions(priority=pb.Priority.ValueType(9))),
+        "options.priority",
+    ),
     ("Interpolate", prior_pb2.InterpolateRequest(), "conditions"),
     (
         "Interpolate",
@@ -130,7 +135,9 @@ INVALID_FIELDS: list[tuple[str, Any, str]] = [
     ),
     (
         "Decode",
-        image_pb2.DecodeRequest(embeddings=[pair()], output=pb.OutputOptions(format=77)),
+        image_pb2.DecodeRequest(
+            embeddings=[pair()], output=pb.OutputOptions(format=pb.ImageFormat.ValueType(77))
+        ),
         "output.format",
     ),
     (
@@ -226,14 +233,19 @@ def test_a_size_off_the_step_gets_the_nearest_valid_one(raw: Raw) -> None:
 
 def test_bytes_that_are_no_message_are_the_clients_fault(raw: Raw) -> None:
     for path in ("ImageService/Decode", "PriorService/Prior"):
-        garbage = raw.channel.unary_stream(f"/kandinsky_api.v1.{path}")
+        garbage: grpc.UnaryStreamMultiCallable[bytes, bytes] = raw.channel.unary_stream(
+            f"/kandinsky_api.v1.{path}"
+        )
         check(raw.read(garbage, b"\xff\xff\xff"), StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
-    garbage = raw.channel.unary_unary("/kandinsky_api.v1.ServerService/Estimate")
-    check(raw.read(garbage, b"\xff\xff\xff"), StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    path = "/kandinsky_api.v1.ServerService/Estimate"
+    estimating: grpc.UnaryUnaryMultiCallable[bytes, bytes] = raw.channel.unary_unary(path)
+    check(raw.read(estimating, b"\xff\xff\xff"), StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
 
 
 def test_an_unknown_method_is_unimplemented(raw: Raw) -> None:
-    unknown = raw.channel.unary_unary("/kandinsky_api.v1.ImageService/Paint")
+    unknown: grpc.UnaryUnaryMultiCallable[bytes, bytes] = raw.channel.unary_unary(
+        "/kandinsky_api.v1.ImageService/Paint"
+    )
     assert raw.read(unknown, b"").code == StatusCode.UNIMPLEMENTED
 
 

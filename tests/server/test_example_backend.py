@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "example_backend"
 def test_a_third_party_backend_serves(tiny_model: Path, tmp_path: Path) -> None:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*install, "--target", str(tmp_path), str(PACKAGE)], check=True, timeout=120)
-    serve = [
+    serve: list[str | Path] = [
         Path(sys.executable).with_name("kandinsky"),
         "serve",
         "--port=0",

@@ -31,7 +31,8 @@ def info(raw: Raw) -> server_pb2.GetServerInfoResponse:
 def estimate(raw: Raw, **request: Any) -> server_pb2.EstimateResponse:
     answer = raw.call("Estimate", server_pb2.EstimateRequest(**request))
     assert answer.code == StatusCode.OK, answer
-    return answer.events[0]
+    estimated: server_pb2.EstimateResponse = answer.events[0]
+    return estimated
 
 
 def test_every_stage_is_described(info: server_pb2.GetServerInfoResponse) -> None:

@@ -39,7 +39,7 @@ BAD = {
     "empty transparency": (pb.InputImage(data=with_chunk(PNG, b"tRNS", b"")), "decoded"),
     "another format": (pb.InputImage(data=PNG, format=pb.IMAGE_FORMAT_JPEG), "JPEG"),
     "output only format": (pb.InputImage(data=PNG, format=pb.IMAGE_FORMAT_RAW_RGB_F32), "format"),
-    "unknown format": (pb.InputImage(data=PNG, format=99), "format"),
+    "unknown format": (pb.InputImage(data=PNG, format=pb.ImageFormat.ValueType(99)), "format"),
     "another width": (pb.InputImage(data=PNG, width_px=65), "64x64"),
     "raw without size": (raw_rgb(0, 0, 12), "width_px"),
     "raw of negative size": (raw_rgb(-2, -2, 12), "width_px"),
@@ -103,7 +103,7 @@ def test_a_picture_with_broken_exif_is_a_picture(raw: Raw) -> None:
 
 def test_an_embedding_of_the_wrong_make_is_refused_part_by_part(raw: Raw) -> None:
     good = pair().positive
-    wrong = {
+    wrong: dict[str, dict[str, Any]] = {
         "dtype": {"dtype": pb.DTYPE_UNSPECIFIED},
         "shape": {"shape": [len(good.data)]},
         "data": {"data": good.data[:-4]},

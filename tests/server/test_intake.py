@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -147,6 +147,10 @@ def test_estimates_of_one_client_hold_up_no_other_clients(
     """Without tokens a client is a connection. They take turns: the other one's comes after the first of the many."""
     estimate = server_pb2.EstimateRequest(img2img=sound())
     ended: list[str] = []
+
+    def noted(client: str) -> Callable[[object], None]:
+        return lambda _: ended.append(client)
+
     own = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(server.target, own) as other:
         calls = [raw.server_service.Estimate.future(estimate) for _ in range(6)]
@@ -154,7 +158,7 @@ def test_estimates_of_one_client_hold_up_no_other_clients(
         calls.append(Raw(other).server_service.Estimate.future(estimate))
         eventually(lambda: len(server.app.handlers.estimates.waiting) == 6)
         for number, call in enumerate(calls):
-            call.add_done_callback(lambda _, number=number: ended.append("one" if number < 6 else "other"))
+            call.add_done_callback(noted("one" if number < 6 else "other"))
         for worker in decoding.workers:
             tell(worker, signal.SIGCONT)
         eventually(lambda: len(ended) == 7)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
+import grpc
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from grpc import StatusCode
@@ -40,6 +41,14 @@ CHEAP = {
 }
 """Fields that make valid requests long: their valid values are small ones."""
 
+PARTS: list[Literal["data", "dtype", "shape", "prior_fingerprint"]] = [
+    "data",
+    "dtype",
+    "shape",
+    "prior_fingerprint",
+]
+"""All fields of an embedding."""
+
 PICTURES = [picture(kind=kind) for kind in ("PNG", "JPEG", "WEBP")] + [picture(1, 300), b"\0" * 192, b""]
 
 
@@ -60,7 +69,7 @@ def embeddings(draw: st.DrawFn) -> pb.Embedding:
     """Values that are sane or not numbers, now and then with a part missing or of another kind."""
     value = draw(st.floats(-10, 10, width=32) | st.sampled_from([float("nan"), float("inf")]))
     message = embedding([value] * WIDTH)
-    for name in draw(st.sets(st.sampled_from(["data", "dtype", "shape", "prior_fingerprint"]), max_size=2)):
+    for name in draw(st.sets(st.sampled_from(PARTS), max_size=2)):
         message.ClearField(name)
         if draw(st.booleans()):
             message.MergeFrom(draw(messages(pb.Embedding.DESCRIPTOR, [name])))
@@ -72,10 +81,9 @@ def messages(draw: st.DrawFn, descriptor: Descriptor, names: list[str] | None = 
     """A message of any type with some of its fields set, to anything that the wire can carry."""
     if descriptor.full_name == pb.Embedding.DESCRIPTOR.full_name and names is None:
         return draw(embeddings())
-    message = getattr(__import__(descriptor._concrete_class.__module__, fromlist=["x"]), descriptor.name)()
-    names = names or draw(
-        st.lists(st.sampled_from(descriptor.fields_by_name.keys()), max_size=3, unique=True)
-    )
+    made = descriptor._concrete_class  # type: ignore[attr-defined]  # its types leave it out
+    message = getattr(__import__(made.__module__, fromlist=["x"]), descriptor.name)()
+    names = names or draw(st.lists(st.sampled_from(list(descriptor.fields_by_name)), max_size=3, unique=True))
     for name in names:
         field = descriptor.fields_by_name[name]
         if field.is_repeated:
@@ -185,7 +193,8 @@ def test_nonsense_is_not_estimated(raw: Raw) -> None:
 @pytest.mark.parametrize("method", good_requests())
 def test_bytes_that_follow_no_contract_are_refused(raw: Raw, method: str) -> None:
     service = "PriorService" if method in ("Prior", "Interpolate") else "ImageService"
-    stub = raw.channel.unary_stream(f"/kandinsky_api.v1.{service}/{method}")
+    path = f"/kandinsky_api.v1.{service}/{method}"
+    stub: grpc.UnaryStreamMultiCallable[bytes, bytes] = raw.channel.unary_stream(path)
 
     @settings(fuzz, max_examples=EXAMPLES or 10)
     @given(st.binary(max_size=64))

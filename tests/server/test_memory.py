@@ -32,8 +32,13 @@ async def test_what_lies_before_a_used_block_is_given_back_when_idle() -> None:
 
 async def test_nothing_is_given_back_while_there_is_work() -> None:
     trimmer, asked, trims = Trimmer(0.1), list[bool](), list[int]()
+
     # Counted and not measured: another server of this process may fall idle meanwhile.
-    trimmer._trim = lambda kept: trims.append(kept) or 0
+    def trim(kept: int) -> int:
+        trims.append(kept)
+        return 0
+
+    trimmer._trim = trim
 
     def idle() -> bool:
         asked.append(True)

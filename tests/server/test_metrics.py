@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import torch
 from grpc import StatusCode
@@ -255,7 +256,8 @@ def reasons(kind: type[ServingError]) -> set[str]:
 
 
 def test_labels_are_few_and_never_the_clients_words(raw: Raw, server: RunningServer) -> None:
-    unknown = raw.channel.unary_unary("/kandinsky_api.v1.ImageService/Invented")
+    path = "/kandinsky_api.v1.ImageService/Invented"
+    unknown: grpc.UnaryUnaryMultiCallable[bytes, bytes] = raw.channel.unary_unary(path)
     for _ in range(3):
         raw.read(unknown, b"")
     raw.call(

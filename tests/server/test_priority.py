@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kandinsky_client import EmbeddingPair, Kandinsky
-from kandinsky_server.testing.calls import ENDLESS, members, named, new_id, wait_for_step
+from kandinsky_client import EmbeddingPair, Kandinsky, Queued
+from kandinsky_server.testing.calls import ENDLESS, members, new_id, wait_for_step
 from kandinsky_server.testing.oracle import oracle
 from kandinsky_server.testing.pipelines import Variant, pair_of, sendable
 from kandinsky_server.testing.running import RunningServer
+
+from tests.support.requests import named
 
 
 @pytest.fixture(scope="module")
@@ -83,5 +85,6 @@ def test_who_waits_is_told_how_many_go_before(
         wait_for_step(running, 1)
         with busy.stream.decode(pair, step_count=2) as waiting:
             queued = next(waiting)
+    assert isinstance(queued, Queued)
     assert queued.position == 3
     assert 0 < queued.start_seconds < queued.finish_seconds

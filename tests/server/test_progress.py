@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
-from kandinsky_api.v1 import image_pb2, image_pb2_grpc, server_pb2, server_pb2_grpc
+from kandinsky_api.v1 import image_pb2, image_pb2_grpc, server_pb2, server_pb2_grpc, types_pb2
 from kandinsky_client import Completed, EmbeddingPair, ImageReady, Kandinsky, Preview, Progress, Queued
 from kandinsky_server.engine.work import Shown
 from kandinsky_server.families.stages import MOVQ_DECODER
@@ -93,8 +93,8 @@ def test_previews_are_priced(
     client.decode(pair, step_count=2)
 
     def seconds(interval: int) -> float:
-        options: dict[str, Any] = {"preview_interval_steps": interval}
-        sampling = {"step_count": 30, "guidance_scale": 4.0}
+        options = types_pb2.RequestOptions(preview_interval_steps=interval)
+        sampling = image_pb2.Sampling(step_count=30, guidance_scale=4.0)
         asked = image_pb2.DecodeRequest(embeddings=[pair.to_message()], sampling=sampling, options=options)
         with grpc.insecure_channel(server.target) as channel:
             stub = server_pb2_grpc.ServerServiceStub(channel)
@@ -130,8 +130,8 @@ def previews_read_late(server: RunningServer, pair: EmbeddingPair) -> int:
     options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16 * 1024)]
     request = image_pb2.DecodeRequest(
         embeddings=[pair.to_message()],
-        sampling={"seed": 1, "step_count": 40, "guidance_scale": 1.0, "image_count": 10},
-        options={"preview_interval_steps": 1, "progress_interval_steps": 0},
+        sampling=image_pb2.Sampling(seed=1, step_count=40, guidance_scale=1.0, image_count=10),
+        options=types_pb2.RequestOptions(preview_interval_steps=1, progress_interval_steps=0),
     )
     with grpc.insecure_channel(server.target, options) as channel:
         responses = image_pb2_grpc.ImageServiceStub(channel).Decode(request)

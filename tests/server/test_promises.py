@@ -285,6 +285,7 @@ def test_every_refusal_says_whether_to_come_back(raw: Raw, small: RunningServer)
             "1",
             "1",
         )
+        assert full.retry_seconds is not None
         assert full.pushback_ms == pytest.approx(full.retry_seconds * 1000, abs=1)
         running.cancel()
     eventually(lambda: small.idle)

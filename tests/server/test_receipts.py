@@ -14,6 +14,7 @@ import PIL.Image
 import pytest
 from kandinsky_client import EmbeddingPair, Kandinsky, Receipt
 from kandinsky_server.testing.running import RunningServer
+from PIL.PngImagePlugin import PngImageFile
 
 from tests.support.raw import picture
 
@@ -168,6 +169,7 @@ def test_a_picture_file_is_enough_to_make_it_again(
     for place, result in enumerate(said["results"]):
         assert (result["prompt"], result["source_index"]) == (("a cat", "a dog")[place // 2], place // 2)
         with PIL.Image.open(result["path"]) as saved:
+            assert isinstance(saved, PngImageFile)
             told = Receipt.from_json(saved.text["kandinsky"])
             pixels = np.asarray(saved)
         assert told.prompt == result["prompt"] == result["receipt"]["prompt"]

@@ -33,7 +33,7 @@ class Reflection:
             reflection_pb2.ServerReflectionResponse.FromString,
         )
 
-    def ask(self, **question: str) -> reflection_pb2.ServerReflectionResponse:
+    def ask(self, **question: Any) -> reflection_pb2.ServerReflectionResponse:
         return next(iter(self._ask(iter([reflection_pb2.ServerReflectionRequest(**question)]))))
 
     def pool(self, symbol: str) -> descriptor_pool.DescriptorPool:
@@ -81,16 +81,15 @@ def test_a_client_can_learn_the_contract_from_it(reflection: Reflection) -> None
         "ControlNet",
         "Generate",
     ]
-    assert (
-        service.methods_by_name["Decode"].input_type.fields_by_name["sampling"].message_type.name
-        == "Sampling"
-    )
+    sampling = service.methods_by_name["Decode"].input_type.fields_by_name["sampling"].message_type
+    assert sampling is not None
+    assert sampling.name == "Sampling"
 
 
 def names(descriptor: Any) -> Iterator[str]:
     """The full names of everything within a message, an enum, a service or a file, and its own; values have none."""
     yield getattr(descriptor, "full_name", "")
-    kinds = ("methods", "fields", "oneofs", "nested_types", "enum_types", "values")
+    kinds: tuple[str, ...] = ("methods", "fields", "oneofs", "nested_types", "enum_types", "values")
     kinds += ("message_types_by_name", "enum_types_by_name", "services_by_name")
     for kind in kinds:
         inner = getattr(descriptor, kind, ())

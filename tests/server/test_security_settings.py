@@ -82,7 +82,17 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_password(
     refused: Refused, pair: pki.Pair, tmp_path: Path
 ) -> None:
     locked = tmp_path / "locked.key"
-    encrypt = ["openssl", "pkcs8", "-topk8", "-in", pair.key, "-out", locked, "-passout", "pass:secret"]
+    encrypt: list[str | Path] = [
+        "openssl",
+        "pkcs8",
+        "-topk8",
+        "-in",
+        pair.key,
+        "-out",
+        locked,
+        "-passout",
+        "pass:secret",
+    ]
     subprocess.run(encrypt, check=True, capture_output=True)
     (complaint,) = refused("--tls-certificate", pair.certificate, "--tls-key", locked)
     assert "encrypted" in complaint
@@ -153,7 +163,7 @@ def test_a_look_ahead_names_all_that_is_wrong(tiny_model: Path, tmp_path: Path) 
 def test_check_is_a_command(tiny_model: Path) -> None:
     def check(model: Path) -> subprocess.CompletedProcess[str]:
         flags = ["--check", "--device", "cpu", "--backend", "eager", "--model", str(model)]
-        command = [Path(sys.executable).with_name("kandinsky"), "serve", *flags]
+        command: list[str | Path] = [Path(sys.executable).with_name("kandinsky"), "serve", *flags]
         return subprocess.run(command, capture_output=True, text=True)
 
     good, bad = check(tiny_model), check(tiny_model / "no")

@@ -33,7 +33,7 @@ def served(ca: pki.Pair, folder: Path) -> pki.Pair:
 @pytest.fixture(scope="module")
 def trusted(ca: pki.Pair, folder: Path) -> Path:
     """Whose clients the server lets in; likewise."""
-    return shutil.copy(ca.certificate, folder / "trusted.pem")
+    return Path(shutil.copy(ca.certificate, folder / "trusted.pem"))
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import grpc
 import pytest
 import structlog
 from grpc import StatusCode
+from grpc_health.v1 import health_pb2
 from kandinsky_api.v1 import image_pb2, prior_pb2, server_pb2
 from kandinsky_client import AuthenticationError, AuthorizationError, InvalidRequestError, OverloadedError
 from kandinsky_server.security.tokens import Rpc, TokenFile
@@ -49,8 +51,8 @@ def guarded(
         yield running
 
 
-def bearer(token: str) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {token}")]
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {token}"),)
 
 
 def test_a_token_opens_the_door(guarded: RunningServer) -> None:
@@ -61,19 +63,19 @@ def test_a_token_opens_the_door(guarded: RunningServer) -> None:
 @pytest.mark.parametrize(
     "metadata",
     [
-        [],
+        (),
         bearer("not-the-token-0123456789"),
         bearer(GALLERY[:-1]),
         bearer(GALLERY + "x"),
         bearer(""),
-        [("authorization", GALLERY)],
-        [("authorization", f"Basic {GALLERY}")],
-        [*bearer(GALLERY), *bearer(GALLERY)],
+        (("authorization", GALLERY),),
+        (("authorization", f"Basic {GALLERY}"),),
+        (*bearer(GALLERY), *bearer(GALLERY)),
     ],
     ids=["none", "wrong", "short", "long", "empty", "bare", "basic", "two"],
 )
 def test_without_the_right_token_nothing_opens(
-    guarded: RunningServer, metadata: list[tuple[str, str]]
+    guarded: RunningServer, metadata: tuple[tuple[str, str], ...]
 ) -> None:
     with raw.connected(guarded.target) as stubs:
         for stub, request in (
@@ -117,7 +119,8 @@ def test_health_is_open_and_reflection_is_not(guarded: RunningServer) -> None:
 
 def test_reflection_answers_a_token_that_is_good_for_it(guarded: RunningServer) -> None:
     with raw.connected(guarded.target) as stubs:
-        method = stubs.channel.stream_stream(f"/{V1}/ServerReflectionInfo")
+        path = f"/{V1}/ServerReflectionInfo"
+        method: grpc.StreamStreamMultiCallable[bytes, bytes] = stubs.channel.stream_stream(path)
         listing = b"\x3a\x01*"  # list_services = "*"
         assert b"kandinsky_api" in next(iter(method(iter([listing]), metadata=bearer(GALLERY))))
         with pytest.raises(grpc.RpcError) as refused:
@@ -162,9 +165,11 @@ def test_a_connection_has_so_many_calls_at_once(guarded: RunningServer) -> None:
         raw.connected(guarded.target) as stubs,
         grpc.insecure_channel(guarded.target, options=own_connection) as another,
     ):
-        watches = [stubs.health.Watch(raw.health_pb2.HealthCheckRequest()) for _ in range(2)]
+        watches = [stubs.health.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
         assert all(next(watch) for watch in watches)
-        third = stubs.channel.unary_unary("/grpc.health.v1.Health/Check").future(b"")
+        path = "/grpc.health.v1.Health/Check"
+        check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = stubs.channel.unary_unary(path)
+        third = check.future(b"")
         # The calls over the limit wait at the client; once a place is free they go.
         assert not third.done()
         assert raw.Raw(another).serving() == "SERVING"
@@ -240,4 +245,4 @@ def test_tokens_can_name_every_rpc_of_the_contract() -> None:
         for service in module.DESCRIPTOR.services_by_name.values()
     ]
     names = {method.name for service in services for method in service.methods}
-    assert set(Rpc.__args__) == names | {"ServerReflectionInfo"}
+    assert set(get_args(Rpc)) == names | {"ServerReflectionInfo"}

@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ Serve = Callable[..., RunningServer]
 def serve(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """Makes a server, not entered yet, whose decoder stage is for the backend."""
 
-    def serve(backend: Patient, **settings: object) -> RunningServer:
+    def serve(backend: Patient, **settings: Any) -> RunningServer:
         monkeypatch.setattr("kandinsky_server.startup.load_options.get_backend", lambda *_: backend)
         return RunningServer(decoder=str(tiny_model / "decoder"), **settings)
 
@@ -171,7 +172,8 @@ def test_compiled_serves_at_once_and_its_programs_take_over_while_requests_run(
     pictures: list[np.ndarray] = []
     backends: list[str] = []
     with Process(model, *flags) as server, Kandinsky(server.target("serving")) as client:
-        pair = EmbeddingPair(*map(Embedding.from_array, values))
+        positive, negative = map(Embedding.from_array, values)
+        pair = EmbeddingPair(positive, negative)
 
         def decoded() -> str:
             """The backend of the decoder stage, after a picture."""

@@ -73,7 +73,9 @@ class Traced:
 @pytest.fixture(scope="module")
 def traced(tiny_model: Path) -> Iterator[Traced]:
     collector, receiver = Collector(), grpc.server(ThreadPoolExecutor(1))
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, receiver)
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(  # type: ignore[no-untyped-call]  # generated without types
+        collector, receiver
+    )
     port = receiver.add_insecure_port("127.0.0.1:0")
     receiver.start()
     stages: dict[str, Any] = {stage: str(tiny_model / stage) for stage in ("prior", "decoder")}

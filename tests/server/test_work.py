@@ -33,7 +33,7 @@ class Books:
             self.runs[work] = submit(work, *arguments, **options)
             return self.runs[work]
 
-        app.admission.admit, app.engine.submit = admitting, submitting  # type: ignore[method-assign]
+        app.admission.admit, app.engine.submit = admitting, submitting
 
 
 @pytest.fixture(scope="module")

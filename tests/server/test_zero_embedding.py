@@ -20,6 +20,7 @@ def test_it_is_the_pipelines_and_no_request_encodes_it(
     assert networks == {"text_encoder", "prior"}
     expected = oracle(tiny_model).prior("a small house", [4321, 4322], num_inference_steps=2)
     for result, negative in zip(made, expected.negative, strict=True):
+        assert result.embedding.negative is not None
         np.testing.assert_allclose(result.embedding.negative.array.ravel(), negative, rtol=0, atol=1e-5)
 
 

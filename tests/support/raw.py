@@ -62,7 +62,8 @@ class Raw:
         self.prior_service = prior_pb2_grpc.PriorServiceStub(channel)
         self.image_service = image_pb2_grpc.ImageServiceStub(channel)
         self.server_service = server_pb2_grpc.ServerServiceStub(channel)
-        self.health = health_pb2_grpc.HealthStub(channel)
+        # Any: its types name none of its methods.
+        self.health: Any = health_pb2_grpc.HealthStub(channel)
 
     def call(self, method: str, request: Any, timeout: float | None = 120, **metadata: str) -> Answer:
         """Calls ``method``, such as "Decode", and reads its stream to the end."""
@@ -161,8 +162,9 @@ def good_requests() -> dict[str, Any]:
 
 
 def _failed(error: grpc.RpcError, events: list[Any]) -> Answer:
+    assert isinstance(error, grpc.Call)
     answer = Answer(error.code(), error.details() or "", request_id=_request_id(error), events=events)
-    if pushback := dict(error.trailing_metadata() or ()).get("grpc-retry-pushback-ms"):
+    if pushback := _trailing(error).get("grpc-retry-pushback-ms"):
         answer.pushback_ms = int(pushback)
     status = rpc_status.from_call(error)
     for packed in status.details if status else ():
@@ -181,4 +183,8 @@ def _failed(error: grpc.RpcError, events: list[Any]) -> Answer:
 
 
 def _request_id(call: Any) -> str:
-    return dict(call.trailing_metadata() or ()).get("x-request-id", "")
+    return _trailing(call).get("x-request-id", "")
+
+
+def _trailing(call: Any) -> dict[str, str]:
+    return dict(call.trailing_metadata() or ())

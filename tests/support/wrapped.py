@@ -23,7 +23,7 @@ def wrap(
 
     Whatever the engine does to the network in return is undone when ``patch`` is.
     """
-    network = server.app.model.networks["decoder"]
+    network: DeviceNetwork = server.app.model.networks["decoder"]
     inner = network.call
     patch.setattr(network, "max_rows", network.max_rows)
     patch.setattr(network, "room", Room())

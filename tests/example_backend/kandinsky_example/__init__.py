@@ -29,5 +29,5 @@ class ExampleBackend:
             return EagerNetwork(network)
         inputs = shapes[0].random_inputs(torch.device("cpu"))
         with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]  # torch exports it
             return EagerNetwork(torch.jit.trace(network, inputs, check_trace=False))
