@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strings"
 
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -25,7 +26,10 @@ func call(ctx context.Context, cancel context.CancelFunc, client *kandinsky.Clie
 	case "health":
 		health, err := client.Health(ctx, c.Service)
 		if err == nil {
-			r.Health = strings.ToLower(health.String())
+			r.Health = "unknown"
+			if name, ok := grpc_health_v1.HealthCheckResponse_ServingStatus_name[int32(health)]; ok {
+				r.Health = strings.ToLower(name)
+			}
 		}
 		return err
 	case "embed_image":

@@ -12,6 +12,8 @@ import {
 // The fields whose numbers are doubles, which Python's JSON writes with a point.
 const DOUBLES: ReadonlySet<string> = new Set(["guidance_scale", "strength", "weights"]);
 
+const MAPS: ReadonlySet<string> = new Set(["versions", "input_digests"]);
+
 /** Writes receipts as a JSON list, null where there is none: byte for byte what Python's `json.dumps` makes of them. */
 export function receiptsToJson(receipts: readonly (Receipt | undefined)[]): string {
   return pythonJson(receipts.map((receipt) => (receipt ? plain(receipt) : null)));
@@ -40,7 +42,17 @@ function plain(receipt: Receipt): JsonValue {
     timings: create(TimingsSchema, { queued, denoising, total }),
     ...priorPart(priorSampling),
   });
-  return toJson(ReceiptSchema, whole, { useProtoFieldName: true });
+  return sortedMaps(toJson(ReceiptSchema, whole, { useProtoFieldName: true }));
+}
+
+/** Maps by key: on the wire their order is one of chance. Keys that are numbers, JavaScript has in order by itself. */
+function sortedMaps(receipt: ReturnType<typeof toJson>): JsonValue {
+  const fields = Object.entries(receipt as Record<string, JsonValue>);
+  return Object.fromEntries(fields.map(([name, value]) => [name, MAPS.has(name) ? sorted(value) : value]));
+}
+
+function sorted(map: JsonValue): JsonValue {
+  return Object.fromEntries(Object.entries(map as Record<string, JsonValue>).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** A receipt keeps of an embedding its seed, steps and guidance. */
