@@ -6,13 +6,16 @@ import (
 	"github.com/kandinsky-grpc/kandinsky-grpc/clients/go/kandinskyapi/v1"
 )
 
-// assembly turns the messages of one stream into events, joins chunks, and checks that all of it came.
+// assembly turns the messages of one call into events, joins chunks, and checks that all of it came.
 type assembly struct {
-	embeddings map[int32]*EmbeddingResult
-	arriving   map[int32]*arrival
+	embeddings map[int32]*EmbeddingResult // of all tries, as is imageCount
 	imageCount int32
+	earlier    counts // what came before this try
+	arriving   map[int32]*arrival
 	completed  *kandinskyapiv1.Completed
 }
+
+type counts struct{ embeddings, images int32 }
 
 // arrival is an image whose chunks are on their way.
 type arrival struct {
@@ -23,6 +26,17 @@ type arrival struct {
 
 func newAssembly() *assembly {
 	return &assembly{embeddings: map[int32]*EmbeddingResult{}, arriving: map[int32]*arrival{}}
+}
+
+// begin begins a try: what an earlier one left unfinished does not count.
+func (a *assembly) begin() {
+	a.earlier = a.counts()
+	a.completed = nil
+	clear(a.arriving)
+}
+
+func (a *assembly) counts() counts {
+	return counts{int32(len(a.embeddings)), a.imageCount}
 }
 
 // receive returns the event that one message completes, or nil. Completed is held back until finish, when the status is known
@@ -49,16 +63,19 @@ func (a *assembly) receive(event *kandinskyapiv1.Event) (Event, error) {
 	return nil, nil // also for a kind of event that is newer than this client
 }
 
-// finish returns the end of a stream that ended with status OK. Errors wrap ErrIncompleteStream.
+// finish returns the end of a stream that ended with status OK, its counts over all tries. Errors wrap ErrIncompleteStream.
 func (a *assembly) finish() (Event, error) {
 	if a.completed == nil {
 		return nil, incomplete("the stream ended without `completed`: results may be missing")
 	}
-	embeddings, images := int32(len(a.embeddings)), a.imageCount
-	if embeddings != a.completed.GetEmbeddingCount() || images != a.completed.GetImageCount() || len(a.arriving) > 0 {
+	all := a.counts()
+	sent := counts{a.completed.GetEmbeddingCount(), a.completed.GetImageCount()}
+	came := counts{all.embeddings - a.earlier.embeddings, all.images - a.earlier.images}
+	if came != sent || len(a.arriving) > 0 {
 		return nil, incomplete("%d embeddings and %d images were sent, %d and %d arrived whole",
-			a.completed.GetEmbeddingCount(), a.completed.GetImageCount(), embeddings, images)
+			sent.embeddings, sent.images, came.embeddings, came.images)
 	}
+	a.completed.EmbeddingCount, a.completed.ImageCount = all.embeddings, all.images
 	return Completed{a.completed}, nil
 }
 

@@ -41,11 +41,26 @@ func filled[Request streamRequest](c *Client, request Request) Request {
 
 // quiet returns request without progress events, unless it asks for them: who gathers results reads none.
 func quiet[Request streamRequest](request Request) Request {
+	return withOptions(request, func(options *kandinskyapiv1.RequestOptions) {
+		if options.ProgressIntervalSteps == nil {
+			options.ProgressIntervalSteps = proto.Int32(0)
+		}
+	})
+}
+
+// resumed returns request as the next try sends it: where it asks for checkpoints, with what the earlier ones came to.
+func resumed[Request streamRequest](request Request, r *resumption) Request {
+	if !r.active {
+		return request
+	}
+	return withOptions(request, func(options *kandinskyapiv1.RequestOptions) { options.Resume = r.next() })
+}
+
+// withOptions returns request with its options changed.
+func withOptions[Request streamRequest](request Request, change func(*kandinskyapiv1.RequestOptions)) Request {
 	message := shallow(request.ProtoReflect())
 	options := shallow(request.GetOptions().ProtoReflect())
-	if interval := options.Descriptor().Fields().ByName("progress_interval_steps"); !options.Has(interval) {
-		options.Set(interval, protoreflect.ValueOfInt32(0))
-	}
+	change(options.Interface().(*kandinskyapiv1.RequestOptions))
 	message.Set(message.Descriptor().Fields().ByName("options"), protoreflect.ValueOfMessage(options))
 	return message.Interface().(Request)
 }

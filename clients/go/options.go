@@ -64,7 +64,8 @@ func WithTimeout(timeout time.Duration) Option {
 	}
 }
 
-// WithRetries sets the most retries of a call that the server turned away or that did not reach it. Default 5; 0 is none.
+// WithRetries sets the most retries of a call that the server turned away or that did not reach it. Default 5; 0 is none. Those of
+// a call that has checkpoints count anew when a try brought it further.
 func WithRetries(most int) Option {
 	return func(s *settings) error {
 		if most < 0 {

@@ -29,67 +29,49 @@ func streamOf[Request streamRequest, Response any, Pointer response[Response]](
 	return func(yield func(Event, error) bool) {
 		ctx, cancel := c.begin(ctx)
 		defer cancel()
-		patience := patience{retries: c.retries}
-		for {
-			delivered, err := try[Request, Response, Pointer](ctx, request, open, yield)
+		exchange := newExchange(c, request.GetOptions())
+		for sent := request; ; {
+			err := try[Request, Response, Pointer](ctx, exchange, sent, open, yield)
 			if err == nil {
 				return
 			}
-			// Once a result was handed out there is no next try: it could come twice.
-			if failed := (*Error)(nil); errors.As(err, &failed) && !delivered {
-				if failed = c.wait(ctx, &patience, failed); failed == nil {
-					continue
-				}
-				err = failed
+			if err := exchange.wait(ctx, err); err != nil {
+				yield(nil, err)
+				return
 			}
-			yield(nil, err)
-			return
+			sent = resumed(request, exchange.resumption)
 		}
 	}
 }
 
-// try makes one try and hands out its events. It tells whether a result was among them. The error is nil when the stream came to
-// its end, or the caller left the loop.
+// try makes one try and hands out its events. The error is nil when the stream came to its end, or the caller left the loop.
 func try[Request, Response any, Pointer response[Response]](
-	ctx context.Context, request Request, open opener[Request, Response], yield func(Event, error) bool,
-) (delivered bool, _ error) {
+	ctx context.Context, exchange *exchange, request Request, open opener[Request, Response], yield func(Event, error) bool,
+) error {
 	stream, err := open(ctx, request)
 	if err != nil {
-		return false, errorOf(ctx, err, nil, nil)
+		return errorOf(ctx, err, nil, nil)
 	}
-	assembly := newAssembly()
+	exchange.begin()
 	for {
 		message, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			completed, err := assembly.finish()
+			completed, err := exchange.finish()
 			if err == nil {
 				yield(completed, nil)
 			}
-			return delivered, err
+			return err
 		}
 		if err != nil {
 			header, _ := stream.Header() // its error is the one at hand
-			return delivered, errorOf(ctx, err, stream.Trailer(), header)
+			return errorOf(ctx, err, stream.Trailer(), header)
 		}
-		event, err := assembly.receive(Pointer(message).GetEvent())
+		event, err := exchange.receive(Pointer(message).GetEvent())
 		if err != nil {
-			return delivered, err
+			return err
 		}
-		if event == nil {
-			continue
+		if event != nil && !yield(event, nil) {
+			return nil
 		}
-		delivered = delivered || isResult(event)
-		if !yield(event, nil) {
-			return delivered, nil
-		}
-	}
-}
-
-func isResult(event Event) bool {
-	switch event.(type) {
-	case *EmbeddingResult, *ImageResult:
-		return true
-	default:
-		return false
 	}
 }

@@ -18,12 +18,27 @@ interface Arriving {
   byteCount: number;
 }
 
-/** Turns the messages of one stream into events, joins chunks, and checks that all of it came. */
+/** How many results. */
+interface Counts {
+  readonly embeddings: number;
+  readonly images: number;
+}
+
+/** Turns the messages of one call into events, joins chunks, and checks that all of it came. */
 export class Assembly {
   readonly #arriving = new Map<number, Arriving>();
   readonly #embeddingIndexes = new Set<number>();
   #imageCount = 0;
+  /** What came before this try. */
+  #earlier: Counts = { embeddings: 0, images: 0 };
   #completed: Completed | undefined;
+
+  /** Begins a try: what an earlier one left unfinished does not count. */
+  begin(): void {
+    this.#earlier = this.#counts();
+    this.#completed = undefined;
+    this.#arriving.clear();
+  }
 
   /**
    * Returns the event that one message completes, if any. `completed` is held back until {@link Assembly.finish}, when the
@@ -56,19 +71,26 @@ export class Assembly {
   }
 
   /**
-   * Returns the last event of a stream that ended with status OK.
+   * Returns the last event of a stream that ended with status OK, its counts over all tries.
    *
    * @throws IncompleteStreamError, when it did not say `completed`, or less came than it says.
    */
   finish(): Event {
     const completed = this.#completed;
     if (!completed) throw new IncompleteStreamError("the stream ended without `completed`: results may be missing");
-    const [embeddings, images] = [this.#embeddingIndexes.size, this.#imageCount];
+    const all = this.#counts();
+    const [embeddings, images] = [all.embeddings - this.#earlier.embeddings, all.images - this.#earlier.images];
     if (completed.embeddingCount !== embeddings || completed.imageCount !== images || this.#arriving.size) {
       const sent = `${String(completed.embeddingCount)} embeddings and ${String(completed.imageCount)} images were sent`;
       throw new IncompleteStreamError(`${sent}, ${String(embeddings)} and ${String(images)} arrived whole`);
     }
+    completed.embeddingCount = all.embeddings;
+    completed.imageCount = all.images;
     return { kind: "completed", value: completed };
+  }
+
+  #counts(): Counts {
+    return { embeddings: this.#embeddingIndexes.size, images: this.#imageCount };
   }
 
   #begin(header: ImageHeader): Event | undefined {

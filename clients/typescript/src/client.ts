@@ -58,6 +58,9 @@ const HEALTH_TIMEOUT_MS = 5000;
  * A request is a generated message, or a plain object of its fields; fields that are left out get the server's defaults.
  * Every call can reject with an {@link RpcError}, and the streaming ones with an {@link IncompleteStreamError}; a value
  * that cannot be sent is a `TypeError` or `RangeError`; a call whose `signal` is aborted rejects with the signal's reason.
+ *
+ * With `options.checkpointIntervalSteps`, a call that loses its server goes on elsewhere from its last checkpoints, also
+ * after results were delivered; none comes twice.
  */
 export class Kandinsky {
   /** The same calls as they happen: `for await (const { kind, value } of client.stream.decode(request))`. */
@@ -204,7 +207,7 @@ export class Kandinsky {
       const call = this.#calls.begin(options.signal);
       const send = (signal: AbortSignal, timeoutMs: number | undefined): AsyncIterable<Response> =>
         this.#send(name, message, signal, timeoutMs, headers);
-      return { events: events(call, this.#defaults.retry(options), send), end: call.end };
+      return { events: events(call, this.#defaults.retry(options), message.options, send), end: call.end };
     });
   }
 

@@ -2,7 +2,7 @@ import type { Completed, Preview, Progress, Queued } from "./gen/kandinsky_api/v
 import type { EmbeddingResult, ImageResult } from "./results.js";
 
 /**
- * One event of a stream: `queued` comes once and first, `completed` once and last. Kinds that are newer than this client
+ * One event of a stream: `queued` comes first, again when a call is tried again, and `completed` last. Kinds that are newer than this client
  * are passed over.
  */
 export type Event =

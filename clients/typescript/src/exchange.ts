@@ -2,6 +2,8 @@ import { Assembly } from "./assembly.js";
 import { KandinskyError, type RpcError } from "./errors.js";
 import type { Event } from "./events.js";
 import type { Event as EventMessage } from "./gen/kandinsky_api/v1/events_pb.js";
+import type { RequestOptions } from "./gen/kandinsky_api/v1/types_pb.js";
+import { Resumption } from "./resumption.js";
 import type { Retry } from "./retry.js";
 import { pause, type RunningCall } from "./runningCalls.js";
 import { rpcErrorFrom } from "./status.js";
@@ -27,35 +29,49 @@ export async function ask<T>(call: RunningCall, retry: Retry, send: Send<Promise
 /**
  * Makes one streaming call over all its tries.
  *
- * Once a result was delivered there is no next try: it could come twice.
+ * @param options - Of the request that `send` sends; their `resume` is written between tries.
  */
 export async function* events(
   call: RunningCall,
   retry: Retry,
+  options: RequestOptions,
   send: Send<AsyncIterable<{ readonly event?: EventMessage | undefined }>>,
 ): AsyncGenerator<Event, void, undefined> {
-  let delivered = false;
+  const assembly = new Assembly();
+  const resumption = new Resumption(options);
   try {
     for (;;) {
-      const assembly = new Assembly();
+      assembly.begin();
       try {
-        for await (const response of send(call.signal, retry.timeoutMs())) {
-          const event = assembly.receive(response.event);
-          if (!event) continue;
-          delivered ||= event.kind === "embedding" || event.kind === "image";
-          yield event;
+        for await (const { event: message } of send(call.signal, retry.timeoutMs())) {
+          const event = assembly.receive(message);
+          resumption.receive(message, event);
+          if (event) yield event;
         }
         yield assembly.finish();
         return;
       } catch (error) {
-        const failure = typed(error, call.signal);
-        if (delivered) throw failure;
-        await pause(retry.delayAfter(failure), call.signal);
+        await pause(delayAfter(typed(error, call.signal), retry, resumption), call.signal);
       }
     }
   } finally {
     call.end();
   }
+}
+
+/**
+ * Returns the milliseconds to wait before the next try, or throws `error`.
+ *
+ * Once a result was delivered there is no next try, since it could come twice, unless the request asks for checkpoints: then
+ * what was delivered is left out of the next.
+ */
+function delayAfter(error: RpcError, retry: Retry, resumption: Resumption): number {
+  if (!resumption.canGoOn) throw error;
+  if (resumption.forget(error)) return 0;
+  if (resumption.takeProgress()) retry.beginAnew();
+  const delay = retry.delayAfter(error);
+  resumption.write();
+  return delay;
 }
 
 /** Returns the error of a try that may be followed by another; throws what ends the call. */

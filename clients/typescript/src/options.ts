@@ -23,7 +23,10 @@ export interface ClientOptions {
   readonly priority?: Priority | undefined;
   /** Metadata of every call, such as `traceparent`; bytes in base64, by a name that ends in "-bin". */
   readonly metadata?: HeadersInit | undefined;
-  /** The most retries of a call that the server turned away or that did not reach it. Default 5. */
+  /**
+   * The most retries of a call that the server turned away or that did not reach it. Default 5. Those of a call that has
+   * checkpoints count anew when a try brought it further.
+   */
   readonly retries?: number | undefined;
 }
 

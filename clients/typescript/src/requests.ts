@@ -15,7 +15,12 @@ import {
   PriorService,
 } from "./gen/kandinsky_api/v1/prior_pb.js";
 import { type EstimateRequest, EstimateRequestSchema } from "./gen/kandinsky_api/v1/server_pb.js";
-import { type Priority, PriorSamplingSchema, RequestOptionsSchema } from "./gen/kandinsky_api/v1/types_pb.js";
+import {
+  type Priority,
+  PriorSamplingSchema,
+  type RequestOptions,
+  RequestOptionsSchema,
+} from "./gen/kandinsky_api/v1/types_pb.js";
 
 /** A generated message, or a plain object of its fields; int64 as bigint, or as a number up to 2^53 - 1. */
 export type Input<Desc extends DescMessage> = NumbersToo<MessageInitShape<Desc>>;
@@ -63,6 +68,11 @@ export interface RequestDefaults {
   readonly progressIntervalSteps?: number | undefined;
 }
 
+/** A request as it is sent. */
+export type Prepared<Name extends StreamName> = MessageShape<(typeof STREAMS)[Name]["input"]> & {
+  readonly options: RequestOptions;
+};
+
 interface Fillable {
   readonly sampling?: { readonly seed?: bigint | number | undefined } | undefined;
   readonly priorSampling?: { readonly seed?: bigint | number | undefined } | undefined;
@@ -79,7 +89,7 @@ export function prepare<Name extends StreamName>(
   name: Name,
   input: Input<(typeof STREAMS)[Name]["input"]>,
   defaults: RequestDefaults,
-): MessageShape<(typeof STREAMS)[Name]["input"]> {
+): Prepared<Name> {
   const desc: DescMessage = STREAMS[name].input;
   const { sampling, priorSampling, options }: Fillable = input;
   const filled = {
@@ -96,7 +106,7 @@ export function prepare<Name extends StreamName>(
       ),
     }),
   };
-  const message = create(desc as GenMessage<MessageShape<(typeof STREAMS)[Name]["input"]>>, filled as never);
+  const message = create(desc as GenMessage<Prepared<Name>>, filled as never);
   checkFields(desc, message);
   return message;
 }

@@ -19,7 +19,7 @@ export class Retry {
 
   /**
    * @param timeoutMs - Milliseconds for the whole call, retries and waits included; undefined is no limit.
-   * @param retries - The most retries after the first try.
+   * @param retries - The most retries in a row that bring nothing new.
    * @throws RangeError, when the timeout is 0, negative or NaN.
    */
   constructor(timeoutMs: number | undefined, retries: number) {
@@ -31,6 +31,11 @@ export class Retry {
   /** Whole milliseconds left, at least 1, which is what the wire can say; undefined is no limit. */
   timeoutMs(): number | undefined {
     return this.#deadline === undefined ? undefined : Math.max(1, Math.ceil(this.#deadline - performance.now()));
+  }
+
+  /** Counts retries from here: the last try brought something. */
+  beginAnew(): void {
+    this.#tried = 0;
   }
 
   /** Returns the milliseconds to wait before the next try, or throws `error` when that cannot help. */

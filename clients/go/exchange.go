@@ -1,0 +1,51 @@
+package kandinsky
+
+import (
+	"context"
+	"errors"
+
+	"github.com/kandinsky-grpc/kandinsky-grpc/clients/go/kandinskyapi/v1"
+)
+
+// exchange is one streaming call over all its tries: which events its messages make, and whether to try again.
+type exchange struct {
+	*assembly
+	client     *Client
+	patience   patience
+	resumption *resumption
+}
+
+func newExchange(c *Client, options *kandinskyapiv1.RequestOptions) *exchange {
+	return &exchange{newAssembly(), c, patience{retries: c.retries}, newResumption(options)}
+}
+
+// receive returns the event that one message completes, or nil. Errors wrap ErrIncompleteStream.
+func (e *exchange) receive(message *kandinskyapiv1.Event) (Event, error) {
+	event, err := e.assembly.receive(message)
+	if err == nil {
+		e.resumption.receive(message, event)
+	}
+	return event, err
+}
+
+// wait returns nil after the time to wait before the next try, or the error that ends the call, where another try cannot help.
+//
+// Once a result was handed out there is no next try, since it could come twice, unless the request asks for checkpoints: then
+// what was handed out is left out of the next.
+func (e *exchange) wait(ctx context.Context, err error) error {
+	r := e.resumption
+	failed := (*Error)(nil)
+	if !errors.As(err, &failed) || (r.delivered && !r.active) {
+		return err
+	}
+	if r.forget(failed) {
+		return nil
+	}
+	if r.progressed {
+		e.patience.tried, r.progressed = 0, false
+	}
+	if failed := e.client.wait(ctx, &e.patience, failed); failed != nil {
+		return failed
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package kandinsky
+
+import (
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/kandinsky-grpc/kandinsky-grpc/clients/go/kandinskyapi/v1"
+)
+
+// resumeField is how the server names what it does not go on from.
+const resumeField = "options.resume"
+
+// resumption is what the tries of one call have brought so far, for the next one to go on from.
+type resumption struct {
+	active     bool // whether the request asks for checkpoints
+	delivered  bool // whether a result was handed out
+	progressed bool // whether a checkpoint or a result came since the last try began
+	asked      bool // whether the last try was asked to go on from somewhere
+	resume     *kandinskyapiv1.Resume
+}
+
+// newResumption starts from what the caller kept of an earlier call, if anything.
+func newResumption(options *kandinskyapiv1.RequestOptions) *resumption {
+	resume := &kandinskyapiv1.Resume{}
+	proto.Merge(resume, options.GetResume())
+	return &resumption{
+		active: options.GetCheckpointIntervalSteps() > 0,
+		asked:  options.GetResume() != nil,
+		resume: resume,
+	}
+}
+
+// receive notes what a message brought; event is what the caller gets for it, or nil.
+func (r *resumption) receive(message *kandinskyapiv1.Event, event Event) {
+	switch event := event.(type) {
+	case *EmbeddingResult:
+		pair := proto.CloneOf(message.GetEmbedding().GetEmbeddings()) // the caller may change theirs
+		index := int32(event.Index)
+		r.resume.Embeddings = append(r.resume.Embeddings, &kandinskyapiv1.DeliveredEmbedding{Index: index, Embeddings: pair})
+		r.delivered, r.progressed = true, true
+	case *ImageResult:
+		r.resume.ImageIndices = append(r.resume.ImageIndices, int32(event.Index))
+		r.delivered, r.progressed = true, true
+	}
+	if checkpoint := message.GetCheckpoint(); checkpoint != nil {
+		r.keep(checkpoint)
+		r.progressed = true
+	}
+}
+
+// keep keeps the newest checkpoint of each trajectory.
+func (r *resumption) keep(newest *kandinskyapiv1.Checkpoint) {
+	older := slices.IndexFunc(r.resume.Checkpoints, func(other *kandinskyapiv1.Checkpoint) bool {
+		return other.GetStage() == newest.GetStage() && other.GetIndex() == newest.GetIndex()
+	})
+	if older < 0 {
+		r.resume.Checkpoints = append(r.resume.Checkpoints, newest)
+	} else {
+		r.resume.Checkpoints[older] = newest
+	}
+}
+
+// next returns what the next try goes on from, nil if from the start. What is noted later does not change it.
+func (r *resumption) next() *kandinskyapiv1.Resume {
+	if r.asked = proto.Size(r.resume) > 0; !r.asked {
+		return nil
+	}
+	return &kandinskyapiv1.Resume{
+		Checkpoints:  slices.Clone(r.resume.Checkpoints),
+		Embeddings:   slices.Clone(r.resume.Embeddings),
+		ImageIndices: slices.Clone(r.resume.ImageIndices),
+	}
+}
+
+// forget tells whether err is the refusal of a replica that cannot go on from here, and all can begin anew. Once a result was
+// delivered it cannot: the rest would be of another model.
+func (r *resumption) forget(err *Error) bool {
+	begun := len(r.resume.Embeddings) > 0 || len(r.resume.ImageIndices) > 0
+	if !r.active || !r.asked || begun || !refusesResume(err) {
+		return false
+	}
+	r.resume = &kandinskyapiv1.Resume{}
+	return true
+}
+
+func refusesResume(err *Error) bool {
+	if err.Reason == ReasonFingerprintMismatch {
+		return true
+	}
+	return err.Reason == ReasonInvalidField && slices.ContainsFunc(err.Violations, func(violation Violation) bool {
+		return strings.HasPrefix(violation.Field, resumeField)
+	})
+}
