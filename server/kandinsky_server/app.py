@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import grpc
 import torch
 from grpc_health.v1 import health, health_pb2_grpc
 from kandinsky_api.v1 import (
@@ -91,6 +92,8 @@ SHUTDOWN_GRACE_SECONDS = 1.0
 class App:
     """The server. ``start`` binds and answers health and info; ``load`` makes it serve; ``drain`` and ``stop`` end it.
 
+    Where something else listens, ``interceptor`` and ``add_services`` are what it calls, and ``start`` is left out.
+
     ``beat`` is called now and then, as `Backstop.beat` is to be.
     """
 
@@ -138,11 +141,13 @@ class App:
         self.handlers = Handlers(self._info(), self.engine.check)
         self.health = Health()
         self.tracing = tracing_of(settings)
+        self.server: grpc.aio.Server | None = None
         self.port = 0
         self.metrics_server: MetricsServer | None = None
         self.trimming: asyncio.Task[None] | None = None
         self.loads = LoadReports(self.admission.load, settings.target_queue_seconds, self.metrics)
         self.measuring: asyncio.Task[None] | None = None
+        self.failing: asyncio.Task[None] | None = None
         self.takeovers = Takeovers([], self.engine.between_steps, self._on_takeover)
 
     def _info(self) -> InfoSource:
@@ -155,11 +160,11 @@ class App:
             dtype=self.number_type.told,
         )
 
-    async def start(self) -> None:
-        """Binds the ports. Health says NOT_SERVING, and RPCs are answered with STARTING, until `load` ends."""
+    def interceptor(self) -> RequestInterceptor:
+        """What stands before the services, on whatever server they are."""
         settings = self.settings
         tokens = TokenFile(settings.tokens_file) if settings.tokens_file else None
-        interceptor = RequestInterceptor(
+        return RequestInterceptor(
             self.metrics,
             Authentication(tokens),
             self.intake,
@@ -169,13 +174,20 @@ class App:
             self.tracing,
             settings.log_prompts,
         )
-        self.server = make_server([interceptor], transport.options(settings))
-        prior_pb2_grpc.add_PriorServiceServicer_to_server(PriorService(self.handlers), self.server)
-        image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(self.handlers), self.server)
-        server_pb2_grpc.add_ServerServiceServicer_to_server(ServerService(self.handlers), self.server)
-        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
-        self.loads.add_to(self.server)
-        if settings.reflection:
+
+    def add_services(self, server: grpc.aio.Server) -> None:
+        """Registers the services of the contract."""
+        prior_pb2_grpc.add_PriorServiceServicer_to_server(PriorService(self.handlers), server)
+        image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(self.handlers), server)
+        server_pb2_grpc.add_ServerServiceServicer_to_server(ServerService(self.handlers), server)
+
+    async def start(self) -> None:
+        """Binds the ports. Health says NOT_SERVING, and RPCs are answered with STARTING, until `load` ends."""
+        self.server = server = make_server([self.interceptor()], transport.options(self.settings))
+        self.add_services(server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
+        self.loads.add_to(server)
+        if self.settings.reflection:
             services = (
                 PRIOR_SERVICE,
                 IMAGE_SERVICE,
@@ -183,15 +195,14 @@ class App:
                 health.SERVICE_NAME,
                 load_reports.SERVICE,
             )
-            add_reflection(services, self.server)
+            add_reflection(services, server)
         for name in ("", PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE, *STAGES):
             self.health.set(name, serving=False)
-        self.port = transport.bind(self.server, settings)
+        self.port = transport.bind(server, self.settings)
         # Before the first call is taken: a port that cannot be had ends the process without a word to anybody.
-        self._serve_metrics()
-        await self.server.start()
+        self.serve_metrics()
+        await server.start()
         self.health.set(SERVER_SERVICE, serving=True)
-        self._failing = asyncio.create_task(self._give_up())
 
     async def _give_up(self) -> None:
         """Once the engine has failed: nothing is SERVING any more, this process least of all."""
@@ -205,7 +216,12 @@ class App:
         """What clients dial."""
         return addresses.address(self.settings.host, self.port)
 
-    def _serve_metrics(self) -> None:
+    def serve_metrics(self) -> None:
+        """Opens the port of the metrics, if there is to be one.
+
+        Raises:
+            OSError: it cannot be opened; with a sentence that says why.
+        """
         host, port = self.settings.metrics_host, self.settings.metrics_port
         if port is None:
             return
@@ -234,6 +250,7 @@ class App:
             BackendUnavailable: the backend cannot be used, or in strict mode cannot run a network.
             DeviceHung: that takes longer than it may.
         """
+        self.failing = asyncio.create_task(self._give_up())
         # Beside each other: a worker is long ready when the model is.
         await asyncio.gather(self.decoders.start(), self.engine.start(self._load))
         cache = SingleFlightCache[Embeddings](self.settings.prior_cache_size, self.metrics.on_lookup)
@@ -368,13 +385,14 @@ class App:
         # A step, or a picture, may take longer than the last words do.
         self.engine.abandon(failure)
         self.decoders.abandon(failure)
-        await self.server.stop(SHUTDOWN_GRACE_SECONDS)
+        if self.server:
+            await self.server.stop(SHUTDOWN_GRACE_SECONDS)
 
     async def stop(self) -> None:
         """Ends everything at once."""
-        self._failing.cancel()
-        await self.server.stop(0)
-        for task in (self.trimming, self.measuring):
+        if self.server:
+            await self.server.stop(0)
+        for task in (self.failing, self.trimming, self.measuring):
             if task:
                 task.cancel()
         self.takeovers.stop()
