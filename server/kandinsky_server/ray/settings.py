@@ -15,6 +15,7 @@ SERVES_OWN = frozenset(
         "host",
         "idle_seconds",
         "insecure",
+        "log_buffer_bytes",
         "max_connection_age_seconds",
         "max_connections",
         "max_streams",
