@@ -40,7 +40,7 @@ from kandinsky_server.rpc.interceptor import RequestInterceptor
 from kandinsky_server.rpc.limits import Limits
 from kandinsky_server.rpc.load_reports import LoadReports
 from kandinsky_server.rpc.pictures import Pictures
-from kandinsky_server.rpc.registration import add_services
+from kandinsky_server.rpc.registration import add_services, add_standard_services
 from kandinsky_server.rpc.server import make_server
 from kandinsky_server.rpc.services import Handlers
 from kandinsky_server.security.tokens import TokenFile
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 class App:
     """The parts of a server. Nothing is bound, loaded or running yet; made on the event loop that will serve.
+
+    Where something else listens, `interceptor` and the handlers are what it calls, and ``server`` is never started.
 
     ``beat`` is called now and then, as `Backstop.beat` is to be.
 
@@ -120,9 +122,10 @@ class App:
             dtype=self.number_type.told,
         )
 
-    def _server(self) -> grpc.aio.Server:
+    def interceptor(self) -> RequestInterceptor:
+        """What stands before the services, on whatever server they are."""
         settings = self.settings
-        interceptor = RequestInterceptor(
+        return RequestInterceptor(
             self.metrics,
             Authentication(TokenFile(settings.tokens_file) if settings.tokens_file else None),
             self.intake,
@@ -132,8 +135,11 @@ class App:
             self.tracing,
             settings.log_prompts,
         )
-        server = make_server([interceptor], transport.options(settings))
-        add_services(server, self.handlers, self.health, self.loads, settings.reflection)
+
+    def _server(self) -> grpc.aio.Server:
+        server = make_server([self.interceptor()], transport.options(self.settings))
+        add_services(server, self.handlers)
+        add_standard_services(server, self.health, self.loads, self.settings.reflection)
         return server
 
     def answer_requests(self) -> None:

@@ -31,13 +31,13 @@ app = typer.Typer(add_completion=False)
 )
 def serve(context: typer.Context) -> None:
     """Serve Kandinsky 2.2 over gRPC (`kandinsky serve --help` lists every setting)."""
-    _tune_libraries()
+    tune_libraries()
     from kandinsky_server.settings import load_settings
 
     sys.exit(main(load_settings(context.args)))
 
 
-def _tune_libraries() -> None:
+def tune_libraries() -> None:
     """Sets what libraries read once, as they are imported; the settings import grpc."""
     # Spinning threads starve each other on shared cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -65,12 +65,13 @@ class Lifecycle:
             app.health.set(name, serving=False)
         self.port = transport.bind(app.server, app.settings)
         # Before the first call is taken: a port that cannot be had ends the process without a word to anybody.
-        self._serve_metrics()
+        self.serve_metrics()
         await app.server.start()
         app.health.set(SERVER_SERVICE, serving=True)
         self._failing = asyncio.create_task(self._give_up())
 
-    def _serve_metrics(self) -> None:
+    def serve_metrics(self) -> None:
+        """Opens the metrics port, if there is to be one; raises OSError as `start` does."""
         settings = self.app.settings
         host, port = settings.metrics_host, settings.metrics_port
         if port is None:

@@ -27,13 +27,17 @@ SERVICES = (PRIOR_SERVICE, IMAGE_SERVICE, SERVER_SERVICE)
 """Those of the contract."""
 
 
-def add_services(
-    server: grpc.aio.Server, handlers: Handlers, health_service: Health, loads: LoadReports, reflect: bool
-) -> None:
-    """Adds the contract's services, health and load reports, and with ``reflect`` reflection of them all."""
+def add_services(server: grpc.aio.Server, handlers: Handlers) -> None:
+    """Adds the contract's services."""
     prior_pb2_grpc.add_PriorServiceServicer_to_server(PriorService(handlers), server)
     image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(handlers), server)
     server_pb2_grpc.add_ServerServiceServicer_to_server(ServerService(handlers), server)
+
+
+def add_standard_services(
+    server: grpc.aio.Server, health_service: Health, loads: LoadReports, reflect: bool
+) -> None:
+    """Adds health and load reports, and with ``reflect`` reflection of all services."""
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     loads.add_to(server)
     if reflect:
