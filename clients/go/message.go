@@ -20,23 +20,18 @@ type streamRequest interface {
 // as pictures, is shared and not copied.
 func filled[Request streamRequest](c *Client, request Request) Request {
 	message := shallow(request.ProtoReflect())
-	fields := message.Descriptor().Fields()
-
-	sampling := fields.ByName("sampling")
+	sampling := message.Descriptor().Fields().ByName("sampling")
 	drawn := shallow(message.Get(sampling).Message())
 	if seed := drawn.Descriptor().Fields().ByName("seed"); !drawn.Has(seed) {
 		drawn.Set(seed, protoreflect.ValueOfInt64(int64(rand.Uint32())))
 	}
 	message.Set(sampling, protoreflect.ValueOfMessage(drawn))
 
-	if c.priority != kandinskyapiv1.Priority_PRIORITY_UNSPECIFIED {
-		options := shallow(request.GetOptions().ProtoReflect())
-		if priority := options.Descriptor().Fields().ByName("priority"); !options.Has(priority) {
-			options.Set(priority, protoreflect.ValueOfEnum(c.priority.Number()))
+	return withOptions(message.Interface().(Request), func(options *kandinskyapiv1.RequestOptions) {
+		if options.Priority == kandinskyapiv1.Priority_PRIORITY_UNSPECIFIED {
+			options.Priority = c.priority
 		}
-		message.Set(fields.ByName("options"), protoreflect.ValueOfMessage(options))
-	}
-	return message.Interface().(Request)
+	})
 }
 
 // quiet returns request without progress events, unless it asks for them: who gathers results reads none.
