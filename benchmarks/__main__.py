@@ -18,6 +18,7 @@ from benchmarks import (
     backends,
     batched,
     cancel,
+    chaos,
     device_share,
     estimate,
     prompt,
@@ -48,6 +49,7 @@ FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "start": start.measure,
     "soak": soak.measure,
     "backends": backends.measure,
+    "chaos": chaos.measure,
 }
 
 
