@@ -29,6 +29,7 @@ from benchmarks import (
     throughput,
     warm_prior,
 )
+from benchmarks.capacity import measure as capacity
 from benchmarks.figure import Figure
 from benchmarks.machine import facts
 from benchmarks.quiet import quieten
@@ -50,6 +51,7 @@ FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "soak": soak.measure,
     "backends": backends.measure,
     "chaos": chaos.measure,
+    "capacity": capacity.measure,
 }
 
 

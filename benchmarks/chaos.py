@@ -9,7 +9,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -53,8 +53,8 @@ class Books:
 class Chaos:
     """The fleet and what it is asked. ``references`` are the answers of a server alone, by variant."""
 
-    def __init__(self, setting: Setting, replicas: Replicas, proxy: Envoy) -> None:
-        self._clients = setting.scaled(16, 6)
+    def __init__(self, replicas: Replicas, proxy: Envoy, clients: int) -> None:
+        self._clients = clients
         self._replicas, self._proxy = replicas, proxy
         self._draw = random.Random(0)
         with replicas[0].client() as client:
@@ -65,26 +65,25 @@ class Chaos:
     def lone_client(self) -> None:
         """One request whose server is killed, and one whose server drains, each with nobody else's beside it."""
         for loss in (self._replicas.kill, self._replicas.drain):
-            lost = self._lose_one(loss)
-            self._revive(lost)
+            self.revive(self.lose_one(loss))
 
     def company(self, interval: int, roll: Sequence[int]) -> Books:
         """All clients: one server is killed and started again; then those of ``roll`` are, one by one, in good order."""
         books = Books(interval)
-        crowd = self._crowd(interval)
+        crowd = self.crowd(interval)
         with crowd.asking():
             crowd.wait_for(self._clients)
             victim = self._draw.randrange(len(self._replicas))
             self._replicas.kill(victim)
-            self._revive(victim)
+            self.revive(victim)
             crowd.wait_for(self._clients)
         books.killed, books.gaps["kill"] = crowd.outcomes, crowd.longest_gap
-        crowd = self._crowd(interval)
+        crowd = self.crowd(interval)
         with crowd.asking():
             for number in roll:
                 crowd.wait_for(self._clients)
                 books.drains.append(self._replicas.drain(number))
-                self._revive(number)
+                self.revive(number)
         books.drained, books.gaps["rolling restart"] = crowd.outcomes, crowd.longest_gap
         return books
 
@@ -106,11 +105,12 @@ class Chaos:
         )
         return sum(times > 1 for times in ends.values())
 
-    def _crowd(self, interval: int) -> Crowd:
+    def crowd(self, interval: int) -> Crowd:
+        """Clients that have not begun."""
         return Crowd(self._proxy.target, self._material, self._clients, interval)
 
-    def _lose_one(self, loss: object) -> int:
-        assert callable(loss)
+    def lose_one(self, loss: Callable[[int], object]) -> int:
+        """One request alone, whose server is lost in the middle; returns which server that was."""
         variant = Variant(next(n for n in range(VARIANTS) if Variant(n).step_count >= 3 * INTERVAL))
         outcome, lost = Outcome(variant, f"alone-{len(self.alone)}"), -1
         with Kandinsky(self._proxy.target, retries=RETRIES) as client, ThreadPoolExecutor(1) as pool:
@@ -129,7 +129,8 @@ class Chaos:
         lengths = [server.metric("kandinsky_queue_length") for server in self._replicas]
         return lengths.index(max(lengths))
 
-    def _revive(self, number: int) -> None:
+    def revive(self, number: int) -> None:
+        """Starts a server again, and waits until Envoy sends it calls."""
         self._replicas.start(number)
         while self._proxy.healthy < len(self._replicas):
             time.sleep(POLL_SECONDS)
@@ -143,7 +144,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         return
     count = setting.scaled(3, 2)
     with Replicas(setting, count, *FLAGS) as replicas, Envoy(replicas.targets) as proxy:
-        chaos = Chaos(setting, replicas, proxy)
+        chaos = Chaos(replicas, proxy, setting.scaled(16, 6))
         chaos.lone_client()
         yield _checksums(setting, chaos)
         for interval in setting.scaled((0, INTERVAL), (INTERVAL,)):

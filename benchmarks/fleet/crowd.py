@@ -115,7 +115,7 @@ def follow(stream: EventStream, outcome: Outcome) -> Iterator[Progress]:
                     yield event
                 case EmbeddingReady():
                     pair = event.result.embedding
-                    parts += [pair.positive.array.tobytes(), pair.negative.array.tobytes()]
+                    parts += [each.array.tobytes() for each in (pair.positive, pair.negative) if each]
                 case ImageReady():
                     parts.append(event.result.data)
     except KandinskyError as error:

@@ -50,6 +50,9 @@ class Replicas:
     def __getitem__(self, number: int) -> ServerProcess:
         return self._servers[number]
 
+    def __iter__(self) -> Iterator[ServerProcess]:
+        return iter(self._servers)
+
     def kill(self, number: int) -> None:
         """With SIGKILL."""
         self._servers[number].send(signal.SIGKILL)
