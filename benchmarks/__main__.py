@@ -21,6 +21,7 @@ from benchmarks import (
     chaos,
     device_share,
     estimate,
+    orca,
     prompt,
     queue_jump,
     single,
@@ -52,6 +53,7 @@ FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "backends": backends.measure,
     "chaos": chaos.measure,
     "capacity": capacity.measure,
+    "orca": orca.measure,
 }
 
 
