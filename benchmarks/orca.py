@@ -91,7 +91,7 @@ def _latencies(target: str, pair: EmbeddingPair, requests: int, order: int) -> l
     waiting = iter([(seed, draw.choice(STEPS)) for seed in range(requests)])
 
     def ask_on(_: int) -> list[float]:
-        seconds = []
+        seconds: list[float] = []
         with Kandinsky(target, retries=RETRIES) as client:
             while True:
                 with taking:

@@ -78,9 +78,9 @@ class Subject:
         kinds = tuple(self._kind(job) for job in self._jobs)
         return Measured(StepTable.of(Step.read(self._file)[before:]), kinds, self._max_rows, rate)
 
-    def serve(self, trace: Sequence[Arrival]) -> Served:
-        """The real server's answers to what comes when the trace says."""
-        began = time.monotonic()
+    def serve(self, trace: Sequence[Arrival]) -> tuple[Served, StepTable]:
+        """The real server's answers to what comes when the trace says, and what its steps took meanwhile."""
+        before, began = len(Step.read(self._file)), time.monotonic()
 
         def one(arrival: Arrival) -> tuple[float, float]:
             self._ask(client, self._jobs[arrival.kind])
@@ -94,7 +94,8 @@ class Subject:
                 running.append(pool.submit(one, arrival))
             latencies, ends = zip(*(each.result() for each in running), strict=True)
         images = sum(self._jobs[arrival.kind].rpc != "prior" for arrival in trace)
-        return Served(list(latencies), images, max(ends) - trace[0].when)
+        served = Served(list(latencies), images, max(ends) - trace[0].when)
+        return served, StepTable.of(Step.read(self._file)[before:])
 
     def _kind(self, job: Job) -> Kind:
         """Twice, of which the quicker tells what it takes outside the engine."""

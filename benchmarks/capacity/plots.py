@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,10 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     measured = Measured.read(given.measured)
     for name, draw in (("load", _load), ("replicas", _replicas)):
-        _save(given.out / f"{name}.png", lambda axes, draw=draw: draw(axes, measured))
+        _save(given.out / f"{name}.png", partial(draw, measured))
 
 
-def _load(axes: Any, measured: Measured) -> None:
+def _load(measured: Measured, axes: Any) -> None:
     """Latency against load, a fleet of ten."""
     most = 10 * measured.rate * measured.images_per_request
     for pattern, bursts in PATTERNS.items():
@@ -46,7 +47,7 @@ def _load(axes: Any, measured: Measured) -> None:
     axes.set(xlabel="images/s over what 10 replicas do", ylabel="seconds", yscale="log")
 
 
-def _replicas(axes: Any, measured: Measured) -> None:
+def _replicas(measured: Measured, axes: Any) -> None:
     """Latency of fleets that have the same load each."""
     each = 0.8 * measured.rate * measured.images_per_request
     for pattern, bursts in PATTERNS.items():
