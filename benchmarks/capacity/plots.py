@@ -16,12 +16,12 @@ from benchmarks.capacity.plan import served
 
 matplotlib.use("Agg")
 
-SHARES = (0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
+SHARES = (0.3, 0.5, 0.7, 0.9, 1.1)
 """Of what a replica was measured to do."""
 
 FLEETS = (1, 3, 10, 30, 100, 300, 1000)
 PATTERNS = {"Poisson": False, "bursts": True}
-SECONDS, LARGE_SECONDS = 120.0, 30.0
+SECONDS, LARGE_SECONDS = 60.0, 20.0
 
 
 def main() -> None:
