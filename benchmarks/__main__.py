@@ -18,8 +18,10 @@ from benchmarks import (
     backends,
     batched,
     cancel,
+    chaos,
     device_share,
     estimate,
+    orca,
     prompt,
     queue_jump,
     single,
@@ -28,6 +30,7 @@ from benchmarks import (
     throughput,
     warm_prior,
 )
+from benchmarks.capacity import measure as capacity
 from benchmarks.figure import Figure
 from benchmarks.machine import facts
 from benchmarks.quiet import quieten
@@ -48,6 +51,9 @@ FIGURES: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "start": start.measure,
     "soak": soak.measure,
     "backends": backends.measure,
+    "chaos": chaos.measure,
+    "capacity": capacity.measure,
+    "orca": orca.measure,
 }
 
 

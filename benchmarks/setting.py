@@ -57,6 +57,12 @@ class Setting:
         """The yardstick, on the same checkpoint."""
         return ServerProcess([sys.executable, "-m", "benchmarks.naive", *self._common], self._environment)
 
+    def recorded(self, file: Path, max_rows: int) -> ServerProcess:
+        """A server that writes down its network calls; see `capacity.recorded`."""
+        command = [sys.executable, "-m", "benchmarks.capacity.recorded", str(file), *self._common]
+        command += ["--backend", self.backend, "--max-batch-rows", str(max_rows)]
+        return ServerProcess(command, self._environment)
+
     @property
     def _common(self) -> list[str]:
         options = {"model": self.model, "threads": self.threads, "device": self.device, "dtype": self.dtype}

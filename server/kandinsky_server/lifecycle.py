@@ -42,6 +42,7 @@ class Lifecycle:
         self._metrics_server: MetricsServer | None = None
         self._trimming: asyncio.Task[None] | None = None
         self._measuring: asyncio.Task[None] | None = None
+        self._failing: asyncio.Task[None] | None = None
         self._takeovers = Takeovers([], app.engine.between_steps, self._on_takeover)
 
     @property
@@ -173,7 +174,8 @@ class Lifecycle:
     async def stop(self) -> None:
         """Ends everything at once."""
         app = self.app
-        self._failing.cancel()
+        if self._failing:
+            self._failing.cancel()
         await app.server.stop(0)
         for task in (self._trimming, self._measuring):
             if task:

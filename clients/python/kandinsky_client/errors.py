@@ -179,6 +179,9 @@ _BY_CODE: dict[grpc.StatusCode, type[RpcError]] = {
     grpc.StatusCode.PERMISSION_DENIED: AuthorizationError,
 }
 
+_STREAM_RESET = "RST_STREAM"
+"""What gRPC says where a proxy that lost its server cut the stream off; the server's own INTERNAL has a trailer."""
+
 _OF_THE_WAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _BY_KIND: dict[str, type[RpcError]] = {"tls": TlsError, "unreachable": UnreachableError}
 
@@ -204,6 +207,8 @@ def from_grpc(error: grpc.RpcError) -> RpcError:
     message = call.details() or "no message"
     explanation = explain(message) if code in _OF_THE_WAY and not reason else None
     kind = _BY_REASON.get(reason) or _BY_CODE.get(code, ServerError)
+    if code is grpc.StatusCode.INTERNAL and _STREAM_RESET in message and not call.trailing_metadata():
+        kind = UnavailableError
     if explanation and kind is UnavailableError:
         kind = _BY_KIND.get(explanation.kind, kind)
     return kind(

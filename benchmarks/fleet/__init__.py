@@ -1,0 +1,1 @@
+"""Several servers behind the real Envoy, with the files of deploy/envoy."""

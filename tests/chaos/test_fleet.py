@@ -1,0 +1,60 @@
+"""Two servers behind the real Envoy: one is killed, then one drains, and every request gets its one right answer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.chaos import FLAGS, INTERVAL, Chaos
+from benchmarks.fleet import envoy
+from benchmarks.fleet.crowd import Outcome
+from benchmarks.fleet.envoy import Envoy
+from benchmarks.fleet.replicas import Replicas
+from benchmarks.repeats import TOLERANCE
+from benchmarks.setting import Setting
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not envoy.installed(), reason=envoy.MISSING),
+]
+
+
+@pytest.fixture(scope="module")
+def replicas(tiny_model: Path) -> Iterator[Replicas]:
+    with Replicas(Setting(tiny_model), 2, *FLAGS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chaos(replicas: Replicas) -> Iterator[Chaos]:
+    with Envoy(replicas.targets) as proxy:
+        yield Chaos(replicas, proxy, clients=4)
+
+
+def check(chaos: Chaos, outcomes: list[Outcome]) -> None:
+    assert not [each.error for each in outcomes if each.error]
+    assert max(chaos.differences(outcomes)) <= TOLERANCE
+    assert chaos.ran_twice(outcomes) == 0
+
+
+def test_a_killed_servers_request_goes_on_elsewhere_to_the_same_bits(
+    chaos: Chaos, replicas: Replicas
+) -> None:
+    lost = chaos.lose_one(replicas.kill)
+    (outcome,) = chaos.alone
+    assert outcome.tries > 1
+    assert 0 < outcome.again <= INTERVAL
+    assert not chaos.changed([outcome])
+    check(chaos, [outcome])
+    chaos.revive(lost)
+
+
+def test_clients_of_a_draining_server_run_no_step_again(chaos: Chaos, replicas: Replicas) -> None:
+    crowd = chaos.crowd(INTERVAL)
+    with crowd.asking():
+        crowd.wait_for(4)
+        replicas.drain(0)
+        crowd.wait_for(4)
+    check(chaos, crowd.outcomes)
+    moved = [each for each in crowd.outcomes if each.tries > 1]
+    assert {each.again for each in moved} <= {0}
