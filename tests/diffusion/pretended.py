@@ -24,9 +24,9 @@ class Tally:
 
 
 class Pretended(torch.Tensor):
-    """A tensor ``real`` that says it is on the device."""
+    """A tensor ``within`` that says it is on the device."""
 
-    real: torch.Tensor
+    within: torch.Tensor
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> "Pretended":
@@ -38,7 +38,7 @@ class Pretended(torch.Tensor):
             dtype=inner.dtype,
             device=torch.device("meta"),
         )
-        made.real = inner
+        made.within = inner
         return made
 
     @property
@@ -93,7 +93,7 @@ class Pretence(TorchDispatchMode):
 
 
 def _inner(each: Any) -> Any:
-    return each.real if isinstance(each, Pretended) else each
+    return each.within if isinstance(each, Pretended) else each
 
 
 def _pretended(each: Any) -> Any:
