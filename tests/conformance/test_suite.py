@@ -70,7 +70,7 @@ def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
     (case,) = chosen(load_cases(), ["seed_largest"])
     object.__setattr__(case, "limit_seconds", 1.0)
     run = Run(load_cases(), wrong, tmp_path)
-    run.everything([wrong], [case], "grpc", examples=False)
+    run.everything([wrong], [case], "grpc", examples=False, jobs=1)
     (outcome,) = run.results["wrong", "grpc"].values()
     assert run.failed
     assert "no report within 1 s" in outcome.problems[0]

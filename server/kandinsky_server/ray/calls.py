@@ -37,7 +37,7 @@ class Calls:
     def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
         """What it calls before that: the same handlers, as grpcio before 1.63 takes them."""
 
-    async def stream(self, method: str, request: Message, outer: Any) -> AsyncGenerator[Message]:
+    async def stream(self, method: str, request: Message, outer: Any) -> AsyncGenerator[Any]:
         """The responses to a call of ``method``, such as "/package.Service/Name"; closing this ends the call.
 
         An error is the status in ``outer``, which is Serve's context, and an empty response, the last.
@@ -50,7 +50,7 @@ class Calls:
             async for message in messages:
                 yield message
 
-    async def one(self, method: str, request: Message, outer: Any) -> Message:
+    async def one(self, method: str, request: Message, outer: Any) -> Any:
         """The response to a call that has one."""
         return [response async for response in self.stream(method, request, outer)][-1]
 

@@ -25,7 +25,7 @@ def _streaming(method: str) -> Callable[..., AsyncGenerator[Message]]:
 
 
 def _unary(method: str) -> Callable[..., Awaitable[Message]]:
-    async def call(self: Replica, request: Message, grpc_context: Any) -> Message:
+    async def call(self: Replica, request: Message, grpc_context: Any) -> Any:
         return await self.calls.one(method, request, grpc_context)
 
     return call

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-REPORTS = {
+REPORTS: dict[str, dict[str, object]] = {
     "health": {"health": "not_serving"},
     "health_of_a_service": {"health": "serving"},
     # A picture of another seed, perhaps.
