@@ -141,12 +141,14 @@ class Client::Impl {
   template <class Request>
   EventStream stream(Request request, const CallOptions& options) {
     fill(request, connection_->priority());
-    StartAttempt start = [connection = connection_, request = std::move(request)](grpc::ClientContext& context) {
+    const auto sent = std::make_shared<Request>(std::move(request));
+    StartAttempt start = [connection = connection_, sent](grpc::ClientContext& context) {
       auto queue = std::make_unique<Queue>();
-      auto reader = prepare(*connection, &context, request, queue.get());
+      auto reader = prepare(*connection, &context, *sent, queue.get());
       return start_attempt(context, std::move(queue), std::move(reader));
     };
-    return EventStream(std::make_unique<EventStream::Impl>(connection_, options, std::move(start)));
+    return EventStream(
+        std::make_unique<EventStream::Impl>(connection_, options, *sent->mutable_options(), std::move(start)));
   }
 
   template <class Request>

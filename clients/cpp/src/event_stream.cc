@@ -7,8 +7,13 @@
 
 namespace kandinsky {
 
-EventStream::Impl::Impl(const std::shared_ptr<Connection>& connection, CallOptions options, StartAttempt start)
-    : call_(connection), options_(std::move(options)), start_(std::move(start)), retry_(connection->retry(options_)) {
+EventStream::Impl::Impl(const std::shared_ptr<Connection>& connection, CallOptions options, v1::RequestOptions& sent,
+                        StartAttempt start)
+    : call_(connection),
+      options_(std::move(options)),
+      start_(std::move(start)),
+      retry_(connection->retry(options_)),
+      resumption_(sent) {
   this->start();
 }
 
@@ -44,9 +49,14 @@ std::optional<Event> EventStream::Impl::next() {
 std::optional<Event> EventStream::Impl::read() {
   v1::Event message;
   if (attempt_->read(message)) {
+    if (message.has_checkpoint()) {
+      resumption_.checkpoint(std::move(*message.mutable_checkpoint()));
+      return std::nullopt;
+    }
     auto event = assembly_.receive(std::move(message));
-    delivered_ = delivered_ || (event && (std::holds_alternative<v1::EmbeddingResult>(*event) ||
-                                          std::holds_alternative<v1::ImageResult>(*event)));
+    if (event) {
+      resumption_.deliver(*event);
+    }
     return event;
   }
   const grpc::Status status = attempt_->finish();
@@ -55,15 +65,22 @@ std::optional<Event> EventStream::Impl::read() {
     return std::nullopt;
   }
   end();
-  return assembly_.finish();
+  return resumption_.total(assembly_.finish());
 }
 
-// Once a result was delivered there is no next try: it could come twice.
+// Once a result was delivered there is no next try, since it could come twice, unless the request asks for checkpoints:
+// then the next try goes on from the last ones, and what was delivered is left out.
 void EventStream::Impl::try_again(const RpcError& error) {
-  if (delivered_) {
+  if (resumption_.is_over()) {
     throw error;
   }
-  const Seconds delay = retry_.delay_after(error);
+  Seconds delay = Seconds::zero();
+  if (!resumption_.forget(error)) {
+    if (resumption_.write()) {
+      retry_.begin_anew();
+    }
+    delay = retry_.delay_after(error);
+  }
   end();
   assembly_ = Assembly();
   if (call_.cancellation().wait(delay)) {

@@ -9,14 +9,17 @@
 #include "assembly.h"
 #include "attempt.h"
 #include "connection.h"
+#include "resumption.h"
 #include "retry.h"
 
 namespace kandinsky {
 
 class EventStream::Impl {
  public:
-  // Starts the call. Throws std::invalid_argument for options that cannot be.
-  Impl(const std::shared_ptr<Connection>& connection, CallOptions options, StartAttempt start);
+  // Starts the call. `sent` is part of the request that `start` holds and sends; a try after the first may find its
+  // `resume` set. Throws std::invalid_argument for options that cannot be.
+  Impl(const std::shared_ptr<Connection>& connection, CallOptions options, v1::RequestOptions& sent,
+       StartAttempt start);
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl();
@@ -35,7 +38,7 @@ class EventStream::Impl {
   StartAttempt start_;
   Retry retry_;
   Assembly assembly_;
-  bool delivered_ = false;
+  Resumption resumption_;
   std::unique_ptr<grpc::ClientContext> context_;
   std::unique_ptr<Attempt> attempt_;  // null when the call is over; uses the context, so it goes first
 };

@@ -18,12 +18,15 @@ std::optional<Seconds> check_timeout(std::optional<Seconds> timeout);
 // Trying again is safe: a request carries all it needs, and its results depend on nothing but that.
 class Retry {
  public:
-  // `timeout` is for the whole call, retries and waits included; `retries` the most retries after the first try.
-  // Throws as `check_timeout` does.
+  // `timeout` is for the whole call, retries and waits included; `retries` the most retries in a row that bring nothing
+  // new. Throws as `check_timeout` does.
   Retry(std::optional<Seconds> timeout, int retries);
 
   // The time left, never below 0; nothing is no limit.
   [[nodiscard]] std::optional<Seconds> left() const;
+
+  // Counts retries from here: the last try brought something.
+  void begin_anew() { tried_ = 0; }
 
   // Returns how long to wait before the next try, or throws the error when that cannot help.
   Seconds delay_after(const RpcError& error);

@@ -44,6 +44,15 @@ v1::Event chunk(int index, int offset, const std::string& data) {
   return event;
 }
 
+v1::Event checkpoint(const std::string& stage, int index, int step) {
+  v1::Event event;
+  event.mutable_checkpoint()->set_stage(stage);
+  event.mutable_checkpoint()->set_index(index);
+  event.mutable_checkpoint()->set_step(step);
+  event.mutable_checkpoint()->set_latents("latents of step " + std::to_string(step));
+  return event;
+}
+
 v1::Event completed(int embedding_count, int image_count) {
   v1::Event event;
   event.mutable_completed()->set_embedding_count(embedding_count);

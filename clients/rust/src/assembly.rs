@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use crate::event::Event;
 use crate::v1::event::Kind;
-use crate::v1::{self, Completed, Dtype, EmbeddingResult, ImageChunk, ImageResult};
+use crate::v1::{Completed, Dtype, EmbeddingResult, ImageChunk, ImageResult};
 
 /// Turns the messages of one stream into events, joins chunks, and checks that all of it came.
 #[derive(Default)]
@@ -24,11 +24,12 @@ struct Arriving {
 }
 
 impl Assembly {
-    /// Returns the event that a message completes, if any. `Completed` is held back until `finish`.
+    /// Returns the event that a message completes, if any. `Completed` is held back until `finish`. Checkpoints are not the
+    /// caller's, and `None` is a kind of event that is newer than this client.
     ///
     /// Errors say what is missing.
-    pub(crate) fn receive(&mut self, event: Option<v1::Event>) -> Result<Option<Event>, String> {
-        match event.and_then(|event| event.kind) {
+    pub(crate) fn receive(&mut self, kind: Option<Kind>) -> Result<Option<Event>, String> {
+        match kind {
             Some(Kind::Queued(queued)) => Ok(Some(Event::Queued(queued))),
             Some(Kind::Progress(progress)) => Ok(Some(Event::Progress(progress))),
             Some(Kind::Preview(preview)) => Ok(Some(Event::Preview(preview))),
@@ -39,7 +40,7 @@ impl Assembly {
                 self.completed = Some(completed);
                 Ok(None)
             }
-            None => Ok(None), // a kind of event that is newer than this client
+            Some(Kind::Checkpoint(_)) | None => Ok(None),
         }
     }
 

@@ -71,7 +71,8 @@ impl ClientBuilder {
         })
     }
 
-    /// The most retries of a call that the server turned away or that did not reach it. Default 5.
+    /// The most retries of a call that the server turned away or that did not reach it, in a row that bring no checkpoint and
+    /// no result. Default 5.
     pub fn retries(self, retries: u32) -> Self {
         self.set(|settings| {
             settings.retries = retries;

@@ -7,7 +7,9 @@ use crate::call::Call;
 use crate::error::{Error, RpcError};
 use crate::event::Event;
 use crate::request::{HasEvent, Rpc};
+use crate::resumption::Resumption;
 use crate::status::request_id;
+use crate::v1::event::Kind;
 
 pub(crate) struct Exchange<R: Rpc> {
     call: Call,
@@ -15,19 +17,20 @@ pub(crate) struct Exchange<R: Rpc> {
     responses: Option<Streaming<R::Response>>,
     request_id: String,
     assembly: Assembly,
-    delivered: bool,
+    resumption: Resumption,
     completed: bool,
 }
 
 impl<R: Rpc> Exchange<R> {
-    pub(crate) fn new(call: Call, message: R) -> Self {
+    /// A try after the first may send the message with `options.resume`.
+    pub(crate) fn new(call: Call, mut message: R) -> Self {
         Self {
+            resumption: Resumption::new(message.options()),
             call,
             message,
             responses: None,
             request_id: String::new(),
             assembly: Assembly::default(),
-            delivered: false,
             completed: false,
         }
     }
@@ -37,7 +40,7 @@ impl<R: Rpc> Exchange<R> {
         while !self.completed {
             match self.advance().await {
                 Ok(Some(event)) => {
-                    self.delivered |= matches!(event, Event::Embedding(_) | Event::Image(_));
+                    self.resumption.deliver(&event);
                     self.completed = matches!(event, Event::Completed(_));
                     return Ok(Some(event));
                 }
@@ -60,14 +63,21 @@ impl<R: Rpc> Exchange<R> {
             self.responses.insert(response.into_inner())
         };
         match self.call.run(responses.message()).await? {
-            Some(response) => self.assembly.receive(response.event()),
-            None => self.assembly.finish().map(|end| Some(Event::Completed(end))),
+            Some(response) => {
+                let kind = response.event().and_then(|event| event.kind);
+                if let Some(Kind::Checkpoint(checkpoint)) = &kind {
+                    self.resumption.checkpoint(checkpoint.clone());
+                }
+                self.assembly.receive(kind)
+            }
+            None => self.assembly.finish().map(|end| Some(Event::Completed(self.resumption.total(end)))),
         }
         .map_err(Error::IncompleteStream)
     }
 
-    /// Waits before the next try, or returns the error. Once a result was delivered there is no next try: it could come
-    /// twice.
+    /// Waits before the next try, or returns the error. Once a result was delivered there is no next try, since it could
+    /// come twice, unless the request asks for checkpoints: then the next try goes on from the last ones, and what was
+    /// delivered is left out.
     async fn start_again(&mut self, mut error: Box<RpcError>) -> Result<(), Error> {
         self.responses = None;
         self.assembly = Assembly::default();
@@ -75,8 +85,14 @@ impl<R: Rpc> Exchange<R> {
         if error.request_id.is_empty() {
             error.request_id = initial;
         }
-        if self.delivered {
+        if self.resumption.is_over() {
             return Err(Error::Rpc(error));
+        }
+        if self.resumption.forget(&error, self.message.options()) {
+            return Ok(());
+        }
+        if self.resumption.write(self.message.options()) {
+            self.call.retry.begin_anew();
         }
         self.call.wait_after(error).await
     }

@@ -15,6 +15,7 @@ mod limits;
 mod metadata;
 mod request;
 mod results;
+mod resumption;
 mod retry;
 mod safetensors_file;
 mod status;

@@ -11,7 +11,7 @@ use crate::v1::ErrorReason;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
-/// The patience of one call: until when, and how many retries.
+/// The patience of one call: until when, and how many retries in a row that bring nothing new.
 ///
 /// Trying again is safe: a request carries all it needs, and its results depend on nothing but that.
 pub(crate) struct Retry {
@@ -23,6 +23,11 @@ pub(crate) struct Retry {
 impl Retry {
     pub(crate) fn new(deadline: Option<Instant>, retries: u32) -> Self {
         Self { deadline, retries, tried: 0 }
+    }
+
+    /// Counts retries from here: the last try brought something.
+    pub(crate) fn begin_anew(&mut self) {
+        self.tried = 0;
     }
 
     /// How long to wait before the next try, or the error when that cannot help.

@@ -46,7 +46,8 @@ struct ClientOptions {
   Metadata metadata;
   /// The time for each call, retries and waits included, above 0. Unset, as infinity: no limit.
   std::optional<Seconds> timeout;
-  /// The most retries of a call that the server turned away or that did not reach it, 0 or more.
+  /// The most retries of a call that the server turned away or that did not reach it, in a row that bring no checkpoint
+  /// and no result; 0 or more.
   int retries = 5;
   /// The priority of requests that give none.
   v1::Priority priority = v1::PRIORITY_UNSPECIFIED;

@@ -129,6 +129,12 @@ pub fn embedding(index: i32, values: &[f32]) -> Step {
     }))
 }
 
+pub fn checkpoint(stage: &str, index: i32, step: i32) -> Step {
+    let latents = vec![u8::try_from(step).unwrap()].into();
+    let stage = stage.to_owned();
+    Step::Send(Kind::Checkpoint(v1::Checkpoint { stage, index, step, latents, ..v1::Checkpoint::default() }))
+}
+
 pub fn completed(embedding_count: i32, image_count: i32) -> Step {
     Step::Send(Kind::Completed(Completed { embedding_count, image_count, ..Completed::default() }))
 }

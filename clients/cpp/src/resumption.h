@@ -1,0 +1,47 @@
+// What the tries of one call have brought so far, for the next one to go on from.
+#pragma once
+
+#include <kandinsky/error.h>
+#include <kandinsky/event.h>
+
+namespace kandinsky {
+
+// Collects checkpoints and results, and puts them into the request before it is sent again.
+class Resumption {
+ public:
+  // For the request with these options, which are this class's to change; they outlive it.
+  explicit Resumption(v1::RequestOptions& options);
+
+  // Keeps the newest of a trajectory.
+  void checkpoint(v1::Checkpoint newest);
+
+  // Notes an event that the caller gets.
+  void deliver(const Event& event);
+
+  // Returns the end of the last try, with what all of them delivered.
+  [[nodiscard]] v1::Completed total(v1::Completed completed) const;
+
+  // Whether another try could deliver a result twice.
+  [[nodiscard]] bool is_over() const { return !active_ && delivered(); }
+
+  // Has the next try go on from here. Returns whether the last one brought anything.
+  bool write();
+
+  // Has the next try begin anew if the error is the refusal of a replica that cannot go on from here; returns whether
+  // it is. Once a result has been delivered there is no way back: the rest would be of another model.
+  bool forget(const RpcError& error);
+
+ private:
+  [[nodiscard]] bool delivered() const { return embedding_count_ + image_count_ > 0; }
+
+  v1::RequestOptions& options_;
+  bool active_;               // whether the request asks for checkpoints; if not, this only counts what was delivered
+  v1::RequestOptions given_;  // with the caller's own `resume`, of an earlier call, if there is one
+  v1::Resume resume_;
+  int embedding_count_ = 0;
+  int image_count_ = 0;
+  bool progressed_ = false;  // whether anything has come since the last try
+  bool written_ = false;     // whether the request goes on from something that the caller did not give
+};
+
+}  // namespace kandinsky
