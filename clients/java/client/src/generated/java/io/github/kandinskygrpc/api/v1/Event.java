@@ -65,6 +65,7 @@ private static final long serialVersionUID = 0L;
     IMAGE(5),
     CHUNK(6),
     COMPLETED(7),
+    CHECKPOINT(8),
     KIND_NOT_SET(0);
     private final int value;
     private KindCase(int value) {
@@ -89,6 +90,7 @@ private static final long serialVersionUID = 0L;
         case 5: return IMAGE;
         case 6: return CHUNK;
         case 7: return COMPLETED;
+        case 8: return CHECKPOINT;
         case 0: return KIND_NOT_SET;
         default: return null;
       }
@@ -405,6 +407,52 @@ private static final long serialVersionUID = 0L;
     return io.github.kandinskygrpc.api.v1.Completed.getDefaultInstance();
   }
 
+  public static final int CHECKPOINT_FIELD_NUMBER = 8;
+  /**
+   * <pre>
+   * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+   * not read in time gives way to a newer one.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+   * @return Whether the checkpoint field is set.
+   */
+  @java.lang.Override
+  public boolean hasCheckpoint() {
+    return kindCase_ == 8;
+  }
+  /**
+   * <pre>
+   * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+   * not read in time gives way to a newer one.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+   * @return The checkpoint.
+   */
+  @java.lang.Override
+  public io.github.kandinskygrpc.api.v1.Checkpoint getCheckpoint() {
+    if (kindCase_ == 8) {
+       return (io.github.kandinskygrpc.api.v1.Checkpoint) kind_;
+    }
+    return io.github.kandinskygrpc.api.v1.Checkpoint.getDefaultInstance();
+  }
+  /**
+   * <pre>
+   * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+   * not read in time gives way to a newer one.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+   */
+  @java.lang.Override
+  public io.github.kandinskygrpc.api.v1.CheckpointOrBuilder getCheckpointOrBuilder() {
+    if (kindCase_ == 8) {
+       return (io.github.kandinskygrpc.api.v1.Checkpoint) kind_;
+    }
+    return io.github.kandinskygrpc.api.v1.Checkpoint.getDefaultInstance();
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -440,6 +488,9 @@ private static final long serialVersionUID = 0L;
     if (kindCase_ == 7) {
       output.writeMessage(7, (io.github.kandinskygrpc.api.v1.Completed) kind_);
     }
+    if (kindCase_ == 8) {
+      output.writeMessage(8, (io.github.kandinskygrpc.api.v1.Checkpoint) kind_);
+    }
     getUnknownFields().writeTo(output);
   }
   private int computeSerializedSize_0() {
@@ -471,6 +522,10 @@ private static final long serialVersionUID = 0L;
     if (kindCase_ == 7) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(7, (io.github.kandinskygrpc.api.v1.Completed) kind_);
+    }
+    if (kindCase_ == 8) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(8, (io.github.kandinskygrpc.api.v1.Checkpoint) kind_);
     }
     return size;
   }
@@ -526,6 +581,10 @@ private static final long serialVersionUID = 0L;
         if (!getCompleted()
             .equals(other.getCompleted())) return false;
         break;
+      case 8:
+        if (!getCheckpoint()
+            .equals(other.getCheckpoint())) return false;
+        break;
       case 0:
       default:
     }
@@ -568,6 +627,10 @@ private static final long serialVersionUID = 0L;
       case 7:
         hash = (37 * hash) + COMPLETED_FIELD_NUMBER;
         hash = (53 * hash) + getCompleted().hashCode();
+        break;
+      case 8:
+        hash = (37 * hash) + CHECKPOINT_FIELD_NUMBER;
+        hash = (53 * hash) + getCheckpoint().hashCode();
         break;
       case 0:
       default:
@@ -728,6 +791,9 @@ private static final long serialVersionUID = 0L;
       if (completedBuilder_ != null) {
         completedBuilder_.clear();
       }
+      if (checkpointBuilder_ != null) {
+        checkpointBuilder_.clear();
+      }
       kindCase_ = 0;
       kind_ = null;
       return this;
@@ -797,6 +863,10 @@ private static final long serialVersionUID = 0L;
           completedBuilder_ != null) {
         result.kind_ = completedBuilder_.build();
       }
+      if (kindCase_ == 8 &&
+          checkpointBuilder_ != null) {
+        result.kind_ = checkpointBuilder_.build();
+      }
     }
 
     @java.lang.Override
@@ -838,6 +908,10 @@ private static final long serialVersionUID = 0L;
         }
         case COMPLETED: {
           mergeCompleted(other.getCompleted());
+          break;
+        }
+        case CHECKPOINT: {
+          mergeCheckpoint(other.getCheckpoint());
           break;
         }
         case KIND_NOT_SET: {
@@ -917,6 +991,13 @@ private static final long serialVersionUID = 0L;
               kindCase_ = 7;
               break;
             } // case 58
+            case 66: {
+              input.readMessage(
+                  internalGetCheckpointFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              kindCase_ = 8;
+              break;
+            } // case 66
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -2179,6 +2260,191 @@ private static final long serialVersionUID = 0L;
       kindCase_ = 7;
       onChanged();
       return completedBuilder_;
+    }
+
+    private com.google.protobuf.SingleFieldBuilder<
+        io.github.kandinskygrpc.api.v1.Checkpoint, io.github.kandinskygrpc.api.v1.Checkpoint.Builder, io.github.kandinskygrpc.api.v1.CheckpointOrBuilder> checkpointBuilder_;
+    /**
+     * <pre>
+     * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+     * not read in time gives way to a newer one.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+     * @return Whether the checkpoint field is set.
+     */
+    @java.lang.Override
+    public boolean hasCheckpoint() {
+      return kindCase_ == 8;
+    }
+    /**
+     * <pre>
+     * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+     * not read in time gives way to a newer one.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+     * @return The checkpoint.
+     */
+    @java.lang.Override
+    public io.github.kandinskygrpc.api.v1.Checkpoint getCheckpoint() {
+      if (checkpointBuilder_ == null) {
+        if (kindCase_ == 8) {
+          return (io.github.kandinskygrpc.api.v1.Checkpoint) kind_;
+        }
+        return io.github.kandinskygrpc.api.v1.Checkpoint.getDefaultInstance();
+      } else {
+        if (kindCase_ == 8) {
+          return checkpointBuilder_.getMessage();
+        }
+        return io.github.kandinskygrpc.api.v1.Checkpoint.getDefaultInstance();
+      }
+    }
+    /**
+     * <pre>
+     * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+     * not read in time gives way to a newer one.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+     */
+    public Builder setCheckpoint(io.github.kandinskygrpc.api.v1.Checkpoint value) {
+      if (checkpointBuilder_ == null) {
+        java.util.Objects.requireNonNull(value);
+        kind_ = value;
+        onChanged();
+      } else {
+        checkpointBuilder_.setMessage(value);
+      }
+      kindCase_ = 8;
+      return this;
+    }
+    /**
+     * <pre>
+     * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+     * not read in time gives way to a newer one.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+     */
+    public Builder setCheckpoint(
+        io.github.kandinskygrpc.api.v1.Checkpoint.Builder builderForValue) {
+      if (checkpointBuilder_ == null) {
+        kind_ = builderForValue.build();
+        onChanged();
+      } else {
+        checkpointBuilder_.setMessage(builderForValue.build());
+      }
+      kindCase_ = 8;
+      return this;
+    }
+    /**
+     * <pre>
+     * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+     * not read in time gives way to a newer one.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+     */
+    public Builder mergeCheckpoint(io.github.kandinskygrpc.api.v1.Checkpoint value) {
+      if (checkpointBuilder_ == null) {
+        if (kindCase_ == 8 &&
+            kind_ != io.github.kandinskygrpc.api.v1.Checkpoint.getDefaultInstance()) {
+          kind_ = io.github.kandinskygrpc.api.v1.Checkpoint.newBuilder((io.github.kandinskygrpc.api.v1.Checkpoint) kind_)
+              .mergeFrom(value).buildPartial();
+        } else {
+          kind_ = value;
+        }
+        onChanged();
+      } else {
+        if (kindCase_ == 8) {
+          checkpointBuilder_.mergeFrom(value);
+        } else {
+          checkpointBuilder_.setMessage(value);
+        }
+      }
+      kindCase_ = 8;
+      return this;
+    }
+    /**
+     * <pre>
+     * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+     * not read in time gives way to a newer one.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+     */
+    public Builder clearCheckpoint() {
+      if (checkpointBuilder_ == null) {
+        if (kindCase_ == 8) {
+          kindCase_ = 0;
+          kind_ = null;
+          onChanged();
+        }
+      } else {
+        if (kindCase_ == 8) {
+          kindCase_ = 0;
+          kind_ = null;
+        }
+        checkpointBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+     * not read in time gives way to a newer one.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+     */
+    public io.github.kandinskygrpc.api.v1.Checkpoint.Builder getCheckpointBuilder() {
+      return internalGetCheckpointFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+     * not read in time gives way to a newer one.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+     */
+    @java.lang.Override
+    public io.github.kandinskygrpc.api.v1.CheckpointOrBuilder getCheckpointOrBuilder() {
+      if ((kindCase_ == 8) && (checkpointBuilder_ != null)) {
+        return checkpointBuilder_.getMessageOrBuilder();
+      } else {
+        if (kindCase_ == 8) {
+          return (io.github.kandinskygrpc.api.v1.Checkpoint) kind_;
+        }
+        return io.github.kandinskygrpc.api.v1.Checkpoint.getDefaultInstance();
+      }
+    }
+    /**
+     * <pre>
+     * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+     * not read in time gives way to a newer one.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+     */
+    private com.google.protobuf.SingleFieldBuilder<
+        io.github.kandinskygrpc.api.v1.Checkpoint, io.github.kandinskygrpc.api.v1.Checkpoint.Builder, io.github.kandinskygrpc.api.v1.CheckpointOrBuilder> 
+        internalGetCheckpointFieldBuilder() {
+      if (checkpointBuilder_ == null) {
+        if (!(kindCase_ == 8)) {
+          kind_ = io.github.kandinskygrpc.api.v1.Checkpoint.getDefaultInstance();
+        }
+        checkpointBuilder_ = new com.google.protobuf.SingleFieldBuilder<
+            io.github.kandinskygrpc.api.v1.Checkpoint, io.github.kandinskygrpc.api.v1.Checkpoint.Builder, io.github.kandinskygrpc.api.v1.CheckpointOrBuilder>(
+                (io.github.kandinskygrpc.api.v1.Checkpoint) kind_,
+                getParentForChildren(),
+                isClean());
+        kind_ = null;
+      }
+      kindCase_ = 8;
+      onChanged();
+      return checkpointBuilder_;
     }
 
     // @@protoc_insertion_point(builder_scope:kandinsky_api.v1.Event)

@@ -199,5 +199,35 @@ public interface EventOrBuilder extends
    */
   io.github.kandinskygrpc.api.v1.CompletedOrBuilder getCompletedOrBuilder();
 
+  /**
+   * <pre>
+   * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+   * not read in time gives way to a newer one.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+   * @return Whether the checkpoint field is set.
+   */
+  boolean hasCheckpoint();
+  /**
+   * <pre>
+   * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+   * not read in time gives way to a newer one.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+   * @return The checkpoint.
+   */
+  io.github.kandinskygrpc.api.v1.Checkpoint getCheckpoint();
+  /**
+   * <pre>
+   * A trajectory can be gone on with from here. Only for requests with `options.checkpoint_interval_steps`; one that is
+   * not read in time gives way to a newer one.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Checkpoint checkpoint = 8;</code>
+   */
+  io.github.kandinskygrpc.api.v1.CheckpointOrBuilder getCheckpointOrBuilder();
+
   io.github.kandinskygrpc.api.v1.Event.KindCase getKindCase();
 }

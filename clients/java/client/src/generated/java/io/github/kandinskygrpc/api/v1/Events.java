@@ -82,7 +82,7 @@ public final class Events extends com.google.protobuf.GeneratedFile {
     java.lang.String[] descriptorData = {
       "\n\035kandinsky_api/v1/events.proto\022\020kandins" +
       "ky_api.v1\032\036google/protobuf/duration.prot" +
-      "o\032\034kandinsky_api/v1/types.proto\"\342\002\n\005Even" +
+      "o\032\034kandinsky_api/v1/types.proto\"\226\003\n\005Even" +
       "t\022*\n\006queued\030\001 \001(\0132\030.kandinsky_api.v1.Que" +
       "uedH\000\022.\n\010progress\030\002 \001(\0132\032.kandinsky_api." +
       "v1.ProgressH\000\022,\n\007preview\030\003 \001(\0132\031.kandins" +
@@ -91,42 +91,43 @@ public final class Events extends com.google.protobuf.GeneratedFile {
       "mage\030\005 \001(\0132\035.kandinsky_api.v1.ImageResul" +
       "tH\000\022-\n\005chunk\030\006 \001(\0132\034.kandinsky_api.v1.Im" +
       "ageChunkH\000\0220\n\tcompleted\030\007 \001(\0132\033.kandinsk" +
-      "y_api.v1.CompletedH\000B\006\n\004kind\"\277\001\n\006Queued\022" +
-      "\020\n\010position\030\001 \001(\005\0222\n\017predicted_start\030\002 \001" +
-      "(\0132\031.google.protobuf.Duration\0223\n\020predict" +
-      "ed_finish\030\003 \001(\0132\031.google.protobuf.Durati" +
-      "on\022\022\n\nrequest_id\030\004 \001(\t\022\014\n\004seed\030\005 \001(\003\022\030\n\020" +
-      "trajectory_count\030\006 \001(\005\"J\n\010Progress\022\r\n\005st" +
-      "age\030\001 \001(\t\022\r\n\005index\030\002 \001(\005\022\014\n\004step\030\003 \001(\005\022\022" +
-      "\n\nstep_count\030\004 \001(\005\"\234\001\n\007Preview\022\r\n\005index\030" +
-      "\001 \001(\005\022\014\n\004step\030\002 \001(\005\022\022\n\nstep_count\030\003 \001(\005\022" +
-      "-\n\006format\030\004 \001(\0162\035.kandinsky_api.v1.Image" +
-      "Format\022\020\n\010width_px\030\005 \001(\005\022\021\n\theight_px\030\006 " +
-      "\001(\005\022\014\n\004data\030\007 \001(\014\"\341\001\n\017EmbeddingResult\022\r\n" +
-      "\005index\030\001 \001(\005\022\024\n\014source_index\030\002 \001(\005\0223\n\nem" +
-      "beddings\030\003 \001(\0132\037.kandinsky_api.v1.Embedd" +
-      "ingPair\022*\n\007receipt\030\004 \001(\0132\031.kandinsky_api" +
-      ".v1.Receipt\0228\n\017truncated_texts\030\005 \003(\0132\037.k" +
-      "andinsky_api.v1.TruncatedText\022\016\n\006cached\030" +
-      "\006 \001(\010\"4\n\rTruncatedText\022\r\n\005field\030\001 \001(\t\022\024\n" +
-      "\014removed_text\030\002 \001(\t\"\351\001\n\013ImageResult\022\r\n\005i" +
-      "ndex\030\001 \001(\005\022\024\n\014source_index\030\002 \001(\005\022-\n\006form" +
-      "at\030\003 \001(\0162\035.kandinsky_api.v1.ImageFormat\022" +
-      "\020\n\010width_px\030\004 \001(\005\022\021\n\theight_px\030\005 \001(\005\022\022\n\n" +
-      "size_bytes\030\006 \001(\003\022\023\n\013chunk_count\030\007 \001(\005\022\014\n" +
-      "\004data\030\010 \001(\014\022*\n\007receipt\030\t \001(\0132\031.kandinsky" +
-      "_api.v1.Receipt\"?\n\nImageChunk\022\r\n\005index\030\001" +
-      " \001(\005\022\024\n\014offset_bytes\030\002 \001(\003\022\014\n\004data\030\003 \001(\014" +
-      "\"\231\001\n\tCompleted\022\027\n\017embedding_count\030\001 \001(\005\022" +
-      "\023\n\013image_count\030\002 \001(\005\022\022\n\nstep_count\030\003 \001(\003" +
-      "\022\014\n\004seed\030\004 \001(\003\022*\n\007timings\030\005 \001(\0132\031.kandin" +
-      "sky_api.v1.Timings\022\020\n\010warnings\030\006 \003(\tB\303\001\n" +
-      "\036io.github.kandinskygrpc.api.v1P\001ZRgithu" +
-      "b.com/kandinsky-grpc/kandinsky-grpc/clie" +
-      "nts/go/kandinskyapi/v1;kandinskyapiv1\242\002\003" +
-      "KNG\252\002\024KandinskyGrpc.Api.V1\312\002\024KandinskyGr" +
-      "pc\\Api\\V1\352\002\026KandinskyGrpc::Api::V1b\006prot" +
-      "o3"
+      "y_api.v1.CompletedH\000\0222\n\ncheckpoint\030\010 \001(\013" +
+      "2\034.kandinsky_api.v1.CheckpointH\000B\006\n\004kind" +
+      "\"\277\001\n\006Queued\022\020\n\010position\030\001 \001(\005\0222\n\017predict" +
+      "ed_start\030\002 \001(\0132\031.google.protobuf.Duratio" +
+      "n\0223\n\020predicted_finish\030\003 \001(\0132\031.google.pro" +
+      "tobuf.Duration\022\022\n\nrequest_id\030\004 \001(\t\022\014\n\004se" +
+      "ed\030\005 \001(\003\022\030\n\020trajectory_count\030\006 \001(\005\"J\n\010Pr" +
+      "ogress\022\r\n\005stage\030\001 \001(\t\022\r\n\005index\030\002 \001(\005\022\014\n\004" +
+      "step\030\003 \001(\005\022\022\n\nstep_count\030\004 \001(\005\"\234\001\n\007Previ" +
+      "ew\022\r\n\005index\030\001 \001(\005\022\014\n\004step\030\002 \001(\005\022\022\n\nstep_" +
+      "count\030\003 \001(\005\022-\n\006format\030\004 \001(\0162\035.kandinsky_" +
+      "api.v1.ImageFormat\022\020\n\010width_px\030\005 \001(\005\022\021\n\t" +
+      "height_px\030\006 \001(\005\022\014\n\004data\030\007 \001(\014\"\341\001\n\017Embedd" +
+      "ingResult\022\r\n\005index\030\001 \001(\005\022\024\n\014source_index" +
+      "\030\002 \001(\005\0223\n\nembeddings\030\003 \001(\0132\037.kandinsky_a" +
+      "pi.v1.EmbeddingPair\022*\n\007receipt\030\004 \001(\0132\031.k" +
+      "andinsky_api.v1.Receipt\0228\n\017truncated_tex" +
+      "ts\030\005 \003(\0132\037.kandinsky_api.v1.TruncatedTex" +
+      "t\022\016\n\006cached\030\006 \001(\010\"4\n\rTruncatedText\022\r\n\005fi" +
+      "eld\030\001 \001(\t\022\024\n\014removed_text\030\002 \001(\t\"\351\001\n\013Imag" +
+      "eResult\022\r\n\005index\030\001 \001(\005\022\024\n\014source_index\030\002" +
+      " \001(\005\022-\n\006format\030\003 \001(\0162\035.kandinsky_api.v1." +
+      "ImageFormat\022\020\n\010width_px\030\004 \001(\005\022\021\n\theight_" +
+      "px\030\005 \001(\005\022\022\n\nsize_bytes\030\006 \001(\003\022\023\n\013chunk_co" +
+      "unt\030\007 \001(\005\022\014\n\004data\030\010 \001(\014\022*\n\007receipt\030\t \001(\013" +
+      "2\031.kandinsky_api.v1.Receipt\"?\n\nImageChun" +
+      "k\022\r\n\005index\030\001 \001(\005\022\024\n\014offset_bytes\030\002 \001(\003\022\014" +
+      "\n\004data\030\003 \001(\014\"\231\001\n\tCompleted\022\027\n\017embedding_" +
+      "count\030\001 \001(\005\022\023\n\013image_count\030\002 \001(\005\022\022\n\nstep" +
+      "_count\030\003 \001(\003\022\014\n\004seed\030\004 \001(\003\022*\n\007timings\030\005 " +
+      "\001(\0132\031.kandinsky_api.v1.Timings\022\020\n\010warnin" +
+      "gs\030\006 \003(\tB\303\001\n\036io.github.kandinskygrpc.api" +
+      ".v1P\001ZRgithub.com/kandinsky-grpc/kandins" +
+      "ky-grpc/clients/go/kandinskyapi/v1;kandi" +
+      "nskyapiv1\242\002\003KNG\252\002\024KandinskyGrpc.Api.V1\312\002" +
+      "\024KandinskyGrpc\\Api\\V1\352\002\026KandinskyGrpc::A" +
+      "pi::V1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -139,7 +140,7 @@ public final class Events extends com.google.protobuf.GeneratedFile {
     internal_static_kandinsky_api_v1_Event_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_kandinsky_api_v1_Event_descriptor,
-        new java.lang.String[] { "Queued", "Progress", "Preview", "Embedding", "Image", "Chunk", "Completed", "Kind", });
+        new java.lang.String[] { "Queued", "Progress", "Preview", "Embedding", "Image", "Chunk", "Completed", "Checkpoint", "Kind", });
     internal_static_kandinsky_api_v1_Queued_descriptor =
       getDescriptor().getMessageType(1);
     internal_static_kandinsky_api_v1_Queued_fieldAccessorTable = new

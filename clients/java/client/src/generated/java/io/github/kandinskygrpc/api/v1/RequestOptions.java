@@ -179,6 +179,61 @@ private static final long serialVersionUID = 0L;
     return previewMaxPx_;
   }
 
+  public static final int CHECKPOINT_INTERVAL_STEPS_FIELD_NUMBER = 6;
+  private int checkpointIntervalSteps_ = 0;
+  /**
+   * <pre>
+   * The number of steps between two checkpoints of one trajectory, at least 1. Default 0: no checkpoints. Refused where a
+   * stage's noise scheduler needs more than the latents to go on. A server that drains sends such a request's newest
+   * checkpoints and ends it with UNAVAILABLE, reason DRAINING, instead of finishing it.
+   * </pre>
+   *
+   * <code>int32 checkpoint_interval_steps = 6;</code>
+   * @return The checkpointIntervalSteps.
+   */
+  @java.lang.Override
+  public int getCheckpointIntervalSteps() {
+    return checkpointIntervalSteps_;
+  }
+
+  public static final int RESUME_FIELD_NUMBER = 7;
+  private io.github.kandinskygrpc.api.v1.Resume resume_;
+  /**
+   * <pre>
+   * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+   * @return Whether the resume field is set.
+   */
+  @java.lang.Override
+  public boolean hasResume() {
+    return ((bitField0_ & 0x00000004) != 0);
+  }
+  /**
+   * <pre>
+   * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+   * @return The resume.
+   */
+  @java.lang.Override
+  public io.github.kandinskygrpc.api.v1.Resume getResume() {
+    return resume_ == null ? io.github.kandinskygrpc.api.v1.Resume.getDefaultInstance() : resume_;
+  }
+  /**
+   * <pre>
+   * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+   */
+  @java.lang.Override
+  public io.github.kandinskygrpc.api.v1.ResumeOrBuilder getResumeOrBuilder() {
+    return resume_ == null ? io.github.kandinskygrpc.api.v1.Resume.getDefaultInstance() : resume_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -208,6 +263,12 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000002) != 0)) {
       output.writeInt32(5, previewMaxPx_);
     }
+    if (checkpointIntervalSteps_ != 0) {
+      output.writeInt32(6, checkpointIntervalSteps_);
+    }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      output.writeMessage(7, getResume());
+    }
     getUnknownFields().writeTo(output);
   }
   private int computeSerializedSize_0() {
@@ -231,6 +292,14 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000002) != 0)) {
       size += com.google.protobuf.CodedOutputStream
         .computeInt32Size(5, previewMaxPx_);
+    }
+    if (checkpointIntervalSteps_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt32Size(6, checkpointIntervalSteps_);
+    }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(7, getResume());
     }
     return size;
   }
@@ -270,6 +339,13 @@ private static final long serialVersionUID = 0L;
       if (getPreviewMaxPx()
           != other.getPreviewMaxPx()) return false;
     }
+    if (getCheckpointIntervalSteps()
+        != other.getCheckpointIntervalSteps()) return false;
+    if (hasResume() != other.hasResume()) return false;
+    if (hasResume()) {
+      if (!getResume()
+          .equals(other.getResume())) return false;
+    }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -294,6 +370,12 @@ private static final long serialVersionUID = 0L;
     if (hasPreviewMaxPx()) {
       hash = (37 * hash) + PREVIEW_MAX_PX_FIELD_NUMBER;
       hash = (53 * hash) + getPreviewMaxPx();
+    }
+    hash = (37 * hash) + CHECKPOINT_INTERVAL_STEPS_FIELD_NUMBER;
+    hash = (53 * hash) + getCheckpointIntervalSteps();
+    if (hasResume()) {
+      hash = (37 * hash) + RESUME_FIELD_NUMBER;
+      hash = (53 * hash) + getResume().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -418,13 +500,19 @@ private static final long serialVersionUID = 0L;
 
     // Construct using io.github.kandinskygrpc.api.v1.RequestOptions.newBuilder()
     private Builder() {
-
+      maybeForceBuilderInitialization();
     }
 
     private Builder(
         com.google.protobuf.GeneratedMessage.BuilderParent parent) {
       super(parent);
-
+      maybeForceBuilderInitialization();
+    }
+    private void maybeForceBuilderInitialization() {
+      if (com.google.protobuf.GeneratedMessage
+              .alwaysUseFieldBuilders) {
+        internalGetResumeFieldBuilder();
+      }
     }
     @java.lang.Override
     public Builder clear() {
@@ -435,6 +523,12 @@ private static final long serialVersionUID = 0L;
       previewIntervalSteps_ = 0;
       previewFormat_ = 0;
       previewMaxPx_ = 0;
+      checkpointIntervalSteps_ = 0;
+      resume_ = null;
+      if (resumeBuilder_ != null) {
+        resumeBuilder_.dispose();
+        resumeBuilder_ = null;
+      }
       return this;
     }
 
@@ -486,6 +580,15 @@ private static final long serialVersionUID = 0L;
         result.previewMaxPx_ = previewMaxPx_;
         to_bitField0_ |= 0x00000002;
       }
+      if (((from_bitField0_ & 0x00000020) != 0)) {
+        result.checkpointIntervalSteps_ = checkpointIntervalSteps_;
+      }
+      if (((from_bitField0_ & 0x00000040) != 0)) {
+        result.resume_ = resumeBuilder_ == null
+            ? resume_
+            : resumeBuilder_.build();
+        to_bitField0_ |= 0x00000004;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -515,6 +618,12 @@ private static final long serialVersionUID = 0L;
       }
       if (other.hasPreviewMaxPx()) {
         setPreviewMaxPx(other.getPreviewMaxPx());
+      }
+      if (other.getCheckpointIntervalSteps() != 0) {
+        setCheckpointIntervalSteps(other.getCheckpointIntervalSteps());
+      }
+      if (other.hasResume()) {
+        mergeResume(other.getResume());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -565,6 +674,18 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000010;
               break;
             } // case 40
+            case 48: {
+              checkpointIntervalSteps_ = input.readInt32();
+              bitField0_ |= 0x00000020;
+              break;
+            } // case 48
+            case 58: {
+              input.readMessage(
+                  internalGetResumeFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00000040;
+              break;
+            } // case 58
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -887,6 +1008,211 @@ private static final long serialVersionUID = 0L;
       previewMaxPx_ = 0;
       onChanged();
       return this;
+    }
+
+    private int checkpointIntervalSteps_ ;
+    /**
+     * <pre>
+     * The number of steps between two checkpoints of one trajectory, at least 1. Default 0: no checkpoints. Refused where a
+     * stage's noise scheduler needs more than the latents to go on. A server that drains sends such a request's newest
+     * checkpoints and ends it with UNAVAILABLE, reason DRAINING, instead of finishing it.
+     * </pre>
+     *
+     * <code>int32 checkpoint_interval_steps = 6;</code>
+     * @return The checkpointIntervalSteps.
+     */
+    @java.lang.Override
+    public int getCheckpointIntervalSteps() {
+      return checkpointIntervalSteps_;
+    }
+    /**
+     * <pre>
+     * The number of steps between two checkpoints of one trajectory, at least 1. Default 0: no checkpoints. Refused where a
+     * stage's noise scheduler needs more than the latents to go on. A server that drains sends such a request's newest
+     * checkpoints and ends it with UNAVAILABLE, reason DRAINING, instead of finishing it.
+     * </pre>
+     *
+     * <code>int32 checkpoint_interval_steps = 6;</code>
+     * @param value The checkpointIntervalSteps to set.
+     * @return This builder for chaining.
+     */
+    public Builder setCheckpointIntervalSteps(int value) {
+
+      checkpointIntervalSteps_ = value;
+      bitField0_ |= 0x00000020;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The number of steps between two checkpoints of one trajectory, at least 1. Default 0: no checkpoints. Refused where a
+     * stage's noise scheduler needs more than the latents to go on. A server that drains sends such a request's newest
+     * checkpoints and ends it with UNAVAILABLE, reason DRAINING, instead of finishing it.
+     * </pre>
+     *
+     * <code>int32 checkpoint_interval_steps = 6;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearCheckpointIntervalSteps() {
+      bitField0_ = (bitField0_ & ~0x00000020);
+      checkpointIntervalSteps_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private io.github.kandinskygrpc.api.v1.Resume resume_;
+    private com.google.protobuf.SingleFieldBuilder<
+        io.github.kandinskygrpc.api.v1.Resume, io.github.kandinskygrpc.api.v1.Resume.Builder, io.github.kandinskygrpc.api.v1.ResumeOrBuilder> resumeBuilder_;
+    /**
+     * <pre>
+     * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+     * @return Whether the resume field is set.
+     */
+    public boolean hasResume() {
+      return ((bitField0_ & 0x00000040) != 0);
+    }
+    /**
+     * <pre>
+     * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+     * @return The resume.
+     */
+    public io.github.kandinskygrpc.api.v1.Resume getResume() {
+      if (resumeBuilder_ == null) {
+        return resume_ == null ? io.github.kandinskygrpc.api.v1.Resume.getDefaultInstance() : resume_;
+      } else {
+        return resumeBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+     */
+    public Builder setResume(io.github.kandinskygrpc.api.v1.Resume value) {
+      if (resumeBuilder_ == null) {
+        java.util.Objects.requireNonNull(value);
+        resume_ = value;
+      } else {
+        resumeBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00000040;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+     */
+    public Builder setResume(
+        io.github.kandinskygrpc.api.v1.Resume.Builder builderForValue) {
+      if (resumeBuilder_ == null) {
+        resume_ = builderForValue.build();
+      } else {
+        resumeBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00000040;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+     */
+    public Builder mergeResume(io.github.kandinskygrpc.api.v1.Resume value) {
+      if (resumeBuilder_ == null) {
+        if (((bitField0_ & 0x00000040) != 0) &&
+          resume_ != null &&
+          resume_ != io.github.kandinskygrpc.api.v1.Resume.getDefaultInstance()) {
+          getResumeBuilder().mergeFrom(value);
+        } else {
+          resume_ = value;
+        }
+      } else {
+        resumeBuilder_.mergeFrom(value);
+      }
+      if (resume_ != null) {
+        bitField0_ |= 0x00000040;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+     */
+    public Builder clearResume() {
+      bitField0_ = (bitField0_ & ~0x00000040);
+      resume_ = null;
+      if (resumeBuilder_ != null) {
+        resumeBuilder_.dispose();
+        resumeBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+     */
+    public io.github.kandinskygrpc.api.v1.Resume.Builder getResumeBuilder() {
+      bitField0_ |= 0x00000040;
+      onChanged();
+      return internalGetResumeFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+     */
+    public io.github.kandinskygrpc.api.v1.ResumeOrBuilder getResumeOrBuilder() {
+      if (resumeBuilder_ != null) {
+        return resumeBuilder_.getMessageOrBuilder();
+      } else {
+        return resume_ == null ?
+            io.github.kandinskygrpc.api.v1.Resume.getDefaultInstance() : resume_;
+      }
+    }
+    /**
+     * <pre>
+     * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+     * </pre>
+     *
+     * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+     */
+    private com.google.protobuf.SingleFieldBuilder<
+        io.github.kandinskygrpc.api.v1.Resume, io.github.kandinskygrpc.api.v1.Resume.Builder, io.github.kandinskygrpc.api.v1.ResumeOrBuilder> 
+        internalGetResumeFieldBuilder() {
+      if (resumeBuilder_ == null) {
+        resumeBuilder_ = new com.google.protobuf.SingleFieldBuilder<
+            io.github.kandinskygrpc.api.v1.Resume, io.github.kandinskygrpc.api.v1.Resume.Builder, io.github.kandinskygrpc.api.v1.ResumeOrBuilder>(
+                getResume(),
+                getParentForChildren(),
+                isClean());
+        resume_ = null;
+      }
+      return resumeBuilder_;
     }
 
     // @@protoc_insertion_point(builder_scope:kandinsky_api.v1.RequestOptions)

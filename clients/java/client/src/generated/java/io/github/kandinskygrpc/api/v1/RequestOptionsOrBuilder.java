@@ -98,4 +98,43 @@ public interface RequestOptionsOrBuilder extends
    * @return The previewMaxPx.
    */
   int getPreviewMaxPx();
+
+  /**
+   * <pre>
+   * The number of steps between two checkpoints of one trajectory, at least 1. Default 0: no checkpoints. Refused where a
+   * stage's noise scheduler needs more than the latents to go on. A server that drains sends such a request's newest
+   * checkpoints and ends it with UNAVAILABLE, reason DRAINING, instead of finishing it.
+   * </pre>
+   *
+   * <code>int32 checkpoint_interval_steps = 6;</code>
+   * @return The checkpointIntervalSteps.
+   */
+  int getCheckpointIntervalSteps();
+
+  /**
+   * <pre>
+   * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+   * @return Whether the resume field is set.
+   */
+  boolean hasResume();
+  /**
+   * <pre>
+   * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+   * @return The resume.
+   */
+  io.github.kandinskygrpc.api.v1.Resume getResume();
+  /**
+   * <pre>
+   * What earlier tries of this very request came to, on any replica: it goes on from there, and its result is the same.
+   * </pre>
+   *
+   * <code>.kandinsky_api.v1.Resume resume = 7;</code>
+   */
+  io.github.kandinskygrpc.api.v1.ResumeOrBuilder getResumeOrBuilder();
 }
