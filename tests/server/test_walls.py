@@ -137,7 +137,7 @@ def test_one_file_alone_chooses_the_family() -> None:
     assert choosing == ["checkpoints/source.py"]
 
 
-def test_a_familys_stages_are_named_by_the_family_alone() -> None:
+def test_stages_are_named_by_their_family_alone() -> None:
     """Elsewhere code asks the spec of a stage what it needs to know, or the family which stage serves an RPC."""
     named = [
         f"{file.relative_to(SERVER)}:{node.lineno} says {node.value!r}"
