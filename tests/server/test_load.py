@@ -8,13 +8,12 @@ import urllib.request
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
-from google.protobuf.duration_pb2 import Duration
 from kandinsky_api.v1 import image_pb2
+from kandinsky_server.rpc.orca import OrcaLoadReport, OrcaLoadReportRequest
 from kandinsky_server.testing.running import RunningServer
-from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
-from xds.service.orca.v3.orca_pb2 import OrcaLoadReportRequest
 
 from tests.support.patience import eventually
 from tests.support.raw import connected, only, pair, sampling
@@ -93,7 +92,7 @@ def test_gauges_and_reports_tell_seconds_of_queued_work(decoder: RunningServer) 
             "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics",
             OrcaLoadReportRequest.SerializeToString,
             OrcaLoadReport.FromString,
-        )(OrcaLoadReportRequest(report_interval=Duration(nanos=1)))
+        )(OrcaLoadReportRequest(report_interval={"nanos": 1}))
         first, second = next(stream), next(stream)
         assert time.monotonic() - began >= 0.9  # no quicker than once a second, whatever was asked for
         assert first.named_metrics[RUNNING] == 1

@@ -19,7 +19,6 @@ SERVICES = {
     "kandinsky_api.v1.ImageService",
     "kandinsky_api.v1.PriorService",
     "kandinsky_api.v1.ServerService",
-    "xds.service.orca.v3.OpenRcaService",
 }
 
 

@@ -12,13 +12,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import grpc
-from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
-from xds.service.orca.v3.orca_pb2 import DESCRIPTOR, OrcaLoadReportRequest
 
 from kandinsky_server.engine.admission.load import Load
+from kandinsky_server.rpc.orca import SERVICE, OrcaLoadReport, OrcaLoadReportRequest
 from kandinsky_server.telemetry.metrics import Metrics
-
-SERVICE = DESCRIPTOR.services_by_name["OpenRcaService"].full_name
 
 ASK_KEY = "endpoint-load-metrics-format"
 """A call whose metadata has it with the value BIN gets a report in its trailer."""
@@ -71,7 +68,7 @@ class LoadReports:
         while self._ends and self._ends[0][0] < now - RATE_SECONDS:
             self._ends.popleft()
 
-    def report(self) -> OrcaLoadReport:
+    def report(self) -> Any:
         """The load as last measured."""
         self._forget(time.monotonic())
         load = self._latest
@@ -90,18 +87,19 @@ class LoadReports:
         """The report for a call with this metadata; nothing unless it asks."""
         if str(metadata.get(ASK_KEY, "")).upper() != "BIN":
             return ()
-        return ((TRAILER_KEY, self.report().SerializeToString()),)
+        data: bytes = self.report().SerializeToString()
+        return ((TRAILER_KEY, data),)
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Registers xds.service.orca.v3.OpenRcaService, whose package has no stubs for gRPC."""
+        """Registers xds.service.orca.v3.OpenRcaService."""
         stream = grpc.unary_stream_rpc_method_handler(
             self._stream, OrcaLoadReportRequest.FromString, OrcaLoadReport.SerializeToString
         )
         server.add_registered_method_handlers(SERVICE, {"StreamCoreMetrics": stream})
 
-    async def _stream(self, request: OrcaLoadReportRequest, context: Any) -> AsyncIterator[OrcaLoadReport]:
+    async def _stream(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Reports at the interval that was asked for, until the client leaves."""
-        interval = max(LEAST_INTERVAL_SECONDS, request.report_interval.ToTimedelta().total_seconds())
+        interval = max(LEAST_INTERVAL_SECONDS, request.report_interval.seconds + request.report_interval.nanos / 1e9)
         while True:
             yield self.report()
             await asyncio.sleep(interval)

@@ -13,7 +13,6 @@ from kandinsky_api.v1 import (
     server_pb2_grpc,
 )
 
-from kandinsky_server.rpc import load_reports
 from kandinsky_server.rpc.health import Health
 from kandinsky_server.rpc.load_reports import LoadReports
 from kandinsky_server.rpc.reflection import add_reflection
@@ -37,8 +36,8 @@ def add_services(server: grpc.aio.Server, handlers: Handlers) -> None:
 def add_standard_services(
     server: grpc.aio.Server, health_service: Health, loads: LoadReports, reflect: bool
 ) -> None:
-    """Adds health and load reports, and with ``reflect`` reflection of all services."""
+    """Adds health and load reports, and with ``reflect`` reflection of the contract and health."""
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     loads.add_to(server)
     if reflect:
-        add_reflection((*SERVICES, health.SERVICE_NAME, load_reports.SERVICE), server)
+        add_reflection((*SERVICES, health.SERVICE_NAME), server)
