@@ -21,7 +21,7 @@ SHARES = (0.3, 0.5, 0.7, 0.9, 1.1)
 
 FLEETS = (1, 3, 10, 30, 100, 300, 1000)
 PATTERNS = {"Poisson": False, "bursts": True}
-SECONDS, LARGE_SECONDS = 60.0, 20.0
+SECONDS, LARGE_SECONDS = 60.0, 10.0
 
 
 def main() -> None:
