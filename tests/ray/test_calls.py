@@ -13,10 +13,12 @@ from grpc import StatusCode
 from grpc_status import rpc_status
 from kandinsky_api.v1 import server_pb2
 from kandinsky_server.app import App
+from kandinsky_server.lifecycle import Lifecycle
 from kandinsky_server.ray.calls import Calls
 from kandinsky_server.ray.context import TIMEOUT_KEY
 from kandinsky_server.ray.replica import Replica
 from kandinsky_server.ray.settings import settings_of
+from kandinsky_server.rpc.registration import add_services
 
 from tests.support.requests import decode
 
@@ -65,15 +67,15 @@ REASONS = ("INVALID_FIELD", "QUEUE_FULL", "STARTING", "DEADLINE_EXCEEDED", "UNAU
 @pytest.fixture
 async def app(tiny_model: Path) -> AsyncIterator[App]:
     arguments = {"model": str(tiny_model), "backend": "eager", "device": "cpu", "threads": 1, "queue_size": 2}
-    made = App(settings_of(arguments | {"default_share": 1.0}))
-    await made.load()
-    yield made
-    await made.stop()
+    lifecycle = Lifecycle(App(settings_of(arguments | {"default_share": 1.0})))
+    await lifecycle.load()
+    yield lifecycle.app
+    await lifecycle.stop()
 
 
 def calls_of(app: App) -> Calls:
     calls = Calls(app.interceptor())
-    app.add_services(calls)  # type: ignore[arg-type]
+    add_services(calls, app.handlers)  # type: ignore[arg-type]
     return calls
 
 
