@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from grpc import StatusCode
-from grpc_status import rpc_status
 from kandinsky_api.v1 import server_pb2
 from kandinsky_server.app import App
 from kandinsky_server.lifecycle import Lifecycle
@@ -56,7 +55,7 @@ class Outer:
     @property
     def reason(self) -> str:
         """ErrorInfo's, from the trailer."""
-        details = dict(self.trailers)[rpc_status.GRPC_DETAILS_METADATA_KEY]
+        details = dict(self.trailers)["grpc-status-details-bin"]
         assert len(details) < 4096
         return "".join(name for name in REASONS if name.encode() in details)
 
@@ -73,7 +72,7 @@ async def app(tiny_model: Path) -> AsyncIterator[App]:
     await lifecycle.stop()
 
 
-def calls_of(app: App) -> Calls:
+def calls_of(app: App) -> Any:
     calls = Calls(app.interceptor())
     add_services(calls, app.handlers)  # type: ignore[arg-type]
     return calls
