@@ -40,6 +40,7 @@ class Lifecycle:
         self.app = app
         self.port = 0
         self._metrics_server: MetricsServer | None = None
+        self._failing: asyncio.Task[None] | None = None
         self._trimming: asyncio.Task[None] | None = None
         self._measuring: asyncio.Task[None] | None = None
         self._failing: asyncio.Task[None] | None = None
@@ -69,7 +70,6 @@ class Lifecycle:
         self.serve_metrics()
         await app.server.start()
         app.health.set(SERVER_SERVICE, serving=True)
-        self._failing = asyncio.create_task(self._give_up())
 
     def serve_metrics(self) -> None:
         """Opens the metrics port, if there is to be one; raises OSError as `start` does."""
@@ -103,6 +103,8 @@ class Lifecycle:
             DeviceHung: that takes longer than it may.
         """
         app = self.app
+        # Here, not in `start`: Ray Serve's replicas have no port and leave that out.
+        self._failing = asyncio.create_task(self._give_up())
         # Beside each other: a worker is long ready when the model is.
         await asyncio.gather(app.decoders.start(), app.engine.start(self._load))
         app.answer_requests()
@@ -174,10 +176,13 @@ class Lifecycle:
     async def stop(self) -> None:
         """Ends everything at once."""
         app = self.app
+<<<<<<< HEAD
         if self._failing:
             self._failing.cancel()
+=======
+>>>>>>> ray-on-main
         await app.server.stop(0)
-        for task in (self._trimming, self._measuring):
+        for task in (self._failing, self._trimming, self._measuring):
             if task:
                 task.cancel()
         self._takeovers.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,7 @@ class Cluster:
         finally:
             for pid in self._pids(""):
                 os.kill(pid, signal.SIGKILL)
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def _wait(self) -> None:
         limit, found = time.monotonic() + START_SECONDS, set[str]()

@@ -184,7 +184,7 @@ def test_a_killed_replica_is_replaced_and_the_other_goes_on(raw: Raw, cluster: C
 def test_reflection_lists_the_services(raw: Raw) -> None:
     from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-    stub = reflection_pb2_grpc.ServerReflectionStub(raw.channel)
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(raw.channel)
     asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
     listed = [
         service.name
@@ -195,9 +195,13 @@ def test_reflection_lists_the_services(raw: Raw) -> None:
 
 
 def test_health_is_serves_own(raw: Raw) -> None:
+<<<<<<< HEAD
     ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = raw.channel.unary_unary(
         "/ray.serve.RayServeAPIService/Healthz"
     )
+=======
+    ask: Any = raw.channel.unary_unary("/ray.serve.RayServeAPIService/Healthz")
+>>>>>>> ray-on-main
     # A message of one field, a string.
     assert ask(b"")[2:] == b"success"
     with pytest.raises(grpc.RpcError) as raised:
