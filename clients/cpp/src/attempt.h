@@ -44,6 +44,9 @@ class ReaderAttempt final : public Attempt {
     reader_->StartCall(this);
   }
 
+  ReaderAttempt(const ReaderAttempt&) = delete;
+  ReaderAttempt& operator=(const ReaderAttempt&) = delete;
+
   // TryCancel, then Finish: a call that is not finished would be leaked.
   ~ReaderAttempt() override {
     if (!finished_) {
