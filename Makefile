@@ -57,7 +57,6 @@ serve: $(READY)
 test: $(READY)
 	$(BIN)/pytest --randomly-seed=$(SEED) -n $(JOBS) -m "not slow"
 	$(BIN)/pytest --randomly-seed=$(SEED) -n $(JOBS) --dist loadfile -m slow
-	$(TOOLCHAINS) test
 	$(CONFORMANCE) --examples
 
 # Every client: its formatter, linter and compiler at their strictest, its tests, and what its registry would take, installed

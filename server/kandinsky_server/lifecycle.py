@@ -176,11 +176,6 @@ class Lifecycle:
     async def stop(self) -> None:
         """Ends everything at once."""
         app = self.app
-<<<<<<< HEAD
-        if self._failing:
-            self._failing.cancel()
-=======
->>>>>>> ray-on-main
         await app.server.stop(0)
         for task in (self._failing, self._trimming, self._measuring):
             if task:

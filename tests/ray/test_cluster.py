@@ -188,20 +188,14 @@ def test_reflection_lists_the_services(raw: Raw) -> None:
     asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
     listed = [
         service.name
-        for answer in stub.ServerReflectionInfo(asked)  # type: ignore[operator]
+        for answer in stub.ServerReflectionInfo(asked)
         for service in answer.list_services_response.service
     ]
     assert {"kandinsky_api.v1.PriorService", "kandinsky_api.v1.ImageService"} <= set(listed)
 
 
 def test_health_is_serves_own(raw: Raw) -> None:
-<<<<<<< HEAD
-    ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = raw.channel.unary_unary(
-        "/ray.serve.RayServeAPIService/Healthz"
-    )
-=======
     ask: Any = raw.channel.unary_unary("/ray.serve.RayServeAPIService/Healthz")
->>>>>>> ray-on-main
     # A message of one field, a string.
     assert ask(b"")[2:] == b"success"
     with pytest.raises(grpc.RpcError) as raised:

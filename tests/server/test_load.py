@@ -8,7 +8,6 @@ import urllib.request
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kandinsky_api.v1 import image_pb2

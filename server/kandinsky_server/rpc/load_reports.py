@@ -99,7 +99,9 @@ class LoadReports:
 
     async def _stream(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Reports at the interval that was asked for, until the client leaves."""
-        interval = max(LEAST_INTERVAL_SECONDS, request.report_interval.seconds + request.report_interval.nanos / 1e9)
+        interval = max(
+            LEAST_INTERVAL_SECONDS, request.report_interval.seconds + request.report_interval.nanos / 1e9
+        )
         while True:
             yield self.report()
             await asyncio.sleep(interval)

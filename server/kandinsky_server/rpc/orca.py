@@ -12,7 +12,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, messa
 
 SERVICE = "xds.service.orca.v3.OpenRcaService"
 
-_DOUBLE, _MESSAGE = descriptor_pb2.FieldDescriptorProto.TYPE_DOUBLE, descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
+_DOUBLE, _MESSAGE = (
+    descriptor_pb2.FieldDescriptorProto.TYPE_DOUBLE,
+    descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE,
+)
 _ONE, _MANY = (
     descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL,
     descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED,
@@ -22,7 +25,10 @@ _ONE, _MANY = (
 def _file() -> descriptor_pb2.FileDescriptorProto:
     """What is needed of both files, in one."""
     file = descriptor_pb2.FileDescriptorProto(
-        name="kandinsky/orca.proto", package="xds.orca", syntax="proto3", dependency=[duration_pb2.DESCRIPTOR.name]
+        name="kandinsky/orca.proto",
+        package="xds.orca",
+        syntax="proto3",
+        dependency=[duration_pb2.DESCRIPTOR.name],
     )
     report = file.message_type.add(name="OrcaLoadReport")
     for name, number in (("rps_fractional", 6), ("eps", 7), ("application_utilization", 9)):
@@ -50,7 +56,9 @@ def _classes() -> tuple[Any, Any]:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(duration_pb2.DESCRIPTOR.serialized_pb)
     pool.Add(_file())
-    found = (pool.FindMessageTypeByName(f"xds.orca.{name}") for name in ("OrcaLoadReport", "OrcaLoadReportRequest"))
+    found = (
+        pool.FindMessageTypeByName(f"xds.orca.{name}") for name in ("OrcaLoadReport", "OrcaLoadReportRequest")
+    )
     report, request = map(message_factory.GetMessageClass, found)
     return report, request
 
