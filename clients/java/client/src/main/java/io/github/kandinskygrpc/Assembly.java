@@ -42,6 +42,7 @@ final class Assembly {
         completed = event;
         yield Optional.empty();
       }
+      case CHECKPOINT -> Optional.empty(); // is for the next try, not for the caller
       case KIND_NOT_SET -> Optional.empty(); // a kind of event that is newer than this client
     };
   }

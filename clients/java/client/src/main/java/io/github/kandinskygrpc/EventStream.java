@@ -9,7 +9,8 @@ import java.util.concurrent.LinkedBlockingQueue;
 
 /**
  * The events of one call, which is already on its way: the contract's messages, each image whole in
- * its {@code data}, its chunks joined and checked. Ends after {@code completed}, or throws a {@link
+ * its {@code data}, its chunks joined and checked. Checkpoints are left out: the client goes on
+ * from them where it tries again. Ends after {@code completed}, or throws a {@link
  * KandinskyException}.
  *
  * <p>{@link #close} cancels what still runs; the server then stops within one step. It may be

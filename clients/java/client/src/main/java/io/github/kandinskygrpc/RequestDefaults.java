@@ -4,9 +4,13 @@ import com.google.protobuf.Descriptors.FieldDescriptor;
 import com.google.protobuf.Message;
 import io.github.kandinskygrpc.api.v1.EstimateRequest;
 import io.github.kandinskygrpc.api.v1.Priority;
+import io.github.kandinskygrpc.api.v1.RequestOptions;
 import java.util.concurrent.ThreadLocalRandom;
 
-/** Sets what the caller left unset in a request. All requests name these fields alike. */
+/**
+ * Sets what the caller left unset in a request, and its options. All requests name these fields
+ * alike.
+ */
 final class RequestDefaults {
   private static final long DRAWN_SEEDS = 1L << 32;
 
@@ -30,10 +34,18 @@ final class RequestDefaults {
 
   /** Asks for no progress: of calls whose events nobody sees. */
   static <T extends Message> T withoutProgress(T request) {
-    Message options = (Message) request.getField(field(request, "options"));
-    return options.hasField(field(options, "progress_interval_steps"))
+    RequestOptions options = options(request);
+    return options.hasProgressIntervalSteps()
         ? request
-        : with(request, "options", with(options, "progress_interval_steps", 0));
+        : withOptions(request, options.toBuilder().setProgressIntervalSteps(0).build());
+  }
+
+  static RequestOptions options(Message request) {
+    return (RequestOptions) request.getField(field(request, "options"));
+  }
+
+  static <T extends Message> T withOptions(T request, RequestOptions options) {
+    return with(request, "options", options);
   }
 
   /** Draws the seed here and not at the server, so that a call that is tried again is the same. */
@@ -47,11 +59,11 @@ final class RequestDefaults {
   }
 
   private static <T extends Message> T withPriority(T request, Priority priority) {
-    Message options = (Message) request.getField(field(request, "options"));
-    boolean given = options.hasField(field(options, "priority"));
+    RequestOptions options = options(request);
+    boolean given = options.getPriority() != Priority.PRIORITY_UNSPECIFIED;
     return given || priority == Priority.PRIORITY_UNSPECIFIED
         ? request
-        : with(request, "options", with(options, "priority", priority.getValueDescriptor()));
+        : withOptions(request, options.toBuilder().setPriority(priority).build());
   }
 
   @SuppressWarnings("unchecked") // a message's builder builds messages of its class

@@ -49,6 +49,11 @@ final class Retry {
     return Optional.of(delay);
   }
 
+  /** Counts the retries anew, after a try that brought the call further. */
+  void beginAnew() {
+    tried = 0;
+  }
+
   private static boolean isTransient(RpcException error) {
     if (error instanceof UnavailableException) {
       return !(error instanceof TlsException);

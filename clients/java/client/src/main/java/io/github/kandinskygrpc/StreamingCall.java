@@ -1,5 +1,6 @@
 package io.github.kandinskygrpc;
 
+import com.google.protobuf.Message;
 import io.github.kandinskygrpc.api.v1.Event;
 import io.grpc.ClientCall;
 import io.grpc.Context;
@@ -14,12 +15,11 @@ import java.util.concurrent.TimeUnit;
  * One streaming call over all its tries, for one subscriber, who gets as many events as it asks
  * for.
  */
-final class StreamingCall<ReqT, RespT> implements Flow.Subscription {
+final class StreamingCall<ReqT extends Message, RespT> implements Flow.Subscription {
   private final Connection connection;
   private final Rpc<ReqT, RespT> rpc;
-  private final ReqT request;
   private final Flow.Subscriber<? super Event> subscriber;
-  private final Retry retry;
+  private final Exchange<ReqT> exchange;
   private final Context context = Context.current();
 
   private final Object lock = new Object();
@@ -35,9 +35,8 @@ final class StreamingCall<ReqT, RespT> implements Flow.Subscription {
       Flow.Subscriber<? super Event> subscriber) {
     this.connection = connection;
     this.rpc = rpc;
-    this.request = request;
     this.subscriber = subscriber;
-    this.retry = connection.retry();
+    this.exchange = new Exchange<>(connection, request);
   }
 
   void start() {
@@ -75,14 +74,14 @@ final class StreamingCall<ReqT, RespT> implements Flow.Subscription {
       if (ended) {
         return;
       }
-      call = connection.channel().newCall(rpc.method(), Connection.callOptions(retry));
+      call = connection.channel().newCall(rpc.method(), exchange.callOptions());
       Metadata headers = new Metadata();
       headers.merge(connection.metadata());
       call.start(new Listener(), headers);
       if (wanted > 0) {
         call.request(messages(wanted));
       }
-      call.sendMessage(request);
+      call.sendMessage(exchange.request());
       call.halfClose();
     }
   }
@@ -93,9 +92,7 @@ final class StreamingCall<ReqT, RespT> implements Flow.Subscription {
 
   /** Takes what one try brings; gRPC calls it from one thread at a time. */
   private final class Listener extends ClientCall.Listener<RespT> {
-    private final Assembly assembly = new Assembly();
     private Metadata headers = new Metadata();
-    private boolean delivered;
 
     @Override
     public void onHeaders(Metadata received) {
@@ -108,7 +105,7 @@ final class StreamingCall<ReqT, RespT> implements Flow.Subscription {
         return;
       }
       try {
-        Optional<Event> event = assembly.receive(rpc.event().apply(response));
+        Optional<Event> event = exchange.receive(rpc.event().apply(response));
         if (event.isPresent()) {
           deliver(event.get());
         } else {
@@ -126,7 +123,7 @@ final class StreamingCall<ReqT, RespT> implements Flow.Subscription {
       }
       try {
         if (status.isOk()) {
-          deliver(assembly.finish());
+          deliver(exchange.finish());
           end();
           subscriber.onComplete();
         } else {
@@ -138,8 +135,6 @@ final class StreamingCall<ReqT, RespT> implements Flow.Subscription {
     }
 
     private void deliver(Event event) {
-      // Once a result was delivered there is no next try: it could come twice.
-      delivered |= event.hasEmbedding() || event.hasImage();
       synchronized (lock) {
         wanted--;
       }
@@ -153,10 +148,7 @@ final class StreamingCall<ReqT, RespT> implements Flow.Subscription {
     }
 
     private void tryAgain(RpcException error) {
-      if (delivered) {
-        throw error;
-      }
-      long nanos = connection.delayAfter(error, retry).toNanos();
+      long nanos = exchange.delayAfter(error).toNanos();
       synchronized (lock) {
         call = null;
       }

@@ -1,6 +1,7 @@
 package io.github.kandinskygrpc;
 
 import com.google.protobuf.ByteString;
+import io.github.kandinskygrpc.api.v1.Checkpoint;
 import io.github.kandinskygrpc.api.v1.Completed;
 import io.github.kandinskygrpc.api.v1.EmbeddingPair;
 import io.github.kandinskygrpc.api.v1.EmbeddingResult;
@@ -19,6 +20,18 @@ final class Events {
   static Event progress(int step) {
     return Event.newBuilder()
         .setProgress(Progress.newBuilder().setStage("prior").setStep(step).setStepCount(25))
+        .build();
+  }
+
+  static Event checkpoint(String stage, int index, int step) {
+    return Event.newBuilder()
+        .setCheckpoint(
+            Checkpoint.newBuilder()
+                .setVersion(1)
+                .setStage(stage)
+                .setIndex(index)
+                .setStep(step)
+                .setLatents(ByteString.copyFromUtf8("step " + step)))
         .build();
   }
 

@@ -1,0 +1,116 @@
+package io.github.kandinskygrpc;
+
+import io.github.kandinskygrpc.api.v1.Checkpoint;
+import io.github.kandinskygrpc.api.v1.Completed;
+import io.github.kandinskygrpc.api.v1.DeliveredEmbedding;
+import io.github.kandinskygrpc.api.v1.EmbeddingResult;
+import io.github.kandinskygrpc.api.v1.ErrorReason;
+import io.github.kandinskygrpc.api.v1.Event;
+import io.github.kandinskygrpc.api.v1.RequestOptions;
+import io.github.kandinskygrpc.api.v1.Resume;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** What the tries of one call have brought so far, for the next one to go on from. */
+final class Resumption {
+  /** How the server names what it does not go on from. */
+  private static final String FIELD = "options.resume";
+
+  private final boolean active;
+  private final Map<Trajectory, Checkpoint> checkpoints = new LinkedHashMap<>();
+  private final Resume.Builder resume; // its checkpoints are those above
+  private boolean asked; // whether the last try was asked to go on from somewhere
+  private boolean progressed;
+  private int embeddingCount;
+  private int imageCount;
+
+  /** Starts from what the caller kept of an earlier call, if anything. */
+  Resumption(RequestOptions options) {
+    active = options.getCheckpointIntervalSteps() > 0;
+    asked = options.hasResume();
+    resume = options.getResume().toBuilder();
+    options.getResume().getCheckpointsList().forEach(this::keep);
+  }
+
+  /** Returns whether the request asks for checkpoints. */
+  boolean active() {
+    return active;
+  }
+
+  /** Returns whether a result was delivered to the caller. */
+  boolean delivered() {
+    return embeddingCount + imageCount > 0;
+  }
+
+  /** Returns whether a checkpoint or a result has come since the last try began. */
+  boolean progressed() {
+    return progressed;
+  }
+
+  /** Keeps the newest of a trajectory. */
+  void checkpoint(Checkpoint newest) {
+    keep(newest);
+    progressed = true;
+  }
+
+  /** Notes what the caller gets, if it is a result. */
+  void deliver(Event event) {
+    if (event.hasEmbedding()) {
+      EmbeddingResult result = event.getEmbedding();
+      resume.addEmbeddings(
+          DeliveredEmbedding.newBuilder()
+              .setIndex(result.getIndex())
+              .setEmbeddings(result.getEmbeddings()));
+      embeddingCount++;
+      progressed = true;
+    } else if (event.hasImage()) {
+      resume.addImageIndices(event.getImage().getIndex());
+      imageCount++;
+      progressed = true;
+    }
+  }
+
+  /** Returns the end of the last try with the counts of all. */
+  Completed total(Completed last) {
+    return last.toBuilder().setEmbeddingCount(embeddingCount).setImageCount(imageCount).build();
+  }
+
+  /** Returns the options of the next try, which goes on from here. */
+  RequestOptions next(RequestOptions options) {
+    progressed = false;
+    Resume here = resume.clearCheckpoints().addAllCheckpoints(checkpoints.values()).build();
+    asked = !here.equals(Resume.getDefaultInstance());
+    RequestOptions.Builder next = options.toBuilder().clearResume();
+    return asked ? next.setResume(here).build() : next.build();
+  }
+
+  /**
+   * Begins anew if {@code error} is the refusal of a replica that cannot go on from here; returns
+   * whether it is. Once a result was delivered there is no way back: the rest would be of another
+   * model.
+   */
+  boolean forget(RpcException error) {
+    boolean begun = resume.getEmbeddingsCount() + resume.getImageIndicesCount() > 0;
+    if (!active || !asked || begun || !refusesResume(error)) {
+      return false;
+    }
+    checkpoints.clear();
+    return true;
+  }
+
+  private void keep(Checkpoint newest) {
+    checkpoints.put(new Trajectory(newest.getStage(), newest.getIndex()), newest);
+  }
+
+  private static boolean refusesResume(RpcException error) {
+    if (error.errorReason() == ErrorReason.ERROR_REASON_FINGERPRINT_MISMATCH) {
+      return true;
+    }
+    return error.errorReason() == ErrorReason.ERROR_REASON_INVALID_FIELD
+        && error.fieldViolations().stream()
+            .anyMatch(violation -> violation.field().startsWith(FIELD));
+  }
+
+  /** What checkpoints are of. */
+  private record Trajectory(String stage, int index) {}
+}
