@@ -43,7 +43,6 @@ class Lifecycle:
         self._failing: asyncio.Task[None] | None = None
         self._trimming: asyncio.Task[None] | None = None
         self._measuring: asyncio.Task[None] | None = None
-        self._failing: asyncio.Task[None] | None = None
         self._takeovers = Takeovers([], app.engine.between_steps, self._on_takeover)
 
     @property

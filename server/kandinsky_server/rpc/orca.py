@@ -1,7 +1,7 @@
 """The messages of ORCA, Envoy's open standard of load reports, by their names and numbers.
 
-Source: https://github.com/cncf/xds, xds/data/orca/v3/orca_load_report.proto and xds/service/orca/v3/orca.proto. The package
-`xds-protos`, which has them, brings other packages' modules under their names: OpenTelemetry's among them.
+Source: https://github.com/cncf/xds, xds/data/orca/v3/orca_load_report.proto and xds/service/orca/v3/orca.proto. The
+package `xds-protos`, which has them, brings other packages' modules under their names: OpenTelemetry's among them.
 """
 
 from __future__ import annotations
