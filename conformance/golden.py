@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from conformance.paths import GOLDEN
 from conformance.rpcs import REQUESTS, message_class
 
-EVENTS = ("queued", "progress", "preview", "embedding", "image", "chunk", "completed")
+EVENTS = ("queued", "progress", "preview", "embedding", "image", "chunk", "completed", "checkpoint")
 ANSWERS = ("GetServerInfoResponse", "EstimateResponse")
 DEEPEST = 6
 WIDEST = {

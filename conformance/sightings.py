@@ -20,6 +20,7 @@ def sightings(calls: Sequence[Call]) -> dict[str, Any]:
     | `cancelled` | whether the client left the last one before its end |
     | `gaps_seconds` | the seconds between each two |
     | `request` | the first request, in protobuf's JSON form |
+    | `last_request` | the last one, likewise |
     | `metadata` | its headers |
     """
     seen: dict[str, Any] = {"calls": len(calls)}
@@ -30,6 +31,7 @@ def sightings(calls: Sequence[Call]) -> dict[str, Any]:
             "cancelled": calls[-1].cancelled,
             "gaps_seconds": [later.arrived - earlier.arrived for earlier, later in pairwise(calls)],
             "request": to_dict(first.request),
+            "last_request": to_dict(calls[-1].request),
             "metadata": dict(first.metadata),
         }
     return seen
