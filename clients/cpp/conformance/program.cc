@@ -27,7 +27,8 @@ kandinsky::ClientOptions client_options(const Json& given) {
   }
   options.token = given.value("token", "");
   options.retries = given.value("retries", options.retries);
-  for (const auto& [key, value] : given.value("metadata", Json::object()).items()) {
+  const Json metadata = given.value("metadata", Json::object());  // items() refers to it
+  for (const auto& [key, value] : metadata.items()) {
     options.metadata.emplace_back(key, value.get<std::string>());
   }
   return options;

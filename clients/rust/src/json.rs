@@ -1,6 +1,5 @@
 //! Receipts in protobuf's JSON form, character for character as the Python client writes them.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
 use std::str::FromStr;
@@ -49,12 +48,6 @@ pub(crate) mod optional {
     ) -> Result<Option<T>, D::Error> {
         from_text(deserializer)
     }
-}
-
-/// A map by numbers, in the order that its keys have as text: "10" before "2".
-pub(crate) fn by_text<S: Serializer>(map: &BTreeMap<i32, String>, serializer: S) -> Result<S::Ok, S::Error> {
-    let sorted: BTreeMap<String, &String> = map.iter().map(|(key, value)| (key.to_string(), value)).collect();
-    sorted.serialize(serializer)
 }
 
 fn from_text<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(

@@ -55,6 +55,5 @@ fn json(mut builder: tonic_prost_build::Builder) -> tonic_prost_build::Builder {
         let attribute = format!(r#"#[serde(with = "crate::json::{form}")]"#);
         builder = builder.field_attribute(format!("{PACKAGE}.{path}"), attribute);
     }
-    let path = format!("{PACKAGE}.Receipt.condition_texts");
-    builder.field_attribute(path, r#"#[serde(serialize_with = "crate::json::by_text")]"#)
+    builder
 }

@@ -395,7 +395,6 @@ pub struct Receipt {
     /// The texts among the conditions of Interpolate, by their place, from 0. Pictures and embeddings are the caller's.
     #[prost(btree_map = "int32, string", tag = "21")]
     #[serde(skip_serializing_if = "crate::json::is_default")]
-    #[serde(serialize_with = "crate::json::by_text")]
     pub condition_texts: ::prost::alloc::collections::BTreeMap<
         i32,
         ::prost::alloc::string::String,
