@@ -132,7 +132,12 @@ def _hold(job: Job) -> tuple[dict[str, Outcome], list[str]]:
     with Suite(job.all_cases, job.python, job.folder) as suite:
         for case in job.cases:
             if job.transport in case.transports:
-                outcome = outcomes[case.case] = suite.run(job.client, case, job.transport)
+                outcome = suite.run(job.client, case, job.transport)
+                if not outcome.passed and not outcome.known:
+                    # Cases tell by their clocks what a busy machine does late: once more, before it counts.
+                    _tell(f"{case.case}, {job.client.name} over {job.transport}, is tried once more", outcome)
+                    outcome = suite.run(job.client, case, job.transport)
+                outcomes[case.case] = outcome
                 if not outcome.passed:
                     _tell(f"{case.case}, {job.client.name} over {job.transport}: {case.about}", outcome)
         try:

@@ -26,6 +26,8 @@ int main(int argc, char** argv) try {
   request.mutable_mask()->set_data(read_file(argv[2]));
   request.mutable_sampling()->set_seed(7);
   request.mutable_sampling()->set_step_count(10);
+  request.mutable_sampling()->set_width_px(64);
+  request.mutable_sampling()->set_height_px(64);
 
   const kandinsky::Results results = client.inpaint(request);
   write_file("inpainted.png", results.images.front().data());

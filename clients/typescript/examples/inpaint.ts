@@ -11,7 +11,7 @@ const { images, completed } = await client.inpaint({
   embeddings: star.pairs,
   image: { data: await readFile(imagePath) },
   mask: { data: await readFile(maskPath) },
-  sampling: { seed: 7, stepCount: 10 },
+  sampling: { seed: 7, stepCount: 10, widthPx: 64, heightPx: 64 },
 });
 for (const warning of completed.warnings) console.warn(warning);
 for (const { data } of images) await writeFile("inpainted.png", data);

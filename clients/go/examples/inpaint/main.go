@@ -49,7 +49,9 @@ func run(ctx context.Context) error {
 		Embeddings: star.Embeddings().Messages(),
 		Image:      &kandinskyapiv1.InputImage{Data: image},
 		Mask:       &kandinskyapiv1.InputImage{Data: mask},
-		Sampling:   &kandinskyapiv1.Sampling{Seed: proto.Int64(7), StepCount: proto.Int32(10)},
+		Sampling: &kandinskyapiv1.Sampling{
+			Seed: proto.Int64(7), StepCount: proto.Int32(10), WidthPx: proto.Int32(64), HeightPx: proto.Int32(64),
+		},
 	})
 	if err != nil {
 		return err

@@ -28,12 +28,8 @@ func run(ctx context.Context) error {
 	}
 	defer client.Close()
 
-	info, err := client.Info(ctx)
-	if err != nil {
-		return err
-	}
 	// Any numbers will do: the queue is looked at before they are.
-	zeros := kandinsky.NewEmbedding(make([]float32, info.Stages[0].EmbeddingWidth), "")
+	zeros := kandinsky.NewEmbedding(make([]float32, 1280), "")
 	_, err = client.Decode(ctx, &kandinskyapiv1.DecodeRequest{
 		Embeddings: []*kandinskyapiv1.EmbeddingPair{{Positive: zeros, Negative: zeros}},
 		Sampling: &kandinskyapiv1.Sampling{
