@@ -182,7 +182,9 @@ class ImageWork:
     def _decoding(self, needs: tuple[Work[Any], ...] = ()) -> Work[Any]:
         """A call of MoVQ's decoder for this image: its own, or a preview's."""
         key = self._stage.key(MOVQ_DECODER, self._sampling.width, self._sampling.height)
-        return single_call(key, lambda latents: single.movq_decode(latents, self._stage.device), needs)
+        # Not by way of `self`, which holds the work: a circle of references would outlive the request.
+        device = self._stage.device
+        return single_call(key, lambda latents: single.movq_decode(latents, device), needs)
 
     async def _latents(
         self, session: Session, material: Material, pair: Embeddings
