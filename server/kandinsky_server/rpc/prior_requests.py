@@ -106,6 +106,10 @@ class PriorRequests(Checks):
 
 
 def text_runs(message: prior_pb2.InterpolateRequest) -> int:
-    """How many texts the prior turns into embeddings, for one result of each weight vector."""
+    """How many texts the prior turns into embeddings, for one result of each weight vector.
+
+    One that is missing, or is nothing yet, counts: what is advised is right if it becomes a text.
+    """
     negative = bool(message.negative_prompt) or message.HasField("negative_prior_prompt")
-    return negative + sum(condition.HasField("text") for condition in message.conditions)
+    texts = sum(condition.WhichOneof("kind") in (None, "text") for condition in message.conditions)
+    return negative + (texts if message.conditions else 1)
