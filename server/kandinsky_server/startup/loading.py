@@ -205,7 +205,8 @@ class ModelLoader:
             for _ in range(MEASUREMENTS):
                 self.model.cost.observe(part.lane, rows, seconds)
             best = min(best, seconds / rows)
-            if seconds / rows > MAX_ROW_COST_RATIO * best:
+            # Never before as many rows as it will get have been seen to fit.
+            if rows >= MIN_MEASURED_ROWS and seconds / rows > MAX_ROW_COST_RATIO * best:
                 break
             most, rows = rows, rows * 2
         if self.options.max_batch_rows is None:
