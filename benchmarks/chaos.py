@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,8 +29,6 @@ FLAGS = ("--prior-cache-size", "0", "--default-share", "1")
 
 LOST_AT_STEP = 12
 """At which a lone request loses its server: between two checkpoints."""
-
-POLL_SECONDS = 0.02
 
 
 @dataclass
@@ -132,8 +129,7 @@ class Chaos:
     def revive(self, number: int) -> None:
         """Starts a server again, and waits until Envoy sends it calls."""
         self._replicas.start(number)
-        while self._proxy.healthy < len(self._replicas):
-            time.sleep(POLL_SECONDS)
+        self._proxy.wait_for_healthy(len(self._replicas))
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
@@ -143,7 +139,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         yield Figure(f"chaos, {setting.backend}", None, [], "", command, envoy.MISSING)
         return
     count = setting.scaled(3, 2)
-    with Replicas(setting, count, *FLAGS) as replicas, Envoy(replicas.targets) as proxy:
+    with Replicas(setting, count, *FLAGS) as replicas, Envoy({"kandinsky": replicas.targets}) as proxy:
         chaos = Chaos(replicas, proxy, setting.scaled(16, 6))
         chaos.lone_client()
         yield _checksums(setting, chaos)

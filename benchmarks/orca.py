@@ -53,9 +53,9 @@ def measure(setting: Setting) -> Iterator[Figure]:
     ratios, notes = [], []
     with ExitStack() as stack:
         servers = [stack.enter_context(_server(setting, rows)) for rows in ROWS]
-        targets = [server.target for server in servers]
-        turns = stack.enter_context(Envoy(targets, "clusters-orca", ROUND_ROBIN))
-        orca = stack.enter_context(Envoy(targets, "clusters-orca"))
+        pools = {"kandinsky": [server.target for server in servers]}
+        turns = stack.enter_context(Envoy(pools, clusters="clusters-orca", policy=ROUND_ROBIN))
+        orca = stack.enter_context(Envoy(pools, clusters="clusters-orca"))
         with servers[0].client() as client:
             pair = Material.of(client).pair
         for number in range(setting.scaled(3, 1)):

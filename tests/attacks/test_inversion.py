@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 from kandinsky_client import DeadlineExceededError, EmbeddingReady, EventStream, Kandinsky, Queued
 from kandinsky_server.engine.lane import AGING_SECONDS
-from kandinsky_server.testing.calls import ENDLESS, members, new_id, wait_for_step
+from kandinsky_server.testing.calls import ENDLESS, members, named, new_id, wait_for_step
 from kandinsky_server.testing.running import RunningServer
 
 from tests.support.patience import eventually
-from tests.support.requests import named
 
 PROMPT = "a photo of a robot"
 STEPS = 12

@@ -27,7 +27,7 @@ def replicas(tiny_model: Path) -> Iterator[Replicas]:
 
 @pytest.fixture(scope="module")
 def chaos(replicas: Replicas) -> Iterator[Chaos]:
-    with Envoy(replicas.targets) as proxy:
+    with Envoy({"kandinsky": replicas.targets}) as proxy:
         yield Chaos(replicas, proxy, clients=4)
 
 

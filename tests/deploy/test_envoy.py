@@ -20,14 +20,14 @@ from google.protobuf.json_format import MessageToDict
 from grpc import StatusCode
 from kandinsky_api.v1 import image_pb2, server_pb2
 
+from benchmarks.fleet.envoy import FOLDER, MISSING, Envoy, installed
 from tests.deploy.loaded import LoadedServer
-from tests.deploy.proxy import FOLDER, Envoy, needs_envoy
 from tests.support.patience import eventually
 from tests.support.process import Process
 from tests.support.raw import connected, good_requests, only
 from tests.support.requests import decode
 
-pytestmark = [pytest.mark.slow, needs_envoy]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not installed(), reason=MISSING)]
 REQUESTS = good_requests()
 GENERATE = "/kandinsky_api.v1.ImageService/Generate"
 
@@ -60,7 +60,7 @@ def servers(tiny_model: Path) -> Iterator[tuple[Server, Server]]:
 @pytest.fixture(scope="module")
 def envoy(servers: tuple[Server, Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Envoy]:
     pool = [server.target("serving") for server in servers]
-    with Envoy(tmp_path_factory.mktemp("envoy"), {"kandinsky": pool}) as running:
+    with Envoy({"kandinsky": pool}) as running:
         running.wait_for_healthy(2)
         yield running
 
@@ -241,7 +241,7 @@ def test_a_cancel_frees_the_rows(servers: tuple[Server, Server], envoy: Envoy, p
 def test_when_a_server_is_killed_the_other_takes_all_calls(tiny_model: Path, tmp_path: Path) -> None:
     with Server(tiny_model) as one, Server(tiny_model) as two:
         pool = [one.target("serving"), two.target("serving")]
-        with Envoy(tmp_path, {"kandinsky": pool}) as envoy, connected(envoy.target) as raw:
+        with Envoy({"kandinsky": pool}) as envoy, connected(envoy.target) as raw:
             envoy.wait_for_healthy(2)
             known = raw.call("Decode", decode())
             one.process.kill()
@@ -254,7 +254,7 @@ def test_when_a_server_is_killed_the_other_takes_all_calls(tiny_model: Path, tmp
 def test_a_draining_server_gets_no_calls_and_finishes_its_own(tiny_model: Path, tmp_path: Path) -> None:
     with Server(tiny_model) as one, Server(tiny_model) as two:
         pool = [one.target("serving"), two.target("serving")]
-        with Envoy(tmp_path, {"kandinsky": pool}) as envoy, connected(envoy.target) as raw:
+        with Envoy({"kandinsky": pool}) as envoy, connected(envoy.target) as raw:
             envoy.wait_for_healthy(2)
             running = [raw.image_service.Decode(decode(step_count=300)) for _ in range(2)]
             for call in running:
@@ -269,12 +269,10 @@ def test_a_draining_server_gets_no_calls_and_finishes_its_own(tiny_model: Path, 
 def test_pools_by_role(tiny_model: Path, tmp_path: Path) -> None:
     priors = only(tmp_path / "priors", tiny_model, "prior")
     decoders = only(tmp_path / "decoders", tiny_model, "decoder", "inpaint", "controlnet")
-    directory = tmp_path / "envoy"
-    directory.mkdir()
     with Server(priors) as prior, Server(decoders) as decoder:
         pools = {"prior": [prior.target("serving")], "decoder": [decoder.target("serving")], "both": []}
         with (
-            Envoy(directory, pools, "routes-by-role", "clusters-by-role") as envoy,
+            Envoy(pools, "routes-by-role", "clusters-by-role") as envoy,
             connected(envoy.target) as raw,
         ):
             envoy.wait_for_healthy(1, "prior")
@@ -292,7 +290,7 @@ def test_pools_by_role(tiny_model: Path, tmp_path: Path) -> None:
 def test_orca_sends_calls_to_the_server_with_less_work(tmp_path: Path) -> None:
     with LoadedServer(utilization=0.9) as busy, LoadedServer(utilization=0.1) as idle:
         pools = {"kandinsky": [busy.target, idle.target]}
-        with Envoy(tmp_path, pools, clusters="clusters-orca") as envoy, connected(envoy.target) as raw:
+        with Envoy(pools, clusters="clusters-orca") as envoy, connected(envoy.target) as raw:
             envoy.wait_for_healthy(2)
 
             def share() -> float:

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from kandinsky_client import EmbeddingReady, EmbeddingSet, Kandinsky, Queued
-from kandinsky_server.testing.calls import new_id, wait_for_step
+from kandinsky_server.testing.calls import named, new_id, wait_for_step
 from kandinsky_server.testing.oracle import oracle
 from kandinsky_server.testing.pipelines import pixels, vectors
 from kandinsky_server.testing.running import RunningServer
-
-from tests.support.requests import named
 
 PROMPT = "a photo of a robot"
 TOLERANCE = 1e-3

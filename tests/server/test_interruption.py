@@ -10,12 +10,10 @@ from kandinsky_client import DeadlineExceededError, EmbeddingPair, EventStream, 
 from kandinsky_server.engine.report import StepReport
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.errors import RequestCancelled
-from kandinsky_server.testing.calls import ENDLESS, members, new_id, wait_for_step
+from kandinsky_server.testing.calls import ENDLESS, members, named, new_id, wait_for_step
 from kandinsky_server.testing.oracle import oracle
 from kandinsky_server.testing.pipelines import Variant, pair_of, picture, sendable
 from kandinsky_server.testing.running import Recorder, RunningServer
-
-from tests.support.requests import named
 
 UNMEASURED: dict[str, Any] = {"width_px": 64, "height_px": 192}
 """A size that no other test asks for: a deadline that cannot be met is then not known at arrival."""

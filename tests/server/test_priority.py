@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 from kandinsky_client import EmbeddingPair, Kandinsky, Queued
-from kandinsky_server.testing.calls import ENDLESS, members, new_id, wait_for_step
+from kandinsky_server.testing.calls import ENDLESS, members, named, new_id, wait_for_step
 from kandinsky_server.testing.oracle import oracle
 from kandinsky_server.testing.pipelines import Variant, pair_of, sendable
 from kandinsky_server.testing.running import RunningServer
-
-from tests.support.requests import named
 
 
 @pytest.fixture(scope="module")

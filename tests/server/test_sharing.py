@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 from kandinsky_client import EmbeddingPair, EventStream, Kandinsky
 from kandinsky_server.engine.report import StepReport
-from kandinsky_server.testing.calls import ENDLESS, members, new_id, wait_for_step
+from kandinsky_server.testing.calls import ENDLESS, members, named, new_id, wait_for_step
 from kandinsky_server.testing.oracle import oracle
 from kandinsky_server.testing.pipelines import Variant, mask, pair_of, picture, sendable
 from kandinsky_server.testing.running import RunningServer
-
-from tests.support.requests import named
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from kandinsky_api.v1 import image_pb2
 from kandinsky_api.v1 import types_pb2 as pb
-from kandinsky_server.testing import calls
 
 from tests.support.raw import Answer, pair, sampling
 
@@ -19,11 +18,6 @@ def decode(seed: int = 0, output: dict[str, Any] | None = None, **options: Any) 
         sampling=sampling(**options),
         output=pb.OutputOptions(format=pb.IMAGE_FORMAT_RAW_RGB_F32, **(output or {})),
     )
-
-
-def named(request_id: str) -> dict[str, Any]:
-    """The client's option that gives a request its id, of a type that any of its methods takes with ``**``."""
-    return {**calls.named(request_id)}
 
 
 def pixels(answer: Answer) -> np.ndarray:

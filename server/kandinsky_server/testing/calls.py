@@ -22,7 +22,7 @@ def new_id() -> str:
     return f"test-{next(_serial)}"
 
 
-def named(request_id: str) -> dict[str, list[tuple[str, str]]]:
+def named(request_id: str) -> dict[str, Any]:
     """The client's option that gives a request its id, by which reports can be told apart."""
     return {"metadata": [("x-request-id", request_id)]}
 
