@@ -34,8 +34,9 @@ def _shares(setting: Setting, backend: str) -> tuple[list[float], str]:
     with setting.ours(backend=backend) as server:
         decoding = Decoding.on(server, STEPS)
         decoding.rate(server, 8)
+        images = setting.scaled(64, 32)
         for _ in range(setting.scaled(5, 2)):
-            networks.append(alone.images_per_second(STEPS))
-            served.append(decoding.rate(server, setting.scaled(64, 16)))
+            networks.append(alone.images_per_second(STEPS, images))
+            served.append(decoding.rate(server, images))
     shares = [ours / most for ours, most in zip(served, networks, strict=True)]
     return shares, f"images/s: {max(served):.2f} of {max(networks):.2f} at best, {STEPS} steps, 8 clients"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from kandinsky_backends.base import Network, Role
 from kandinsky_backends.options import DTYPES, BackendOptions
@@ -35,22 +37,41 @@ class Alone:
             prepared = chosen.prepare(part.module, part.role, part.warm_shapes(ROWS[-1]))
             self._networks[part.role] = part, prepared
 
-    def images_per_second(self, step_count: int) -> float:
-        """Guided images: two rows of the UNet a step, one of MoVQ at the end, each at its best batch size."""
-        steps = 2 * step_count * self._seconds_a_row(Role.UNET)
-        return 1 / (steps + self._seconds_a_row(Role.MOVQ_DECODER))
+        self._best = {role: self._best_rows(role) for role in self._networks}
 
     @torch.no_grad()
-    def _seconds_a_row(self, role: Role) -> float:
-        part, network = self._networks[role]
-        return min(self._seconds(part, network, rows) / rows for rows in ROWS)
+    def images_per_second(self, step_count: int, images: int) -> float:
+        """So many guided images: two rows of the UNet a step, one of MoVQ at the end, each at its best batch size.
 
-    def _seconds(self, part: NetworkSpec, network: Network, rows: int) -> float:
-        inputs = part.shapes[0](rows).random_inputs(self._device)
+        As long a run as the server's, since both slow down alike where others use the machine, or heat does.
+        """
+        unet, movq = self._call(Role.UNET), self._call(Role.MOVQ_DECODER)
+
+        def all_calls() -> None:
+            for _ in range(2 * step_count * images // self._best[Role.UNET]):
+                unet()
+            for _ in range(images // self._best[Role.MOVQ_DECODER]):
+                movq()
+
+        return images / seconds(all_calls)
+
+    @torch.no_grad()
+    def _best_rows(self, role: Role) -> int:
+        """The number of rows that makes a row cheapest."""
+
+        def seconds_a_row(rows: int) -> float:
+            call = self._call(role, rows)
+            return min(seconds(call) for _ in range(CALLS)) / rows
+
+        return min(ROWS, key=seconds_a_row)
+
+    def _call(self, role: Role, rows: int | None = None) -> Callable[[], None]:
+        part, network = self._networks[role]
+        inputs = part.shapes[0](rows or self._best[role]).random_inputs(self._device)
 
         def call() -> None:
             network(*inputs)
             if self._device.type == "cuda":
                 torch.cuda.synchronize(self._device)
 
-        return min(seconds(call) for _ in range(CALLS))
+        return call

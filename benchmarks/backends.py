@@ -41,16 +41,16 @@ def _gain(
 
 
 def _starts(setting: Setting, backend: str, *flags: str) -> Iterator[Figure]:
-    """From an empty cache to SERVING, and what the second start saves with what the first one kept."""
+    """From an empty cache to everything prepared, and what the second start saves with what the first one kept."""
     command = setting.command("backends")
     try:
         first, first_load = _start(setting, backend, *flags)
         second, second_load = _start(setting, backend, *flags)
     except ServerFailed as error:
-        yield Figure(f"cold start, {backend}", None, [], " s", command, str(error))
+        yield Figure(f"cold start, prepared, {backend}", None, [], " s", command, str(error))
         return
     note = f"{second:.1f} s with a warm cache; loading and preparing {first_load:.1f} s, then {second_load:.1f} s"
-    yield Figure(f"cold start, {backend}", None, [first], " s", command, note)
+    yield Figure(f"cold start, prepared, {backend}", None, [first], " s", command, note)
     if backend == "compiled":
         yield Figure(
             "second warm-up over first, compiled", at_most(0.25), [second_load / first_load], "x", command
@@ -58,6 +58,6 @@ def _starts(setting: Setting, backend: str, *flags: str) -> Iterator[Figure]:
 
 
 def _start(setting: Setting, backend: str, *flags: str) -> tuple[float, float]:
-    """Seconds to SERVING, and of those the seconds that stages took to load and prepare."""
+    """Seconds to SERVING with --strict-backend, and of those the seconds that stages took to load and prepare."""
     with setting.ours(*flags, backend=backend) as server:
         return server.start_seconds, server.metrics()["kandinsky_model_load_seconds"]

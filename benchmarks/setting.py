@@ -47,10 +47,15 @@ class Setting:
         credentials: grpc.ChannelCredentials | None = None,
         program: Sequence[str] = KANDINSKY,
         patience: float = threading.TIMEOUT_MAX,
+        strict: bool = True,
     ) -> ServerProcess:
-        """`kandinsky serve`, with ``flags`` added; for the rest see `ServerProcess`. ``program`` is what Python runs."""
+        """`kandinsky serve`, with ``flags`` added; for the rest see `ServerProcess`. ``program`` is what Python runs.
+
+        Strict is SERVING with everything prepared, so that a figure of a backend is no figure of eager.
+        """
         command = [sys.executable, *program, "serve", "--port", "0", "--metrics-port", "0", *self._common]
         command += ["--backend", backend or self.backend, *flags]
+        command += ["--strict-backend"] if strict else []
         return ServerProcess(command, self._environment, credentials, patience=patience)
 
     def naive(self) -> ServerProcess:

@@ -8,7 +8,7 @@ import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from conformance.cases import chosen, load_cases
+from conformance.cases import chosen, for_any_server, load_cases
 from conformance.clients import Client, find_clients
 from conformance.documents import write_clients, write_examples
 from conformance.examples import EXAMPLES
@@ -20,13 +20,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns the exit status: 1 when anything was not as expected, 2 when nothing was asked for."""
     options = _parser().parse_args(arguments)
     clients, cases = find_clients(options.clients), load_cases()
+    if options.target:
+        cases = for_any_server(cases)
     wanted = [client for client in clients if _is_wanted(client, options.client)]
     asked = chosen(cases, options.case)
     if not wanted or not asked:
         print("no such client" if not wanted else "no such case", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
-        run = Run(cases, clients[0], Path(folder))
+        run = Run(cases, clients[0], Path(folder), options.target)
         run.everything(wanted, asked, options.transport, examples=options.examples, jobs=options.jobs)
     print(table([case.case for case in asked], run.results))
     print(summary(run.results))
@@ -54,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
         "--case", action="append", default=[], metavar="PATTERN", help="only these cases, or files of cases"
     )
     parser.add_argument("--transport", choices=("grpc", "grpc-web"), help="only this one")
+    parser.add_argument(
+        "--target",
+        metavar="HOST:PORT",
+        help="hold this server to the cases that any can be held to: it must serve the toy model, --deterministic, with "
+        "--prior-cache-size 0",
+    )
     parser.add_argument("--examples", action="store_true", help="run the examples too")
     parser.add_argument("--require-all", action="store_true", help="a client that cannot run is a failure")
     parser.add_argument(

@@ -112,6 +112,15 @@ def load_cases(folder: Path = CASES) -> list[Case]:
     return cases
 
 
+def for_any_server(cases: list[Case]) -> list[Case]:
+    """Returns those that need no more of a server than its address."""
+    return [
+        case
+        for case in cases
+        if case.server == "real" and case.most_steps is None and case.stands_still_seconds is None
+    ]
+
+
 def chosen(cases: list[Case], patterns: list[str]) -> list[Case]:
     """Returns the cases whose name, or file, matches one of the patterns; all where there are none."""
     if not patterns:

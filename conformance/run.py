@@ -28,6 +28,7 @@ class Job:
     cases: Sequence[Case]
     transport: str
     folder: Path
+    target: str | None = None
 
 
 class Run:
@@ -37,6 +38,7 @@ class Run:
         cases: All cases there are.
         python: The client that the others are compared with.
         folder: An empty folder, for the files of this run.
+        target: A server that runs already, in place of the real one.
 
     Attributes:
         results: What came of each case, by client and transport.
@@ -45,8 +47,11 @@ class Run:
         broken: Clients that could not be built, or whose program did not end as it should.
     """
 
-    def __init__(self, cases: Sequence[Case], python: Client, folder: Path) -> None:
+    def __init__(
+        self, cases: Sequence[Case], python: Client, folder: Path, target: str | None = None
+    ) -> None:
         self._cases = cases
+        self._target = target
         self._python = python
         self._folder = folder
         self.results: dict[Column, dict[str, Outcome]] = {}
@@ -75,7 +80,15 @@ class Run:
         """
         ready = self._built(clients)
         columns = [
-            Job(self._cases, self._python, client, cases, each, self._folder / f"{client.name} {each}")
+            Job(
+                self._cases,
+                self._python,
+                client,
+                cases,
+                each,
+                self._folder / f"{client.name} {each}",
+                self._target,
+            )
             for client in ready
             for each in client.transports
             if transport in (None, each) and self._is_reached(client, each)
@@ -85,7 +98,7 @@ class Run:
                 self.results[job.client.name, job.transport] = outcomes
                 self.broken += broken
         if examples:
-            with Suite(self._cases, self._python, self._folder) as suite:
+            with Suite(self._cases, self._python, self._folder, self._target) as suite:
                 self._run_examples(suite, [client for client in ready if client.has_examples])
 
     def _is_reached(self, client: Client, transport: str) -> bool:
@@ -114,7 +127,7 @@ class Run:
         return True
 
     def _run_examples(self, suite: Suite, clients: Sequence[Client]) -> None:
-        examples = Examples(suite.servers.get("real").target, suite.fake, self._folder)
+        examples = Examples(self._target or suite.servers.get("real").target, suite.fake, self._folder)
         for name in EXAMPLES:
             wanted = examples.run(self._python, name)
             for client in clients:
@@ -129,7 +142,7 @@ def _hold(job: Job) -> tuple[dict[str, Outcome], list[str]]:
     """What came of each case, and what is to be said of a program that did not end well."""
     outcomes, broken = dict[str, Outcome](), list[str]()
     job.folder.mkdir()
-    with Suite(job.all_cases, job.python, job.folder) as suite:
+    with Suite(job.all_cases, job.python, job.folder, job.target) as suite:
         for case in job.cases:
             if job.transport in case.transports:
                 outcome = suite.run(job.client, case, job.transport)

@@ -57,12 +57,16 @@ class Suite:
         cases: All cases, by which those that others come after are found.
         python: The client that the others are compared with.
         folder: For the files of this run; must be empty.
+        target: A server that runs already, in place of the real one.
     """
 
-    def __init__(self, cases: Sequence[Case], python: Client, folder: Path) -> None:
+    def __init__(
+        self, cases: Sequence[Case], python: Client, folder: Path, target: str | None = None
+    ) -> None:
         self._cases = {case.case: case for case in cases}
         self._python = python
         self._folder = folder
+        self._given_target = target
         self._stack = ExitStack()
         self._programs: dict[str, Program] = {}
         self._reports: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -146,7 +150,9 @@ class Suite:
     def _target(self, case: Case) -> str:
         if case.server == "nobody":
             return "127.0.0.1:1"
-        return self.fake.target if case.server == "fake" else self.servers.get(case.server).target
+        if case.server == "fake":
+            return self.fake.target
+        return self._given_target or self.servers.get(case.server).target
 
     def _program(self, client: Client) -> Program:
         if client.name not in self._programs:

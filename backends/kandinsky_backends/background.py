@@ -1,4 +1,4 @@
-"""Backends that need minutes to prepare a network: eager serves until they are ready."""
+"""Backends that need long to prepare a network: eager serves until they are ready."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Preparation(Protocol):
     """A network that is being prepared, while others serve."""
 
     def wait(self) -> None:
-        """Returns when all is done but what `finish` does. On any thread; it calls no network and runs no kernel.
+        """Returns when all is done but what `finish` does. On any thread; it runs nothing on a GPU.
 
         Raises:
             Exception: the network cannot be prepared.

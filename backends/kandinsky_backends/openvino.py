@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from kandinsky_backends import cache
+from kandinsky_backends.background import Preparation
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
 from kandinsky_backends.flat_norms import flatten_norms
 from kandinsky_backends.options import BackendOptions
@@ -70,13 +71,44 @@ class OpenvinoBackend:
         Raises:
             BackendUnavailable: the network's weights are neither all float32 nor all bfloat16.
         """
+        preparation = OpenvinoPreparation(self._network(network, role), shapes)
+        preparation.wait()
+        return preparation.finish()
+
+    def begin(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Preparation | None:
+        """The same in the background; None where what was compiled is in the cache, and is loaded in a moment."""
+        prepared = self._network(network, role)
+        return None if prepared.is_kept() else OpenvinoPreparation(prepared, shapes)
+
+    def _network(self, network: nn.Module, role: Role) -> OpenvinoNetwork:
         dtypes = {parameter.dtype for parameter in network.parameters()}
         if len(dtypes) != 1 or not dtypes <= PRECISIONS.keys():
             raise _unknown_precision(f"and this one has {dtypes}")
-        prepared = OpenvinoNetwork(network, role, self._options)
-        for shape in shapes:
-            prepared(*shape.random_inputs(torch.device("cpu")))
-        return prepared
+        return OpenvinoNetwork(network, role, self._options)
+
+
+class OpenvinoPreparation:
+    """Converts and compiles a network, on whichever thread waits for it."""
+
+    def __init__(self, network: OpenvinoNetwork, shapes: Sequence[BatchShape]) -> None:
+        self._network = network
+        self._shapes = shapes
+        self._cancelled = False
+
+    def wait(self) -> None:
+        """Compiles for the first of the shapes, and runs each once; raises BackendUnavailable after `cancel`."""
+        for shape in self._shapes:
+            if self._cancelled:
+                raise BackendUnavailable("Nobody waits for this network any more.")
+            self._network(*shape.random_inputs(torch.device("cpu")))
+
+    def cancel(self) -> None:
+        """Lets nothing more begin; a conversion under way goes on to its end."""
+        self._cancelled = True
+
+    def finish(self) -> Network:
+        """The network."""
+        return self._network
 
 
 class OpenvinoNetwork:
@@ -100,21 +132,33 @@ class OpenvinoNetwork:
         results = self._compiled([tensor.detach().contiguous().numpy() for tensor in inputs])
         return tuple(torch.from_numpy(array).to(self._dtype) for array in results.to_tuple())
 
-    def _compile(self, example: tuple[Tensor, ...]) -> Any:
-        openvino = import_openvino()
-        properties = {
+    def is_kept(self) -> bool:
+        """Whether what the first call would compile is in the cache."""
+        folder = self._folder(import_openvino().Core())
+        return folder is not None and folder.exists()
+
+    def _properties(self) -> dict[str, Any]:
+        return {
             "INFERENCE_PRECISION_HINT": PRECISIONS[self._dtype],  # newer CPUs would silently use bfloat16
             "INFERENCE_NUM_THREADS": self._options.threads or torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
             "ENABLE_CPU_PINNING": False,  # two servers on one machine would pin themselves to the same cores
         }
-        core = openvino.Core()
+
+    def _folder(self, core: Any) -> Path | None:
+        """Where it is kept, or would be; None where nothing is kept."""
         cache_dir = cache.usable(self._options.cache_dir)
         if cache_dir is None:
-            return core.compile_model(convert(self._module, example), "CPU", properties)
+            return None
         # What is compiled holds for one kind of CPU and one set of properties.
-        target = f"{core.get_property('CPU', 'FULL_DEVICE_NAME')} {sorted(properties.items())}"
-        folder = cache_dir / f"openvino-{self._role}-{fingerprint(self._module, target)}"
+        target = f"{core.get_property('CPU', 'FULL_DEVICE_NAME')} {sorted(self._properties().items())}"
+        return cache_dir / f"openvino-{self._role}-{fingerprint(self._module, target)}"
+
+    def _compile(self, example: tuple[Tensor, ...]) -> Any:
+        core, properties = import_openvino().Core(), self._properties()
+        folder = self._folder(core)
+        if folder is None:
+            return core.compile_model(convert(self._module, example), "CPU", properties)
         model = None if folder.exists() else convert(self._module, example)
         try:
             if model is not None:

@@ -22,9 +22,8 @@
 // # Retries
 //
 // A call that finds no server, or one that is full and says for how long, is tried again, up to five times, within its
-// deadline, as long as no result has been handed out. It is the same call each time: where a request has no seed, the
+// deadline, without the results that have been handed out. It is the same call each time: where a request has no seed, the
 // client draws one before the first try.
 //
-// With CheckpointIntervalSteps in its options, a call that loses its server goes on elsewhere from its last checkpoints, also after
-// results have been handed out; none comes twice.
+// With CheckpointIntervalSteps in its options, a call that loses its server goes on elsewhere from its last checkpoints.
 package kandinsky

@@ -85,6 +85,10 @@ func errorOf(ctx context.Context, err error, trailer, header metadata.MD) *Error
 		status:     st,
 		cause:      err,
 	}
+	// So ends a stream whose proxy lost the server, where the server's own INTERNAL has trailers.
+	if e.Code == codes.Internal && len(trailer) == 0 && strings.Contains(e.Message, "RST_STREAM") {
+		e.Code = codes.Unavailable
+	}
 	for _, md := range []metadata.MD{header, trailer} {
 		if ids := md.Get(requestIDKey); len(ids) > 0 {
 			e.RequestID = ids[len(ids)-1]

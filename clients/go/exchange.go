@@ -30,12 +30,11 @@ func (e *exchange) receive(message *kandinskyapiv1.Event) (Event, error) {
 
 // wait returns nil after the time to wait before the next try, or the error that ends the call, where another try cannot help.
 //
-// Once a result was handed out there is no next try, since it could come twice, unless the request asks for checkpoints: then
-// what was handed out is left out of the next.
+// What was handed out is left out of the next try.
 func (e *exchange) wait(ctx context.Context, err error) error {
 	r := e.resumption
 	failed := (*Error)(nil)
-	if !errors.As(err, &failed) || (r.delivered && !r.active) {
+	if !errors.As(err, &failed) {
 		return err
 	}
 	if r.forget(failed) {

@@ -43,12 +43,13 @@ func quiet[Request streamRequest](request Request) Request {
 	})
 }
 
-// resumed returns request as the next try sends it: where it asks for checkpoints, with what the earlier ones came to.
+// resumed returns request as the next try sends it: with what the earlier ones came to.
 func resumed[Request streamRequest](request Request, r *resumption) Request {
-	if !r.active {
+	resume := r.next()
+	if resume == nil && request.GetOptions().GetResume() == nil {
 		return request
 	}
-	return withOptions(request, func(options *kandinskyapiv1.RequestOptions) { options.Resume = r.next() })
+	return withOptions(request, func(options *kandinskyapiv1.RequestOptions) { options.Resume = resume })
 }
 
 // withOptions returns request with its options changed.

@@ -1,6 +1,7 @@
 package kandinsky
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,8 +15,6 @@ const resumeField = "options.resume"
 
 // resumption is what the tries of one call have brought so far, for the next one to go on from.
 type resumption struct {
-	active     bool // whether the request asks for checkpoints
-	delivered  bool // whether a result was handed out
 	progressed bool // whether a checkpoint or a result came since the last try began
 	asked      bool // whether the last try was asked to go on from somewhere
 	resume     *kandinskyapiv1.Resume
@@ -26,7 +25,6 @@ func newResumption(options *kandinskyapiv1.RequestOptions) *resumption {
 	resume := &kandinskyapiv1.Resume{}
 	proto.Merge(resume, options.GetResume())
 	return &resumption{
-		active: options.GetCheckpointIntervalSteps() > 0,
 		asked:  options.GetResume() != nil,
 		resume: resume,
 	}
@@ -39,15 +37,26 @@ func (r *resumption) receive(message *kandinskyapiv1.Event, event Event) {
 		pair := proto.CloneOf(message.GetEmbedding().GetEmbeddings()) // the caller may change theirs
 		index := int32(event.Index)
 		r.resume.Embeddings = append(r.resume.Embeddings, &kandinskyapiv1.DeliveredEmbedding{Index: index, Embeddings: pair})
-		r.delivered, r.progressed = true, true
+		r.deliver(message.GetEmbedding().GetReceipt())
 	case *ImageResult:
 		r.resume.ImageIndices = append(r.resume.ImageIndices, int32(event.Index))
-		r.delivered, r.progressed = true, true
+		r.deliver(event.Receipt)
 	}
 	if checkpoint := message.GetCheckpoint(); checkpoint != nil {
 		r.keep(checkpoint)
 		r.progressed = true
 	}
+}
+
+// deliver notes which stage made a result that is handed out.
+func (r *resumption) deliver(receipt *kandinskyapiv1.Receipt) {
+	if receipt.GetFingerprint() != "" {
+		if r.resume.StageFingerprints == nil {
+			r.resume.StageFingerprints = map[string]string{}
+		}
+		r.resume.StageFingerprints[receipt.GetStage()] = receipt.GetFingerprint()
+	}
+	r.progressed = true
 }
 
 // keep keeps the newest checkpoint of each trajectory.
@@ -68,9 +77,10 @@ func (r *resumption) next() *kandinskyapiv1.Resume {
 		return nil
 	}
 	return &kandinskyapiv1.Resume{
-		Checkpoints:  slices.Clone(r.resume.Checkpoints),
-		Embeddings:   slices.Clone(r.resume.Embeddings),
-		ImageIndices: slices.Clone(r.resume.ImageIndices),
+		Checkpoints:       slices.Clone(r.resume.Checkpoints),
+		Embeddings:        slices.Clone(r.resume.Embeddings),
+		ImageIndices:      slices.Clone(r.resume.ImageIndices),
+		StageFingerprints: maps.Clone(r.resume.StageFingerprints),
 	}
 }
 
@@ -78,7 +88,7 @@ func (r *resumption) next() *kandinskyapiv1.Resume {
 // delivered it cannot: the rest would be of another model.
 func (r *resumption) forget(err *Error) bool {
 	begun := len(r.resume.Embeddings) > 0 || len(r.resume.ImageIndices) > 0
-	if !r.active || !r.asked || begun || !refusesResume(err) {
+	if !r.asked || begun || !refusesResume(err) {
 		return false
 	}
 	r.resume = &kandinskyapiv1.Resume{}

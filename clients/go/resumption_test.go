@@ -109,6 +109,17 @@ func TestDeliveredResultsAreLeftOutOfTheNextTry(t *testing.T) {
 	})
 }
 
+func TestDeliveredResultsAreLeftOutWhereNoCheckpointsAreAskedFor(t *testing.T) {
+	made := image(1, "b")
+	made.GetImage().Receipt = &kandinskyapiv1.Receipt{Stage: "decoder", Fingerprint: "2f"}
+	server := &fakeServer{answers: []answer{script(gone, made), script(nil, image(0, "a"), completed(0, 1))}}
+	set, err := server.start(t).Generate(context.Background(), &kandinskyapiv1.GenerateRequest{Prompts: []string{"a cat"}})
+	if err != nil || len(set.Results) != 2 {
+		t.Fatalf("got %+v, %v", set, err)
+	}
+	wantResumes(t, server, nil, &kandinskyapiv1.Resume{ImageIndices: []int32{1}, StageFingerprints: map[string]string{"decoder": "2f"}})
+}
+
 func TestAResumedTryCountsItsOwnResults(t *testing.T) {
 	server := &fakeServer{answers: []answer{script(gone, image(1, "b")), script(nil, completed(0, 1))}}
 	if _, err := kinds(server.start(t).GenerateStream(context.Background(), asking())); !errors.Is(err, kandinsky.ErrIncompleteStream) {

@@ -27,8 +27,6 @@ func TestWhatIsTriedAgain(t *testing.T) {
 		"queue full":             {script(refusal(codes.ResourceExhausted, kandinsky.ReasonQueueFull, soon)), 2},
 		"no advice":              {script(refusal(codes.ResourceExhausted, kandinsky.ReasonMessageTooLong, 0)), 1},
 		"deadline unreachable":   {script(refusal(codes.ResourceExhausted, kandinsky.ReasonDeadlineUnreachable, soon)), 1},
-		"after an embedding":     {script(refusal(codes.Unavailable, kandinsky.ReasonDraining, soon), embedding(0)), 1},
-		"after an image":         {script(refusal(codes.Unavailable, kandinsky.ReasonDraining, soon), image(0, "a")), 1},
 		"internal":               {script(refusal(codes.Internal, kandinsky.ReasonInternal, 0)), 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -101,7 +101,7 @@ class FailedPrecondition(ServingError):
 
 
 class FingerprintMismatch(FailedPrecondition):
-    """An embedding was made by another prior."""
+    """An embedding, or what is to be gone on with, was made by another stage."""
 
     reason = "FINGERPRINT_MISMATCH"
 

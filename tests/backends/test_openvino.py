@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,22 @@ assert sys.modules["openvino_telemetry"] is None
 def test_converting_reports_to_nobody() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "CI"}
     subprocess.run([sys.executable, "-c", CONVERT], check=True, timeout=120, env=environment)
+
+
+def test_what_the_cache_lacks_is_prepared_in_the_background(tmp_path: Path) -> None:
+    backend = OpenvinoBackend(BackendOptions(threads=1, cache_dir=tmp_path))
+    network, shapes = reference_network(Role.UNET), [reference_shape(Role.UNET, rows) for rows in (1, 2)]
+    preparation = backend.begin(network, Role.UNET, shapes)
+    assert preparation
+    with ThreadPoolExecutor(1) as other_thread:
+        other_thread.submit(preparation.wait).result(60)
+    inputs = shapes[1].random_inputs(CPU)
+    torch.testing.assert_close(
+        preparation.finish()(*inputs), EagerNetwork(network)(*inputs), atol=1e-4, rtol=0
+    )
+    assert backend.begin(network, Role.UNET, shapes) is None, "it is kept now"
+    again = OpenvinoBackend(ONE_THREAD).begin(network, Role.UNET, shapes)
+    assert again, "nothing is kept"
+    again.cancel()
+    with pytest.raises(BackendUnavailable):
+        again.wait()

@@ -85,8 +85,8 @@ class FakeServer(
 ):
     """Starts on a free port; `requests` and `metadata` remember what came.
 
-    `failures` are the next calls' fates; `fail_after_first` is that of a call that has given one result. One that is
-    `newer` sends what the contract may say one day.
+    `failures` are the next calls' fates; `fail_after_first` is that of the next call that has given a result. One that
+    is `newer` sends what the contract may say one day.
     """
 
     def __init__(self) -> None:
@@ -211,13 +211,15 @@ class FakeServer(
             yield response(event=events_pb2.Event(progress=progress))
         seed = sampling.seed
         count = sampling.image_count if sampling.HasField("image_count") else 1
-        makers: list[tuple[range, Callable[..., Iterator[dict[str, Any]]]]] = [
-            (embeddings, self._embedding),
-            (images, self._image),
+        delivered = {each.index for each in options.resume.embeddings}, set(options.resume.image_indices)
+        # Finished in another order than asked for, as step counts and company would have it.
+        left = [
+            [index for index in reversed(range(len(sources) * count)) if index not in done]
+            for sources, done in zip((embeddings, images), delivered, strict=True)
         ]
-        for sources, make in makers:
-            # Finished in another order than asked for, as step counts and company would have it.
-            for index in reversed(range(len(sources) * count)):
+        makers: list[Callable[..., Iterator[dict[str, Any]]]] = [self._embedding, self._image]
+        for indices, make in zip(left, makers, strict=True):
+            for index in indices:
                 receipt = types_pb2.Receipt(
                     rpc="Fake", seed=seed + index, step_count=4, versions={"torch": "0"}
                 )
@@ -225,13 +227,14 @@ class FakeServer(
                     if self.newer:
                         yield response(event=LATER_KIND)
                     yield response(event=events_pb2.Event(**event))
-                if self.fail_after_first:
-                    self.fail_after_first.abort(context)
+                if failure := self.fail_after_first:
+                    self.fail_after_first = None
+                    failure.abort(context)
         finished.set()
         if not self.cut_stream:
             completed = events_pb2.Completed(
-                embedding_count=len(embeddings) * count,
-                image_count=len(images) * count,
+                embedding_count=len(left[0]),
+                image_count=len(left[1]),
                 step_count=4,
                 seed=seed,
             )

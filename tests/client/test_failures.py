@@ -109,9 +109,19 @@ def test_no_wait_outlasts_the_timeout(client: Kandinsky, server: FakeServer) -> 
     assert len(server.requests) == 1
 
 
-def test_nothing_is_tried_again_after_a_result(client: Kandinsky, server: FakeServer) -> None:
+def test_a_try_after_a_result_leaves_that_out(client: Kandinsky, server: FakeServer) -> None:
     server.fail_after_first = Failure(Code.UNAVAILABLE)
-    with pytest.raises(UnavailableError):
+    made = client.generate("x", image_count=2)
+    assert [image.index for image in made] == [0, 1]
+    assert (made.completed.embedding_count, made.completed.image_count) == (2, 2)
+    first, second = server.requests
+    assert not first.options.HasField("resume")
+    assert [each.index for each in second.options.resume.embeddings] == [1]
+
+
+def test_what_fails_for_good_after_a_result_is_not_tried_again(client: Kandinsky, server: FakeServer) -> None:
+    server.fail_after_first = Failure(Code.INTERNAL)
+    with pytest.raises(RpcError):
         client.prior("x")
     assert len(server.requests) == 1
 

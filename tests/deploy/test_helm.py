@@ -43,7 +43,7 @@ MATRIX: dict[str, dict[str, Any]] = {
         "models": {
             "download": {
                 "prior": {"repository": "kandinsky-community/kandinsky-2-2-prior", "revision": REVISION},
-                "depth_model": {"repository": "Intel/dpt-large", "revision": REVISION},
+                "depth": {"repository": "Intel/dpt-large", "revision": REVISION},
             },
             "tokenSecret": "hub",
         }
@@ -257,13 +257,14 @@ def test_only_who_is_named_gets_in() -> None:
 
 def test_downloads_are_pinned_and_the_server_is_offline() -> None:
     resources = render(MATRIX["downloads"])
-    first, second = pod(resources)["initContainers"]
-    assert [first["name"], second["name"]] == ["download-depth-model", "download-prior"]
-    assert f"--revision={REVISION}" in second["args"]
+    (fetching,) = pod(resources)["initContainers"]
+    assert fetching["command"] == ["kandinsky", "download", "/models"]
+    prior = f"--stage=prior=kandinsky-community/kandinsky-2-2-prior@{REVISION}"
+    assert fetching["args"] == [f"--stage=depth=Intel/dpt-large@{REVISION}", prior]
     told = environment(resources)
     assert told["HF_HUB_OFFLINE"] == "1"
     assert told["KANDINSKY_PRIOR"] == "/models/prior"
-    assert told["KANDINSKY_DEPTH_MODEL"] == "/models/depth_model"
+    assert told["KANDINSKY_DEPTH_MODEL"] == "/models/depth"
 
 
 def test_the_gpu_is_a_limit_of_the_server() -> None:

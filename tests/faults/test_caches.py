@@ -38,7 +38,7 @@ def no_directory(tmp_path: Path) -> Path:
 
 def warnings(prior: Path, cache: Path) -> list[str]:
     """What a server warns of that would keep its networks in ``cache``, and serves with OpenVINO all the same."""
-    flags = ("--backend=openvino", "--buckets=1", "--max-batch-rows=1", f"--backend-cache-dir={cache}")
+    flags = ("--backend=openvino", "--strict-backend", "--max-batch-rows=1", f"--backend-cache-dir={cache}")
     with Process(prior, "--model=null", f"--prior={prior}", *flags) as server:
         with connected(server.target("serving")) as raw:
             answer = raw.call(

@@ -266,7 +266,9 @@ def test_half_precision_makes_the_picture_that_full_precision_makes(toy_model: P
     pictures = []
     for dtype in ("fp32", "bf16"):
         with (
-            RunningServer(toy_model, dtype=dtype, backend=backend, max_batch_rows=2) as server,
+            RunningServer(
+                toy_model, dtype=dtype, backend=backend, max_batch_rows=2, strict_backend=True
+            ) as server,
             server.client() as client,
         ):
             loaded = [stage for stage in client.info().stages if stage.loaded]

@@ -118,6 +118,7 @@ def test_what_was_delivered_is_not_made_again(other: tuple[RunningServer, Raw]) 
     resumed = raw.call("Generate", request)
     (image,), made = resumed.images, whole.images
     assert image.index == 1
+    assert image.receipt.input_digests == made[0].receipt.input_digests
     # The others were in the batch with it.
     expected = next(each.data for each in made if each.index == 1)
     assert np.abs(np.frombuffer(image.data, "<f4") - np.frombuffer(expected, "<f4")).max() < 1e-3
@@ -223,6 +224,24 @@ def test_another_model_does_not_go_on_from_it(one: Raw, checkpoint: pb.Checkpoin
     bad.stage_fingerprint = "another"
     answer = one.call("Decode", with_resume(asked("Decode"), checkpoints=[bad]))
     assert (answer.code, answer.reason) == (StatusCode.FAILED_PRECONDITION, "FINGERPRINT_MISMATCH")
+
+
+def test_what_another_model_began_is_not_finished(one: Raw) -> None:
+    whole = one.call("Generate", asked("Generate", count=2))
+    made_by = {
+        stage: whole_result.receipt.fingerprint
+        for stage, whole_result in (("prior", whole.embeddings[0]), ("decoder", whole.images[0]))
+    }
+    same = with_resume(asked("Generate", count=2), image_indices=[0], stage_fingerprints=made_by)
+    assert [image.index for image in one.call("Generate", same).images] == [1]
+    for stage in made_by:
+        delivered = {**made_by, stage: "another", "unknown": "passed over"}
+        request = with_resume(asked("Generate", count=2), image_indices=[0], stage_fingerprints=delivered)
+        answer = one.call("Generate", request)
+        assert (answer.code, answer.reason) == (StatusCode.FAILED_PRECONDITION, "FINGERPRINT_MISMATCH")
+        assert answer.metadata["field"] == f"options.resume.stage_fingerprints['{stage}']"
+    decode = with_resume(asked("Decode"), stage_fingerprints={"decoder": "another"})
+    assert one.call("Decode", decode).reason == "FINGERPRINT_MISMATCH"
 
 
 def test_what_is_not_needed_is_passed_over(one: Raw, checkpoint: pb.Checkpoint) -> None:

@@ -20,6 +20,7 @@ from kandinsky_server.testing.running import RunningServer
 from torch import Tensor, nn
 
 from tests.server.test_metrics import Scrape
+from tests.support.extras import needs
 from tests.support.patience import eventually
 from tests.support.process import Process
 from tests.support.raw import only
@@ -159,15 +160,21 @@ def test_a_server_that_stops_cancels_what_is_being_prepared(serve: Serve) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
-def test_compiled_serves_at_once_and_its_programs_take_over_while_requests_run(
-    tiny_model: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("openvino", marks=needs("openvino")),
+        pytest.param("compiled", marks=pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")),
+    ],
+)
+def test_eager_serves_at_once_and_the_backend_takes_over_while_requests_run(
+    tiny_model: Path, tmp_path: Path, backend: str
 ) -> None:
     """From a cache without programs; inductor's own is kept between runs of this test, which would take minutes."""
     (CACHE / "inductor").mkdir(parents=True, exist_ok=True)
     (tmp_path / "inductor").symlink_to(CACHE / "inductor")
     model = only(tmp_path / "model", tiny_model, "decoder")
-    flags = ("--backend=compiled", f"--backend-cache-dir={tmp_path}", "--log-format=json")
+    flags = (f"--backend={backend}", f"--backend-cache-dir={tmp_path}", "--log-format=json")
     values = np.random.default_rng(0).normal(size=(2, 64)).astype(np.float32)
     pictures: list[np.ndarray] = []
     backends: list[str] = []
@@ -189,13 +196,13 @@ def test_compiled_serves_at_once_and_its_programs_take_over_while_requests_run(
             time.sleep(0.5)  # the compiler has what requests leave
         decoded()
         metrics = _scrape(server)
-        assert any("compiled takes over decoder from eager" in line for line in server.errors)
+        assert any(f"{backend} takes over decoder from eager" in line for line in server.errors)
         server.terminate()
         assert server.wait() == 0
-    assert set(backends) == {"eager", "compiled"}
+    assert set(backends) == {"eager", backend}
     for picture in pictures:
         np.testing.assert_allclose(picture, pictures[0], atol=1e-3)
-    taken_over = 'kandinsky_backend_serving_since_timestamp_seconds{backend="compiled",stage="decoder"} '
+    taken_over = f'kandinsky_backend_serving_since_timestamp_seconds{{backend="{backend}",stage="decoder"}} '
     assert taken_over in metrics
     assert "kandinsky_backend_fallback_total{" not in metrics
 

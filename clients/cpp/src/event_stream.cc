@@ -68,12 +68,8 @@ std::optional<Event> EventStream::Impl::read() {
   return resumption_.total(assembly_.finish());
 }
 
-// Once a result was delivered there is no next try, since it could come twice, unless the request asks for checkpoints:
-// then the next try goes on from the last ones, and what was delivered is left out.
+// The next try leaves out what was delivered, and goes on from the last checkpoints.
 void EventStream::Impl::try_again(const RpcError& error) {
-  if (resumption_.is_over()) {
-    throw error;
-  }
   Seconds delay = Seconds::zero();
   if (!resumption_.forget(error)) {
     if (resumption_.write()) {

@@ -22,8 +22,7 @@ bool refuses(const RpcError& error) {
 
 }  // namespace
 
-Resumption::Resumption(v1::RequestOptions& options)
-    : options_(options), active_(options.checkpoint_interval_steps() > 0), given_(options), resume_(options.resume()) {}
+Resumption::Resumption(v1::RequestOptions& options) : options_(options), resume_(options.resume()) {}
 
 void Resumption::checkpoint(v1::Checkpoint newest) {
   auto& checkpoints = *resume_.mutable_checkpoints();
@@ -40,12 +39,19 @@ void Resumption::deliver(const Event& event) {
     delivered.set_index(embedding->index());
     *delivered.mutable_embeddings() = embedding->embeddings();
     ++embedding_count_;
-    progressed_ = true;
+    made_by(embedding->receipt());
   } else if (const auto* image = std::get_if<v1::ImageResult>(&event)) {
     resume_.add_image_indices(image->index());
     ++image_count_;
-    progressed_ = true;
+    made_by(image->receipt());
   }
+}
+
+void Resumption::made_by(const v1::Receipt& receipt) {
+  if (!receipt.fingerprint().empty()) {
+    (*resume_.mutable_stage_fingerprints())[receipt.stage()] = receipt.fingerprint();
+  }
+  progressed_ = true;
 }
 
 v1::Completed Resumption::total(v1::Completed completed) const {
@@ -55,22 +61,21 @@ v1::Completed Resumption::total(v1::Completed completed) const {
 }
 
 bool Resumption::write() {
-  if (!active_ || !progressed_) {
+  if (!progressed_) {
     return false;
   }
   *options_.mutable_resume() = resume_;
-  written_ = true;
   progressed_ = false;
   return true;
 }
 
 bool Resumption::forget(const RpcError& error) {
-  if (!written_ || delivered() || !refuses(error)) {
+  const bool delivered = resume_.embeddings_size() + resume_.image_indices_size() > 0;
+  if (!options_.has_resume() || delivered || !refuses(error)) {
     return false;
   }
-  options_ = given_;
-  resume_ = given_.resume();
-  written_ = false;
+  options_.clear_resume();
+  resume_.Clear();
   progressed_ = false;
   return true;
 }

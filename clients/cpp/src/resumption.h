@@ -21,9 +21,6 @@ class Resumption {
   // Returns the end of the last try, with what all of them delivered.
   [[nodiscard]] v1::Completed total(v1::Completed completed) const;
 
-  // Whether another try could deliver a result twice.
-  [[nodiscard]] bool is_over() const { return !active_ && delivered(); }
-
   // Has the next try go on from here. Returns whether the last one brought anything.
   bool write();
 
@@ -32,16 +29,14 @@ class Resumption {
   bool forget(const RpcError& error);
 
  private:
-  [[nodiscard]] bool delivered() const { return embedding_count_ + image_count_ > 0; }
+  // Notes which stage made a result.
+  void made_by(const v1::Receipt& receipt);
 
   v1::RequestOptions& options_;
-  bool active_;               // whether the request asks for checkpoints; if not, this only counts what was delivered
-  v1::RequestOptions given_;  // with the caller's own `resume`, of an earlier call, if there is one
-  v1::Resume resume_;
+  v1::Resume resume_;  // starts from the caller's own, of an earlier call, if there is one
   int embedding_count_ = 0;
   int image_count_ = 0;
   bool progressed_ = false;  // whether anything has come since the last try
-  bool written_ = false;     // whether the request goes on from something that the caller did not give
 };
 
 }  // namespace kandinsky

@@ -75,6 +75,11 @@ RpcError error_of(const grpc::Status& status, const grpc::ClientContext& context
   if (std::string id = request_id(context); !id.empty()) {
     failure.request_id = std::move(id);
   }
+  // So ends a stream whose proxy lost the server, where the server's own INTERNAL has trailers.
+  if (failure.code == grpc::StatusCode::INTERNAL && context.GetServerTrailingMetadata().empty() &&
+      failure.message.find("RST_STREAM") != std::string::npos) {
+    failure.code = grpc::StatusCode::UNAVAILABLE;
+  }
   if (failure.code == grpc::StatusCode::UNAVAILABLE && failure.reason.empty()) {
     if (const auto explanation = explain_tls_failure(failure.message)) {
       failure.is_tls_failure = true;

@@ -117,10 +117,10 @@ TEST(RetriedCall, TriesAgainAfterEventsThatAreNoResults) {
   EXPECT_EQ(Client(server.target()).decode(decode_request()).images.front().data(), "png");
 }
 
-TEST(RetriedCall, NeverTriesAgainAfterAResult) {
+TEST(RetriedCall, DoesNotTryAgainWhatFailedAfterAResult) {
   const FakeServer server([](ServerCall& call) {
     send(call, {queued(), image(0, "png")});
-    return kDraining;
+    return grpc::Status(grpc::StatusCode::INTERNAL, "no");
   });
   EXPECT_THROW(Client(server.target()).decode(decode_request()), RpcError);
   EXPECT_EQ(server.arrived().size(), 1U);

@@ -208,7 +208,7 @@ def from_grpc(error: grpc.RpcError) -> RpcError:
     explanation = explain(message) if code in _OF_THE_WAY and not reason else None
     kind = _BY_REASON.get(reason) or _BY_CODE.get(code, ServerError)
     if code is grpc.StatusCode.INTERNAL and _STREAM_RESET in message and not call.trailing_metadata():
-        kind = UnavailableError
+        code, kind = grpc.StatusCode.UNAVAILABLE, UnavailableError
     if explanation and kind is UnavailableError:
         kind = _BY_KIND.get(explanation.kind, kind)
     return kind(

@@ -45,7 +45,8 @@ class Exchange:
             if isinstance(event, EmbeddingReady):
                 self._resumption.embedding(message.embedding)
             elif isinstance(event, ImageReady):
-                self._resumption.image(event.result.index)
+                result = event.result
+                self._resumption.image(result.index, result.receipt.stage, result.receipt.fingerprint)
         return events
 
     def finish(self) -> Completed:
@@ -65,13 +66,10 @@ class Exchange:
     def delay_after(self, error: grpc.RpcError) -> float:
         """Returns the seconds to wait before the next try, or raises the typed error.
 
-        Once a result was delivered there is no next try, since it could come twice, unless the request asks for
-        checkpoints: then the next try goes on from the last ones, and what was delivered is left out.
+        The next try leaves out what was delivered, and goes on from the last checkpoints if the request asks for them.
         """
         typed = from_grpc(error)
         resumption = self._resumption
-        if resumption.delivered and not resumption.active:
-            raise typed from None
         embeddings, images = self._counts
         self._counts = embeddings + self._assembly.embedding_count, images + self._assembly.image_count
         self._assembly = Assembly(self._assembly.embeddings)

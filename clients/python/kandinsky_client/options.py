@@ -24,8 +24,9 @@ class CallOptions(TypedDict, total=False):
         priority: Who goes first when there is more work than room. Default: the client's, else "normal".
         progress_interval_steps: The least steps between two progress events of one result; 0 is none.
             Default 1, or 0 for calls that return their results only at the end.
-        checkpoint_interval_steps: Steps between two checkpoints of one result. A call that has them goes on from the
-            last ones when its server is lost, on another replica, also after results have come. Default 0: none.
+        checkpoint_interval_steps: Steps between two checkpoints of one result. When its server is lost, a call goes on
+            without the results that have come; one that has checkpoints also goes on from the last ones of the results
+            that are under way. Default 0: none.
     """
 
     timeout: float | None

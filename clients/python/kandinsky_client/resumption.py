@@ -18,12 +18,9 @@ class Resumption:
     """
 
     def __init__(self, request: Request) -> None:
-        self._request = request
+        self._options = request.options
         self._resume = types_pb2.Resume()
         self._checkpoints: dict[tuple[str, int], types_pb2.Checkpoint] = {}
-        self.active = request.options.checkpoint_interval_steps > 0
-        self.delivered = False
-        """Whether a result has reached the caller."""
         self.progressed = False
         """Whether anything has come since the last try."""
 
@@ -35,20 +32,25 @@ class Resumption:
     def embedding(self, message: events_pb2.EmbeddingResult) -> None:
         """Notes an embedding that the caller has got."""
         self._resume.embeddings.add(index=message.index, embeddings=message.embeddings)
-        self.delivered = self.progressed = True
+        self._deliver(message.receipt.stage, message.receipt.fingerprint)
 
-    def image(self, index: int) -> None:
-        """Notes an image that the caller has got whole."""
+    def image(self, index: int, stage: str, fingerprint: str) -> None:
+        """Notes an image that the caller has got whole, and the stage that made it."""
         self._resume.image_indices.append(index)
-        self.delivered = self.progressed = True
+        self._deliver(stage, fingerprint)
+
+    def _deliver(self, stage: str, fingerprint: str) -> None:
+        if fingerprint:
+            self._resume.stage_fingerprints[stage] = fingerprint
+        self.progressed = True
 
     def write(self) -> None:
-        """Has the next try go on from here."""
+        """Has the next try go on from here, if there is anything to go on from."""
         self.progressed = False
-        if self.active:
-            del self._resume.checkpoints[:]
-            self._resume.checkpoints.extend(self._checkpoints.values())
-            self._request.options.resume.CopyFrom(self._resume)
+        del self._resume.checkpoints[:]
+        self._resume.checkpoints.extend(self._checkpoints.values())
+        if self._resume.ByteSize():
+            self._options.resume.CopyFrom(self._resume)
 
     def forget(self, error: RpcError) -> bool:
         """Whether `error` is the refusal of a replica that cannot go on from here, and all can begin anew.
@@ -59,8 +61,9 @@ class Resumption:
         invalid = isinstance(error, InvalidRequestError) and any(
             violation.field.startswith(RESUME) for violation in error.field_violations
         )
-        if self.delivered or not self._request.options.HasField("resume") or not (mismatch or invalid):
+        delivered = self._resume.embeddings or self._resume.image_indices
+        if delivered or not self._options.HasField("resume") or not (mismatch or invalid):
             return False
         self._checkpoints.clear()
-        self._request.options.ClearField("resume")
+        self._options.ClearField("resume")
         return True

@@ -75,18 +75,14 @@ impl<R: Rpc> Exchange<R> {
         .map_err(Error::IncompleteStream)
     }
 
-    /// Waits before the next try, or returns the error. Once a result was delivered there is no next try, since it could
-    /// come twice, unless the request asks for checkpoints: then the next try goes on from the last ones, and what was
-    /// delivered is left out.
+    /// Waits before the next try, which leaves out what was delivered and goes on from the last checkpoints, or returns
+    /// the error.
     async fn start_again(&mut self, mut error: Box<RpcError>) -> Result<(), Error> {
         self.responses = None;
         self.assembly = Assembly::default();
         let initial = std::mem::take(&mut self.request_id);
         if error.request_id.is_empty() {
             error.request_id = initial;
-        }
-        if self.resumption.is_over() {
-            return Err(Error::Rpc(error));
         }
         if self.resumption.forget(&error, self.message.options()) {
             return Ok(());

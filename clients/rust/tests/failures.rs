@@ -83,13 +83,13 @@ async fn what_can_be_tried_again_is_the_same_request() {
 }
 
 #[tokio::test]
-async fn nothing_is_tried_again_once_a_result_was_delivered() {
-    let script = vec![image(0, b"a"), Step::Fail(Status::unavailable("gone"))];
+async fn a_failure_after_a_result_ends_the_call() {
+    let script = vec![image(0, b"a"), Step::Fail(Status::internal("no"))];
     let server = Running::start([script, vec![completed(0, 0)]]).await;
     let mut events = server.client().stream(v1::DecodeRequest::default());
     assert!(matches!(events.next().await, Some(Ok(Event::Image(_)))));
     let error = rpc(events.next().await.unwrap());
-    assert_eq!((error.code, server.call_count()), (Code::Unavailable, 1));
+    assert_eq!((error.code, server.call_count()), (Code::Internal, 1));
     assert_eq!(error.request_id, "initial");
     assert!(events.next().await.is_none());
 }

@@ -59,8 +59,8 @@ const HEALTH_TIMEOUT_MS = 5000;
  * Every call can reject with an {@link RpcError}, and the streaming ones with an {@link IncompleteStreamError}; a value
  * that cannot be sent is a `TypeError` or `RangeError`; a call whose `signal` is aborted rejects with the signal's reason.
  *
- * With `options.checkpointIntervalSteps`, a call that loses its server goes on elsewhere from its last checkpoints, also
- * after results were delivered; none comes twice.
+ * A call that loses its server goes on elsewhere without the results that were delivered, and with
+ * `options.checkpointIntervalSteps` also from its last checkpoints.
  */
 export class Kandinsky {
   /** The same calls as they happen: `for await (const { kind, value } of client.stream.decode(request))`. */

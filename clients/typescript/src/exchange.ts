@@ -59,14 +59,8 @@ export async function* events(
   }
 }
 
-/**
- * Returns the milliseconds to wait before the next try, or throws `error`.
- *
- * Once a result was delivered there is no next try, since it could come twice, unless the request asks for checkpoints: then
- * what was delivered is left out of the next.
- */
+/** Returns the milliseconds to wait before the next try, which leaves out what was delivered, or throws `error`. */
 function delayAfter(error: RpcError, retry: Retry, resumption: Resumption): number {
-  if (!resumption.canGoOn) throw error;
   if (resumption.forget(error)) return 0;
   if (resumption.takeProgress()) retry.beginAnew();
   const delay = retry.delayAfter(error);

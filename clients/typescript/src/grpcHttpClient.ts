@@ -6,7 +6,8 @@ import { createNodeHttpClient, type Http2SessionManager } from "@connectrpc/conn
 
 import { dropUnreadableDetails, STATUS_KEY } from "./status.js";
 
-// By https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors; every other code is INTERNAL.
+// By https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors. Every other code is INTERNAL there, and
+// UNAVAILABLE here: so ends a stream whose proxy lost the server.
 const RESET_CODES: Readonly<Record<number, Code>> = {
   [constants.NGHTTP2_REFUSED_STREAM]: Code.Unavailable,
   [constants.NGHTTP2_CANCEL]: Code.Canceled,
@@ -71,5 +72,5 @@ function breakOf({ stream, session }: Opened): ConnectError | undefined {
   if (session?.destroyed) return new ConnectError("the connection broke", Code.Unavailable);
   const code = stream.rstCode;
   if (!code) return undefined;
-  return new ConnectError(`the stream was reset with HTTP/2 error ${String(code)}`, RESET_CODES[code] ?? Code.Internal);
+  return new ConnectError(`the stream was reset with HTTP/2 error ${String(code)}`, RESET_CODES[code] ?? Code.Unavailable);
 }

@@ -18,11 +18,10 @@ const RESUME = "options.resume";
 /** What the tries of one call have brought so far, for the next one to go on from. */
 export class Resumption {
   readonly #options: RequestOptions;
-  readonly #isActive: boolean;
   readonly #checkpoints = new Map<string, Checkpoint>();
   readonly #embeddings: DeliveredEmbedding[] = [];
   readonly #imageIndices: number[] = [];
-  #delivered = false;
+  readonly #stageFingerprints: Record<string, string> = {};
   #progressed = false;
 
   /**
@@ -32,15 +31,10 @@ export class Resumption {
    */
   constructor(options: RequestOptions) {
     this.#options = options;
-    this.#isActive = options.checkpointIntervalSteps > 0;
     for (const checkpoint of options.resume?.checkpoints ?? []) this.#keep(checkpoint);
     this.#embeddings.push(...(options.resume?.embeddings ?? []));
     this.#imageIndices.push(...(options.resume?.imageIndices ?? []));
-  }
-
-  /** Whether another try gives nothing twice: nothing was delivered, or it can be left out. */
-  get canGoOn(): boolean {
-    return this.#isActive || !this.#delivered;
+    Object.assign(this.#stageFingerprints, options.resume?.stageFingerprints);
   }
 
   /** Notes what a message brought; `event` is what the caller gets for it, if anything. */
@@ -50,8 +44,9 @@ export class Resumption {
       this.#progressed = true;
     }
     if (event?.kind !== "embedding" && event?.kind !== "image") return;
-    this.#delivered = this.#progressed = true;
-    const { index } = event.value;
+    this.#progressed = true;
+    const { index, receipt } = event.value;
+    if (receipt?.fingerprint) this.#stageFingerprints[receipt.stage] = receipt.fingerprint;
     if (event.kind === "image") {
       this.#imageIndices.push(index);
     } else {
@@ -67,13 +62,14 @@ export class Resumption {
     return progressed;
   }
 
-  /** Has the next try go on from here, where the request asks for checkpoints. */
+  /** Has the next try go on from here, if there is anything to go on from. */
   write(): void {
-    if (!this.#isActive) return;
+    if (this.#checkpoints.size === 0 && !this.#isBegun) return;
     this.#options.resume = create(ResumeSchema, {
       checkpoints: [...this.#checkpoints.values()],
       embeddings: [...this.#embeddings],
       imageIndices: [...this.#imageIndices],
+      stageFingerprints: { ...this.#stageFingerprints },
     });
   }
 
@@ -83,11 +79,14 @@ export class Resumption {
    * Once a result was delivered it cannot: the rest would be of another model.
    */
   forget(error: RpcError): boolean {
-    const isBegun = this.#embeddings.length > 0 || this.#imageIndices.length > 0;
-    if (!this.#isActive || !this.#options.resume || isBegun || !refusesResume(error)) return false;
+    if (!this.#options.resume || this.#isBegun || !refusesResume(error)) return false;
     this.#checkpoints.clear();
     this.#options.resume = undefined;
     return true;
+  }
+
+  get #isBegun(): boolean {
+    return this.#embeddings.length > 0 || this.#imageIndices.length > 0;
   }
 
   /** Keeps the newest of each trajectory. */

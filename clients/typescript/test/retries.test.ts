@@ -53,16 +53,6 @@ describe.each(["grpc", "grpc-web"] as const)("over %s", (transport) => {
     expect(seen.requests).toHaveLength(1);
   });
 
-  test("nothing is tried again once a result was delivered", async () => {
-    const { client, seen } = await fake(transport, async function* () {
-      await Promise.resolve();
-      yield embedding(0);
-      throw refusal(Code.Unavailable);
-    });
-    await expect(client.prior({ prompts: ["x"] })).rejects.toMatchObject({ code: Code.Unavailable });
-    expect(seen.requests).toHaveLength(1);
-  });
-
   test("what was queued begins anew", async () => {
     const { client } = await fake(transport, async function* (_request, _context, tried) {
       yield* says({ kind: { case: "queued", value: { requestId: String(tried) } } })();

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+from kandinsky_server.checkpoints.hub import download, is_on_hub
 from kandinsky_server.errors import CheckpointError
 from kandinsky_server.families.family import Family
 from kandinsky_server.families.kandinsky22.family import KANDINSKY22
@@ -79,12 +80,12 @@ def _toy_directory() -> Path:
 
 
 def local_directory(source: str) -> Path:
-    """The directory of a source; a hub id is downloaded first (weights as safetensors, no fp16 variants).
+    """The directory of a source; a hub id is downloaded first.
 
     Raises:
         CheckpointError: when it is no diffusers checkpoint, or the hub cannot be reached.
     """
-    path = _download(source) if is_on_hub(source) else local_path(source)
+    path = download(source) if is_on_hub(source) else local_path(source)
     if not (path / "model_index.json").is_file():
         raise CheckpointError(
             f"{source!r} {'is a file and ' if path.is_file() else ''}holds no model_index.json: not a checkpoint in "
@@ -112,37 +113,11 @@ def local_path(source: str) -> Path:
         ) from error
 
 
-def is_on_hub(source: str) -> bool:
-    """Whether a source is a hub id: it looks like one, and nothing here has its name."""
-    looks = source.count("/") == 1 and not source.startswith((".", "/", "~"))
-    return looks and not Path(source).exists()
-
-
 def public_name(source: str) -> str:
     """What clients may know of a model or a source: a preset or hub id whole, of a directory its own name only."""
     if source in PRESETS or source == TOY or is_on_hub(source):
         return source
     return Path(source).expanduser().absolute().name
-
-
-def _download(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    try:
-        found = snapshot_download(
-            repository,
-            allow_patterns=["*.json", "*.txt", "*.safetensors"],
-            ignore_patterns=["*fp16*", "*non_ema*"],
-        )
-    except RepositoryNotFoundError as error:
-        raise CheckpointError(f"the hub has no repository {repository!r}, or it needs a token") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise CheckpointError(
-            f"{repository!r} is not a local directory and the hub could not be reached; download it elsewhere and "
-            "name the directory"
-        ) from error
-    return Path(found)
 
 
 def first_line(error: Exception) -> str:

@@ -12,9 +12,10 @@ from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation, pipeline
 
 from kandinsky_server.checkpoints.finite import check_finite
+from kandinsky_server.checkpoints.hub import is_on_hub, split
 from kandinsky_server.checkpoints.layout import read_object
 from kandinsky_server.checkpoints.outline import Outline, check_complete, outline
-from kandinsky_server.checkpoints.source import first_line, is_on_hub, local_path
+from kandinsky_server.checkpoints.source import first_line, local_path
 from kandinsky_server.checkpoints.weight_files import Library, find_weights
 from kandinsky_server.errors import CheckpointError, StageNotLoaded
 
@@ -81,12 +82,14 @@ class DepthEstimator:
 
 
 def _create(source: str, device: torch.device, options: dict[str, Any]) -> Any:
-    folder = str(local_path(source)) if not is_on_hub(source) else source
-    model, info = AutoModelForDepthEstimation.from_pretrained(folder, output_loading_info=True, **options)
+    folder, revision = split(source) if is_on_hub(source) else (str(local_path(source)), None)
+    model, info = AutoModelForDepthEstimation.from_pretrained(
+        folder, revision=revision, output_loading_info=True, **options
+    )
     missing = info["missing_keys"] and info["missing_keys"] - spares(_without_weights(model.config))
     check_complete("its file", type(model), missing, info["mismatched_keys"], ())
     check_finite(model, "its file", lambda: model)
-    processor = AutoImageProcessor.from_pretrained(folder)
+    processor = AutoImageProcessor.from_pretrained(folder, revision=revision)
     return pipeline("depth-estimation", model=model, image_processor=processor, device=device)
 
 

@@ -13,7 +13,7 @@ from kandinsky_server.flows.image import ImageWork, Material, MaterialWork
 from kandinsky_server.flows.prior import PriorRecipe
 from kandinsky_server.flows.recipe import fewer
 from kandinsky_server.flows.requests import GenerateRequest, seeded
-from kandinsky_server.flows.resume import Resume
+from kandinsky_server.flows.resume import Resume, check_stage
 from kandinsky_server.flows.session import Runtime, Session
 
 
@@ -27,6 +27,7 @@ class GenerateRecipe:
         self.seed = request.image.sampling.seed
         image = request.image
         self._prior = PriorRecipe(runtime, request.prior, resume, "Generate")
+        check_stage(runtime.model.decoders[image.stage], image.stream_options, resume)
         self._material = MaterialWork(runtime, image)
         self._images = {
             index: ImageWork(runtime, image, index, self._needs(index), resume)

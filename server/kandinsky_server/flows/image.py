@@ -38,6 +38,7 @@ class ImageRecipe:
         self.request = request
         self.stream_options = request.stream_options
         self.seed = request.sampling.seed
+        check_stage(runtime.model.decoders[request.stage], request.stream_options, resume)
         self._material = MaterialWork(runtime, request)
         self._images = {
             index: ImageWork(runtime, request, index, self._material.works, resume)
@@ -161,7 +162,6 @@ class ImageWork:
         self._request, self._index = request, index
         self._stage = stage = runtime.model.decoders[request.stage]
         self._sampling = sampling = seeded(request.sampling, index)
-        check_stage(stage, request.stream_options, resume)
         size = sampling.width, sampling.height
         scheduler = stage.noise_scheduler()
         steps = scheduler.count(sampling.step_count, sampling.strength)

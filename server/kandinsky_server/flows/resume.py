@@ -12,6 +12,7 @@ from kandinsky_server.families.stages import Stage
 from kandinsky_server.flows.requests import Embeddings, StreamOptions
 
 CHECKPOINTS = "options.resume.checkpoints"
+FINGERPRINTS = "options.resume.stage_fingerprints"
 AFRESH = "send the request without options.resume"
 
 
@@ -26,11 +27,15 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Resume:
-    """Checkpoints by stage and index; embeddings, and indices of images, that were delivered."""
+    """Checkpoints by stage and index; embeddings, and indices of images, that were delivered.
+
+    ``fingerprints`` are those of the stages, by name, that made what was delivered.
+    """
 
     checkpoints: Mapping[tuple[str, int], Checkpoint] = field(default_factory=dict)
     embeddings: Mapping[int, Embeddings] = field(default_factory=dict)
     images: frozenset[int] = frozenset()
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     def begun(
         self, stage: Stage, index: int, shape: tuple[int, ...], step_count: int, most: int
@@ -45,13 +50,7 @@ class Resume:
         if checkpoint is None:
             return None
         name, latents = f"{CHECKPOINTS}[{checkpoint.place}]", checkpoint.latents
-        if checkpoint.fingerprint != stage.fingerprint:
-            raise FingerprintMismatch(
-                f"{name} is of another {stage.name} than this server's; {AFRESH}, or to a server with that one",
-                field=name,
-                embedding_fingerprint=checkpoint.fingerprint,
-                server_fingerprint=stage.fingerprint,
-            )
+        _check_fingerprint(name, checkpoint.fingerprint, stage)
         if latents.dtype != stage.dtype:
             told = (str(dtype).removeprefix("torch.") for dtype in (latents.dtype, stage.dtype))
             found = "is {} and this server computes in {}".format(*told)
@@ -65,11 +64,14 @@ class Resume:
 
 
 def check_stage(stage: Stage, options: StreamOptions, resume: Resume) -> None:
-    """Whether the stage's trajectories can go on from checkpoints, if any are asked for or given.
+    """Whether this stage made what was delivered, and can go on from checkpoints, if any are asked for or given.
 
     Raises:
+        FingerprintMismatch: another stage of its name made what was delivered.
         InvalidField: its noise scheduler needs more than latents.
     """
+    if made_by := resume.fingerprints.get(stage.name):
+        _check_fingerprint(f"{FINGERPRINTS}[{stage.name!r}]", made_by, stage)
     noise_scheduler = stage.noise_scheduler()
     if steps_by_latents(noise_scheduler.template):
         return
@@ -79,3 +81,13 @@ def check_stage(stage: Stage, options: StreamOptions, resume: Resume) -> None:
         raise InvalidField([Violation("options.checkpoint_interval_steps", f"must be 0: {why}")])
     if any(name == stage.name for name, _ in resume.checkpoints):
         raise InvalidField([Violation(CHECKPOINTS, f"must be empty: {why}")])
+
+
+def _check_fingerprint(field: str, fingerprint: str, stage: Stage) -> None:
+    if fingerprint != stage.fingerprint:
+        raise FingerprintMismatch(
+            f"{field} is of another {stage.name} than this server's; {AFRESH}, or to a server with that one",
+            field=field,
+            embedding_fingerprint=fingerprint,
+            server_fingerprint=stage.fingerprint,
+        )

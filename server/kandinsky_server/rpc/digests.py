@@ -27,7 +27,8 @@ def _digests(inputs: dict[str, Input]) -> dict[str, str]:
 
 def _inputs(message: Message, prefix: str) -> Iterator[tuple[str, Input]]:
     for field, value in message.ListFields():
-        if field.message_type is None:
+        # What `options.resume` carries was made for this request, and not given to it.
+        if field.message_type is None or field.name == "options":
             continue
         path = f"{prefix}{field.name}"
         parts = {f"{path}[{k}]": part for k, part in enumerate(value)} if field.is_repeated else {path: value}

@@ -56,7 +56,7 @@ def read_resume(message: pb.Resume, digest: str, width: int, fingerprint: str | 
         FingerprintMismatch: an embedding is of another prior.
     """
     found = Violations()
-    for name in ("checkpoints", "embeddings", "image_indices"):
+    for name in ("checkpoints", "embeddings", "image_indices", "stage_fingerprints"):
         found.integer(f"options.resume.{name}", len(getattr(message, name)), 0, MOST_PARTS, verb="hold")
     found.check()
     checkpoints = {}
@@ -70,7 +70,8 @@ def read_resume(message: pb.Resume, digest: str, width: int, fingerprint: str | 
         field = f"options.resume.embeddings[{place}].embeddings"
         guided = delivered.embeddings.HasField("negative")
         embeddings[delivered.index] = read_pair(delivered.embeddings, field, width, fingerprint, guided)
-    return Resume(checkpoints, embeddings, frozenset(message.image_indices))
+    fingerprints = dict(message.stage_fingerprints)
+    return Resume(checkpoints, embeddings, frozenset(message.image_indices), fingerprints)
 
 
 def _read_latents(found: Violations, field: str, message: pb.Checkpoint, digest: str) -> SavedLatents | None:

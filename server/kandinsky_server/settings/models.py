@@ -11,7 +11,9 @@ class Models(BaseModel):
     model: str | None = Field(
         None, description="A preset (kandinsky-2.2), a directory of stage folders, or 'toy' (default)."
     )
-    prior: str | None = Field(None, description="Directory or hub id of the prior.")
+    prior: str | None = Field(
+        None, description="Directory or hub id (owner/name, owner/name@revision) of the prior."
+    )
     decoder: str | None = Field(None, description="Directory or hub id of the decoder.")
     inpaint: str | None = Field(None, description="Directory or hub id of the inpaint decoder.")
     controlnet: str | None = Field(None, description="Directory or hub id of the ControlNet decoder.")

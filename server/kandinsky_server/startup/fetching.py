@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from kandinsky_server.checkpoints.checkpoints import Checkpoints
-from kandinsky_server.checkpoints.source import is_on_hub
+from kandinsky_server.checkpoints.hub import is_on_hub
 from kandinsky_server.diffusion.model import Model
 from kandinsky_server.errors import CheckpointError
 from kandinsky_server.startup.capacity import Demand, shortage

@@ -32,6 +32,10 @@ MAX_ROWS = 32
 MAX_SINGLE_ROWS = 8
 """For networks that are called once a request: enough to share, little enough to fit."""
 
+WORTHWHILE_ROW_COST_RATIO = 0.95
+"""Such a network gets more rows only while each costs at most this many times one of the batch half as large: waiting for
+company delays the first, and large pictures outgrow a CPU's caches (MoVQ in eager: 52 ms alone, 87 ms each of eight)."""
+
 MIN_MEASURED_ROWS = 8
 MAX_ROW_COST_RATIO = 1.25
 """A larger batch is allowed while a row of it costs at most this many times the cheapest row measured; up to
@@ -46,7 +50,7 @@ PREPARING = "it is being prepared, and eager serves until then"
 class ModelLoader:
     """Fills a `Model`, stage by stage. ``observers`` hear of backends that eager takes over from.
 
-    Each stage is loaded, and each network prepared, within ``watch`` of what is being done. What takes minutes to prepare
+    Each stage is loaded, and each network prepared, within ``watch`` of what is being done. What takes long to prepare
     is left in ``takeovers`` unless the backend is strict: eager serves until then.
     """
 
@@ -129,16 +133,13 @@ class ModelLoader:
             part.name,
             prepared.backend_name,
             prepared.network,
-            max_rows=options.max_batch_rows or (MAX_ROWS if part.steps else MAX_SINGLE_ROWS),
+            max_rows=1,
             fallback=None if prepared.backend_name == "eager" else EagerNetwork(part.module),
             returns=Returns(part.returns, options.dtype),
         )
         self.model.networks[part.name] = network
-        if part.steps:
-            self._measure(part, network)
+        self._bound(part, network)
         self._listen(part, prepared)
-        # What was measured at one size holds for others by area.
-        network.max_pixels = options.max_batch_pixels or network.max_rows * part.lane.area
         if preparation is None:
             return prepared
         takeover = Takeover(
@@ -150,6 +151,7 @@ class ModelLoader:
             part.warm_shapes(most),
             options.dtype,
             partial(self._listen, part),
+            partial(self._bound, part, network),
         )
         self.takeovers.append(takeover)
         return replace(prepared, fallback=Fallback(options.backend.name, "Preparing", PREPARING))
@@ -189,6 +191,14 @@ class ModelLoader:
         log.warning("%s: there is no memory for %d rows; trying half as many", part.name, rows)
         return self._held_to_eager(part, rows // 2)
 
+    def _bound(self, part: NetworkSpec, network: DeviceNetwork) -> None:
+        """Finds how many rows, and pixels, a call of the network gets."""
+        options = self.options
+        network.max_rows = options.max_batch_rows or (MAX_ROWS if part.steps else MAX_SINGLE_ROWS)
+        self._measure(part, network)
+        # What was measured at one size holds for others by area.
+        network.max_pixels = options.max_batch_pixels or network.max_rows * part.lane.area
+
     @torch.no_grad()
     def _measure(self, part: NetworkSpec, network: DeviceNetwork) -> None:
         """Times growing batches, to seed the cost model and to find where more rows stop paying, or fitting."""
@@ -204,13 +214,12 @@ class ModelLoader:
                 return
             for _ in range(MEASUREMENTS):
                 self.model.cost.observe(part.lane, rows, seconds)
-            best = min(best, seconds / rows)
-            # Never before as many rows as it will get have been seen to fit.
-            if rows >= MIN_MEASURED_ROWS and seconds / rows > MAX_ROW_COST_RATIO * best:
+            if not _pays(part, rows, seconds / rows, best):
                 break
+            best = min(best, seconds / rows)
             most, rows = rows, rows * 2
         if self.options.max_batch_rows is None:
-            network.max_rows = max(most, MIN_MEASURED_ROWS)
+            network.max_rows = max(most, MIN_MEASURED_ROWS) if part.steps else most
 
     def _time(self, part: NetworkSpec, network: DeviceNetwork, rows: int) -> float:
         inputs = part.shapes[0](rows).random_inputs(self.options.device)
@@ -222,6 +231,14 @@ class ModelLoader:
                 torch.cuda.synchronize(output.device)
             times.append(time.monotonic() - started)
         return min(times)
+
+
+def _pays(part: NetworkSpec, rows: int, seconds: float, best: float) -> bool:
+    """Whether so many rows at ``seconds`` each are worth it; ``best`` is a row's time in the best smaller batch."""
+    if part.steps:
+        # Never before as many rows as it will get have been seen to fit.
+        return rows < MIN_MEASURED_ROWS or seconds <= MAX_ROW_COST_RATIO * best
+    return seconds <= WORTHWHILE_ROW_COST_RATIO * best
 
 
 def _count(module: nn.Module) -> int:

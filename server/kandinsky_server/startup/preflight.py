@@ -17,8 +17,8 @@ from kandinsky_backends.registry import backend_names, get_backend
 from kandinsky_backends.threads import usable_cores
 
 from kandinsky_server.checkpoints.checkpoints import Checkpoints, NoLender
+from kandinsky_server.checkpoints.hub import is_on_hub
 from kandinsky_server.checkpoints.outline import Outline
-from kandinsky_server.checkpoints.source import is_on_hub
 from kandinsky_server.checkpoints.weight_files import some
 from kandinsky_server.diffusion.depth import sketch_depth
 from kandinsky_server.errors import CheckpointError

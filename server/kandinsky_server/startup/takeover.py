@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 class Takeover:
     """A network of a stage, ``network`` as eager serves it, and what its backend makes of it for ``shapes``.
 
-    ``listen`` is called with what takes over before it does.
+    ``listen`` is called with what takes over before it does, and ``bound`` after it has, where that takes a moment: for
+    networks that are called once a request.
     """
 
     stage: str
@@ -36,7 +37,8 @@ class Takeover:
     preparation: Preparation
     shapes: Sequence[BatchShape]
     dtype: torch.dtype
-    listen: Callable[[PreparedNetwork], None] = lambda prepared: None
+    listen: Callable[[PreparedNetwork], None]
+    bound: Callable[[], None]
 
     def end(self, failure: Exception | None) -> PreparedNetwork:
         """What serves from now on: the backend if it passes the parity gate, else eager, as with ``failure``.
@@ -57,6 +59,8 @@ class Takeover:
             self.listen(prepared)
             self.network.call, self.network.backend = prepared.network, prepared.backend_name
             self.network.fallback = EagerNetwork(module)
+            if not self.part.steps:
+                self.bound()
         return prepared
 
 

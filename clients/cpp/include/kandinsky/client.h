@@ -24,8 +24,8 @@ enum class Health { unknown, serving, not_serving, service_unknown };
 ///
 /// Every call throws `std::invalid_argument` for options that cannot be, `RpcError` when the call failed, and those
 /// that return results `IncompleteStreamError` when the answer does not add up. A call that the server turned away, or
-/// that did not reach it, is tried again within its timeout, unless a result was delivered. A request with
-/// `options.checkpoint_interval_steps` above 0 goes on from its last checkpoints then, and after results too.
+/// that did not reach it, is tried again within its timeout, without the results that were delivered. A
+/// request with `options.checkpoint_interval_steps` above 0 goes on from its last checkpoints then.
 class Client {
  public:
   /// Connects in the background: a server that is not there is told by the first call.

@@ -50,7 +50,8 @@ const (
 	// INVALID_ARGUMENT: an embedding of the wrong width or dtype, or with values that are not finite or too large.
 	// BadRequest names the field.
 	ErrorReason_ERROR_REASON_INVALID_EMBEDDING ErrorReason = 3
-	// FAILED_PRECONDITION: an embedding was made by another prior than this server's. `field`, `embedding_fingerprint`,
+	// FAILED_PRECONDITION: an embedding was made by another prior than this server's, or what `options.resume` carries by
+	// another stage of the same name; then `embedding_fingerprint` is that stage's. `field`, `embedding_fingerprint`,
 	// `server_fingerprint`.
 	ErrorReason_ERROR_REASON_FINGERPRINT_MISMATCH ErrorReason = 4
 	// FAILED_PRECONDITION: the request needs a stage that this server does not have. `stage`: as in StageInfo.name, or

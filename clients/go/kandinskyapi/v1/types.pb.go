@@ -667,9 +667,13 @@ type Resume struct {
 	// The embeddings that were delivered: they are not sent again, and Generate decodes them.
 	Embeddings []*DeliveredEmbedding `protobuf:"bytes,2,rep,name=embeddings,proto3" json:"embeddings,omitempty"`
 	// The indices of the images that were delivered whole: they are not made again.
-	ImageIndices  []int32 `protobuf:"varint,3,rep,packed,name=image_indices,json=imageIndices,proto3" json:"image_indices,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ImageIndices []int32 `protobuf:"varint,3,rep,packed,name=image_indices,json=imageIndices,proto3" json:"image_indices,omitempty"`
+	// The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+	// another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+	// model. A stage that is not named is not checked.
+	StageFingerprints map[string]string `protobuf:"bytes,4,rep,name=stage_fingerprints,json=stageFingerprints,proto3" json:"stage_fingerprints,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Resume) Reset() {
@@ -719,6 +723,13 @@ func (x *Resume) GetEmbeddings() []*DeliveredEmbedding {
 func (x *Resume) GetImageIndices() []int32 {
 	if x != nil {
 		return x.ImageIndices
+	}
+	return nil
+}
+
+func (x *Resume) GetStageFingerprints() map[string]string {
+	if x != nil {
+		return x.StageFingerprints
 	}
 	return nil
 }
@@ -1252,13 +1263,17 @@ const file_kandinsky_api_v1_types_proto_rawDesc = "" +
 	"\x19checkpoint_interval_steps\x18\x06 \x01(\x05R\x17checkpointIntervalSteps\x120\n" +
 	"\x06resume\x18\a \x01(\v2\x18.kandinsky_api.v1.ResumeR\x06resumeB\x1a\n" +
 	"\x18_progress_interval_stepsB\x11\n" +
-	"\x0f_preview_max_px\"\xb3\x01\n" +
+	"\x0f_preview_max_px\"\xd9\x02\n" +
 	"\x06Resume\x12>\n" +
 	"\vcheckpoints\x18\x01 \x03(\v2\x1c.kandinsky_api.v1.CheckpointR\vcheckpoints\x12D\n" +
 	"\n" +
 	"embeddings\x18\x02 \x03(\v2$.kandinsky_api.v1.DeliveredEmbeddingR\n" +
 	"embeddings\x12#\n" +
-	"\rimage_indices\x18\x03 \x03(\x05R\fimageIndices\"k\n" +
+	"\rimage_indices\x18\x03 \x03(\x05R\fimageIndices\x12^\n" +
+	"\x12stage_fingerprints\x18\x04 \x03(\v2/.kandinsky_api.v1.Resume.StageFingerprintsEntryR\x11stageFingerprints\x1aD\n" +
+	"\x16StageFingerprintsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"k\n" +
 	"\x12DeliveredEmbedding\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12?\n" +
 	"\n" +
@@ -1353,7 +1368,7 @@ func file_kandinsky_api_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_kandinsky_api_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_kandinsky_api_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_kandinsky_api_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_kandinsky_api_v1_types_proto_goTypes = []any{
 	(Dtype)(0),                  // 0: kandinsky_api.v1.Dtype
 	(ImageFormat)(0),            // 1: kandinsky_api.v1.ImageFormat
@@ -1369,10 +1384,11 @@ var file_kandinsky_api_v1_types_proto_goTypes = []any{
 	(*Checkpoint)(nil),          // 11: kandinsky_api.v1.Checkpoint
 	(*Receipt)(nil),             // 12: kandinsky_api.v1.Receipt
 	(*Timings)(nil),             // 13: kandinsky_api.v1.Timings
-	nil,                         // 14: kandinsky_api.v1.Receipt.VersionsEntry
-	nil,                         // 15: kandinsky_api.v1.Receipt.ConditionTextsEntry
-	nil,                         // 16: kandinsky_api.v1.Receipt.InputDigestsEntry
-	(*durationpb.Duration)(nil), // 17: google.protobuf.Duration
+	nil,                         // 14: kandinsky_api.v1.Resume.StageFingerprintsEntry
+	nil,                         // 15: kandinsky_api.v1.Receipt.VersionsEntry
+	nil,                         // 16: kandinsky_api.v1.Receipt.ConditionTextsEntry
+	nil,                         // 17: kandinsky_api.v1.Receipt.InputDigestsEntry
+	(*durationpb.Duration)(nil), // 18: google.protobuf.Duration
 }
 var file_kandinsky_api_v1_types_proto_depIdxs = []int32{
 	0,  // 0: kandinsky_api.v1.Embedding.dtype:type_name -> kandinsky_api.v1.Dtype
@@ -1385,21 +1401,22 @@ var file_kandinsky_api_v1_types_proto_depIdxs = []int32{
 	9,  // 7: kandinsky_api.v1.RequestOptions.resume:type_name -> kandinsky_api.v1.Resume
 	11, // 8: kandinsky_api.v1.Resume.checkpoints:type_name -> kandinsky_api.v1.Checkpoint
 	10, // 9: kandinsky_api.v1.Resume.embeddings:type_name -> kandinsky_api.v1.DeliveredEmbedding
-	4,  // 10: kandinsky_api.v1.DeliveredEmbedding.embeddings:type_name -> kandinsky_api.v1.EmbeddingPair
-	0,  // 11: kandinsky_api.v1.Checkpoint.dtype:type_name -> kandinsky_api.v1.Dtype
-	14, // 12: kandinsky_api.v1.Receipt.versions:type_name -> kandinsky_api.v1.Receipt.VersionsEntry
-	13, // 13: kandinsky_api.v1.Receipt.timings:type_name -> kandinsky_api.v1.Timings
-	6,  // 14: kandinsky_api.v1.Receipt.prior_sampling:type_name -> kandinsky_api.v1.PriorSampling
-	15, // 15: kandinsky_api.v1.Receipt.condition_texts:type_name -> kandinsky_api.v1.Receipt.ConditionTextsEntry
-	16, // 16: kandinsky_api.v1.Receipt.input_digests:type_name -> kandinsky_api.v1.Receipt.InputDigestsEntry
-	17, // 17: kandinsky_api.v1.Timings.queued:type_name -> google.protobuf.Duration
-	17, // 18: kandinsky_api.v1.Timings.denoising:type_name -> google.protobuf.Duration
-	17, // 19: kandinsky_api.v1.Timings.total:type_name -> google.protobuf.Duration
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	14, // 10: kandinsky_api.v1.Resume.stage_fingerprints:type_name -> kandinsky_api.v1.Resume.StageFingerprintsEntry
+	4,  // 11: kandinsky_api.v1.DeliveredEmbedding.embeddings:type_name -> kandinsky_api.v1.EmbeddingPair
+	0,  // 12: kandinsky_api.v1.Checkpoint.dtype:type_name -> kandinsky_api.v1.Dtype
+	15, // 13: kandinsky_api.v1.Receipt.versions:type_name -> kandinsky_api.v1.Receipt.VersionsEntry
+	13, // 14: kandinsky_api.v1.Receipt.timings:type_name -> kandinsky_api.v1.Timings
+	6,  // 15: kandinsky_api.v1.Receipt.prior_sampling:type_name -> kandinsky_api.v1.PriorSampling
+	16, // 16: kandinsky_api.v1.Receipt.condition_texts:type_name -> kandinsky_api.v1.Receipt.ConditionTextsEntry
+	17, // 17: kandinsky_api.v1.Receipt.input_digests:type_name -> kandinsky_api.v1.Receipt.InputDigestsEntry
+	18, // 18: kandinsky_api.v1.Timings.queued:type_name -> google.protobuf.Duration
+	18, // 19: kandinsky_api.v1.Timings.denoising:type_name -> google.protobuf.Duration
+	18, // 20: kandinsky_api.v1.Timings.total:type_name -> google.protobuf.Duration
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_kandinsky_api_v1_types_proto_init() }
@@ -1417,7 +1434,7 @@ func file_kandinsky_api_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kandinsky_api_v1_types_proto_rawDesc), len(file_kandinsky_api_v1_types_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

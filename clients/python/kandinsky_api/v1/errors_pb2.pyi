@@ -48,7 +48,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     BadRequest names the field.
     """
     ERROR_REASON_FINGERPRINT_MISMATCH: _ErrorReason.ValueType  # 4
-    """FAILED_PRECONDITION: an embedding was made by another prior than this server's. `field`, `embedding_fingerprint`,
+    """FAILED_PRECONDITION: an embedding was made by another prior than this server's, or what `options.resume` carries by
+    another stage of the same name; then `embedding_fingerprint` is that stage's. `field`, `embedding_fingerprint`,
     `server_fingerprint`.
     """
     ERROR_REASON_STAGE_NOT_LOADED: _ErrorReason.ValueType  # 5
@@ -119,7 +120,8 @@ ERROR_REASON_INVALID_EMBEDDING: ErrorReason.ValueType  # 3
 BadRequest names the field.
 """
 ERROR_REASON_FINGERPRINT_MISMATCH: ErrorReason.ValueType  # 4
-"""FAILED_PRECONDITION: an embedding was made by another prior than this server's. `field`, `embedding_fingerprint`,
+"""FAILED_PRECONDITION: an embedding was made by another prior than this server's, or what `options.resume` carries by
+another stage of the same name; then `embedding_fingerprint` is that stage's. `field`, `embedding_fingerprint`,
 `server_fingerprint`.
 """
 ERROR_REASON_STAGE_NOT_LOADED: ErrorReason.ValueType  # 5

@@ -384,9 +384,30 @@ class Resume(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class StageFingerprintsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
     EMBEDDINGS_FIELD_NUMBER: _builtins.int
     IMAGE_INDICES_FIELD_NUMBER: _builtins.int
+    STAGE_FINGERPRINTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def checkpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Checkpoint]:
         """The newest checkpoint of each trajectory."""
@@ -399,16 +420,24 @@ class Resume(_message.Message):
     def image_indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The indices of the images that were delivered whole: they are not made again."""
 
+    @_builtins.property
+    def stage_fingerprints(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+        another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+        model. A stage that is not named is not checked.
+        """
+
     def __init__(
         self,
         *,
         checkpoints: _abc.Iterable[Global___Checkpoint] | None = ...,
         embeddings: _abc.Iterable[Global___DeliveredEmbedding] | None = ...,
         image_indices: _abc.Iterable[_builtins.int] | None = ...,
+        stage_fingerprints: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "embeddings", b"embeddings", "image_indices", b"image_indices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "embeddings", b"embeddings", "image_indices", b"image_indices", "stage_fingerprints", b"stage_fingerprints"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -14,7 +14,11 @@ import typer
 GROUP = "kandinsky.commands"
 SERVER = "kandinsky-server"
 """The distribution that brings the commands of ``SUMMARIES``."""
-SUMMARIES = {"serve": "Serve a model over gRPC.", "backends": "List the backends, and check them here."}
+SUMMARIES = {
+    "serve": "Serve a model over gRPC.",
+    "download": "Fetch a model from the hub.",
+    "backends": "List the backends, and check them here.",
+}
 # All that follows the name is the plugin's own to read, `--help` too.
 VERBATIM: dict[str, Any] = {
     "add_help_option": False,

@@ -14,7 +14,8 @@ pub enum ErrorReason {
     /// INVALID_ARGUMENT: an embedding of the wrong width or dtype, or with values that are not finite or too large.
     /// BadRequest names the field.
     InvalidEmbedding = 3,
-    /// FAILED_PRECONDITION: an embedding was made by another prior than this server's. `field`, `embedding_fingerprint`,
+    /// FAILED_PRECONDITION: an embedding was made by another prior than this server's, or what `options.resume` carries by
+    /// another stage of the same name; then `embedding_fingerprint` is that stage's. `field`, `embedding_fingerprint`,
     /// `server_fingerprint`.
     FingerprintMismatch = 4,
     /// FAILED_PRECONDITION: the request needs a stage that this server does not have. `stage`: as in StageInfo.name, or
@@ -256,6 +257,14 @@ pub struct Resume {
     /// The indices of the images that were delivered whole: they are not made again.
     #[prost(int32, repeated, tag = "3")]
     pub image_indices: ::prost::alloc::vec::Vec<i32>,
+    /// The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+    /// another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+    /// model. A stage that is not named is not checked.
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub stage_fingerprints: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 /// Carries an embedding that was delivered.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

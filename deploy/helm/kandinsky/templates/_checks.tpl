@@ -11,7 +11,7 @@
 {{- end -}}
 {{- end -}}
 {{- range $stage, $_ := $v.models.download -}}
-{{- if hasKey $v.config $stage -}}
+{{- if hasKey $v.config (ternary "depth_model" $stage (eq $stage "depth")) -}}
 {{- fail (printf "%s is in config and in models.download: name it in one of them" $stage) -}}
 {{- end -}}
 {{- end -}}

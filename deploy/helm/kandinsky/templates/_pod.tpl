@@ -43,20 +43,14 @@ hostAliases:
 {{- end }}
 {{- if .Values.models.download }}
 initContainers:
-  {{- range $stage, $from := .Values.models.download }}
-  - name: download-{{ $stage | replace "_" "-" }}
+  - name: download
     image: {{ include "kandinsky.image" $ }}
     imagePullPolicy: {{ $.Values.image.pullPolicy }}
-    # What the server itself would fetch; a folder that is complete is left as it is.
-    command: [hf, download, {{ $from.repository }}]
+    # Files that are complete are left as they are.
+    command: [kandinsky, download, /models]
     args:
-      - --revision={{ $from.revision }}
-      - --local-dir=/models/{{ $stage }}
-      {{- range list "*.json" "*.txt" "*.safetensors" }}
-      - --include={{ . }}
-      {{- end }}
-      {{- range list "*fp16*" "*non_ema*" }}
-      - --exclude={{ . }}
+      {{- range $stage, $from := .Values.models.download }}
+      - --stage={{ $stage }}={{ $from.repository }}@{{ $from.revision }}
       {{- end }}
     env:
       - {name: HF_HOME, value: /tmp/huggingface}
@@ -71,7 +65,6 @@ initContainers:
     volumeMounts:
       - {name: models, mountPath: /models}
       - {name: tmp, mountPath: /tmp}
-  {{- end }}
 {{- end }}
 containers:
   - name: kandinsky
@@ -133,7 +126,7 @@ volumes: {{- include "kandinsky.volumes" . | nindent 2 }}
 - {name: HF_HUB_OFFLINE, value: "1"}
 {{- end }}
 {{- range $stage, $_ := .Values.models.download }}
-- {name: KANDINSKY_{{ upper $stage }}, value: /models/{{ $stage }}}
+- {name: KANDINSKY_{{ ternary "DEPTH_MODEL" (upper $stage) (eq $stage "depth") }}, value: /models/{{ $stage }}}
 {{- end }}
 {{- if .Values.tls.existingSecret }}
 - {name: KANDINSKY_TLS_CERTIFICATE, value: /etc/kandinsky/tls/tls.crt}

@@ -63,7 +63,8 @@ export enum ErrorReason {
   INVALID_EMBEDDING = 3,
 
   /**
-   * FAILED_PRECONDITION: an embedding was made by another prior than this server's. `field`, `embedding_fingerprint`,
+   * FAILED_PRECONDITION: an embedding was made by another prior than this server's, or what `options.resume` carries by
+   * another stage of the same name; then `embedding_fingerprint` is that stage's. `field`, `embedding_fingerprint`,
    * `server_fingerprint`.
    *
    * @generated from enum value: ERROR_REASON_FINGERPRINT_MISMATCH = 4;

@@ -2,6 +2,7 @@ package io.github.kandinskygrpc;
 
 import com.google.protobuf.Message;
 import io.github.kandinskygrpc.api.v1.Event;
+import io.github.kandinskygrpc.api.v1.RequestOptions;
 import io.grpc.CallOptions;
 import java.time.Duration;
 import java.util.Optional;
@@ -53,13 +54,9 @@ final class Exchange<ReqT extends Message> {
   /**
    * Returns how long to wait before the next try; throws the error when another cannot help.
    *
-   * <p>Once a result was delivered there is no next try, since it could come twice, unless the
-   * request asks for checkpoints: then what was delivered is left out of the next.
+   * <p>What was delivered is left out of the next try.
    */
   Duration delayAfter(RpcException error) {
-    if (resumption.delivered() && !resumption.active()) {
-      throw error;
-    }
     Duration delay = Duration.ZERO;
     if (!resumption.forget(error)) {
       if (resumption.progressed()) {
@@ -68,9 +65,10 @@ final class Exchange<ReqT extends Message> {
       delay = connection.delayAfter(error, retry);
     }
     assembly = new Assembly();
-    if (resumption.active()) {
-      request =
-          RequestDefaults.withOptions(request, resumption.next(RequestDefaults.options(request)));
+    RequestOptions options = RequestDefaults.options(request);
+    RequestOptions next = resumption.next(options);
+    if (!next.equals(options)) {
+      request = RequestDefaults.withOptions(request, next);
     }
     return delay;
   }

@@ -19,7 +19,7 @@ import java.util.function.Function;
  * <p>A call throws a {@link RpcException} of its kind where the server, or the way to it, answers
  * with a status other than OK, and {@link IncompleteStreamException} where less comes than was
  * sent. One that the server turned away, or that did not reach it, is tried again within its
- * timeout, as long as none of its results was delivered.
+ * timeout, without the results that were delivered.
  */
 public final class KandinskyClient extends Calls<EmbeddingSet, ImageSet> implements AutoCloseable {
   private static final Duration HEALTH_TIMEOUT = Duration.ofSeconds(5);

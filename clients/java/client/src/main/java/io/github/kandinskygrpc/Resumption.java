@@ -6,6 +6,7 @@ import io.github.kandinskygrpc.api.v1.DeliveredEmbedding;
 import io.github.kandinskygrpc.api.v1.EmbeddingResult;
 import io.github.kandinskygrpc.api.v1.ErrorReason;
 import io.github.kandinskygrpc.api.v1.Event;
+import io.github.kandinskygrpc.api.v1.Receipt;
 import io.github.kandinskygrpc.api.v1.RequestOptions;
 import io.github.kandinskygrpc.api.v1.Resume;
 import java.util.LinkedHashMap;
@@ -16,7 +17,6 @@ final class Resumption {
   /** How the server names what it does not go on from. */
   private static final String FIELD = "options.resume";
 
-  private final boolean active;
   private final Map<Trajectory, Checkpoint> checkpoints = new LinkedHashMap<>();
   private final Resume.Builder resume; // its checkpoints are those above
   private boolean asked; // whether the last try was asked to go on from somewhere
@@ -26,20 +26,9 @@ final class Resumption {
 
   /** Starts from what the caller kept of an earlier call, if anything. */
   Resumption(RequestOptions options) {
-    active = options.getCheckpointIntervalSteps() > 0;
     asked = options.hasResume();
     resume = options.getResume().toBuilder();
     options.getResume().getCheckpointsList().forEach(this::keep);
-  }
-
-  /** Returns whether the request asks for checkpoints. */
-  boolean active() {
-    return active;
-  }
-
-  /** Returns whether a result was delivered to the caller. */
-  boolean delivered() {
-    return embeddingCount + imageCount > 0;
   }
 
   /** Returns whether a checkpoint or a result has come since the last try began. */
@@ -62,12 +51,19 @@ final class Resumption {
               .setIndex(result.getIndex())
               .setEmbeddings(result.getEmbeddings()));
       embeddingCount++;
-      progressed = true;
+      deliver(result.getReceipt());
     } else if (event.hasImage()) {
       resume.addImageIndices(event.getImage().getIndex());
       imageCount++;
-      progressed = true;
+      deliver(event.getImage().getReceipt());
     }
+  }
+
+  private void deliver(Receipt receipt) {
+    if (!receipt.getFingerprint().isEmpty()) {
+      resume.putStageFingerprints(receipt.getStage(), receipt.getFingerprint());
+    }
+    progressed = true;
   }
 
   /** Returns the end of the last try with the counts of all. */
@@ -91,7 +87,7 @@ final class Resumption {
    */
   boolean forget(RpcException error) {
     boolean begun = resume.getEmbeddingsCount() + resume.getImageIndicesCount() > 0;
-    if (!active || !asked || begun || !refusesResume(error)) {
+    if (!asked || begun || !refusesResume(error)) {
       return false;
     }
     checkpoints.clear();

@@ -27,7 +27,7 @@ final class RpcExceptions {
     ErrorInfo info = details.errorInfo();
     RpcError error =
         new RpcError(
-            status.getCode(),
+            isReset(status, trailers) ? Status.Code.UNAVAILABLE : status.getCode(),
             message(status),
             info.getReason(),
             Map.copyOf(info.getMetadataMap()),
@@ -35,6 +35,13 @@ final class RpcExceptions {
             details.retryDelay().orElse(null),
             requestId(headers, trailers).or(details::requestId).orElse(""));
     return of(error, status.getCause());
+  }
+
+  /** So ends a stream whose proxy lost the server; the server's own INTERNAL has trailers. */
+  private static boolean isReset(Status status, Metadata trailers) {
+    return status.getCode() == Status.Code.INTERNAL
+        && trailers.keys().isEmpty()
+        && message(status).contains("RST_STREAM");
   }
 
   /** Returns the error of a call that this side ended. */

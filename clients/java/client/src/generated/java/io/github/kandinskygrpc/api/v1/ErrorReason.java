@@ -52,7 +52,8 @@ public enum ErrorReason
   ERROR_REASON_INVALID_EMBEDDING(3),
   /**
    * <pre>
-   * FAILED_PRECONDITION: an embedding was made by another prior than this server's. `field`, `embedding_fingerprint`,
+   * FAILED_PRECONDITION: an embedding was made by another prior than this server's, or what `options.resume` carries by
+   * another stage of the same name; then `embedding_fingerprint` is that stage's. `field`, `embedding_fingerprint`,
    * `server_fingerprint`.
    * </pre>
    *
@@ -272,7 +273,8 @@ public enum ErrorReason
   public static final int ERROR_REASON_INVALID_EMBEDDING_VALUE = 3;
   /**
    * <pre>
-   * FAILED_PRECONDITION: an embedding was made by another prior than this server's. `field`, `embedding_fingerprint`,
+   * FAILED_PRECONDITION: an embedding was made by another prior than this server's, or what `options.resume` carries by
+   * another stage of the same name; then `embedding_fingerprint` is that stage's. `field`, `embedding_fingerprint`,
    * `server_fingerprint`.
    * </pre>
    *

@@ -48,6 +48,18 @@ private static final long serialVersionUID = 0L;
     return io.github.kandinskygrpc.api.v1.Types.internal_static_kandinsky_api_v1_Resume_descriptor;
   }
 
+  @SuppressWarnings({"rawtypes"})
+  @java.lang.Override
+  protected com.google.protobuf.MapFieldReflectionAccessor internalGetMapFieldReflection(
+      int number) {
+    switch (number) {
+      case 4:
+        return internalGetStageFingerprints();
+      default:
+        throw new RuntimeException(
+            "Invalid map field number: " + number);
+    }
+  }
   @java.lang.Override
   protected com.google.protobuf.GeneratedMessage.FieldAccessorTable
       internalGetFieldAccessorTable() {
@@ -220,6 +232,109 @@ private static final long serialVersionUID = 0L;
   }
   private int imageIndicesMemoizedSerializedSize = -1;
 
+  public static final int STAGE_FINGERPRINTS_FIELD_NUMBER = 4;
+  private static final class StageFingerprintsDefaultEntryHolder {
+    static final com.google.protobuf.MapEntry<
+        java.lang.String, java.lang.String> defaultEntry =
+            com.google.protobuf.MapEntry
+            .<java.lang.String, java.lang.String>newDefaultInstance(
+                io.github.kandinskygrpc.api.v1.Types.internal_static_kandinsky_api_v1_Resume_StageFingerprintsEntry_descriptor, 
+                com.google.protobuf.WireFormat.FieldType.STRING,
+                "",
+                com.google.protobuf.WireFormat.FieldType.STRING,
+                "");
+  }
+  @SuppressWarnings("serial")
+  private com.google.protobuf.MapField<
+      java.lang.String, java.lang.String> stageFingerprints_;
+  private com.google.protobuf.MapField<java.lang.String, java.lang.String>
+  internalGetStageFingerprints() {
+    if (stageFingerprints_ == null) {
+      return com.google.protobuf.MapField.emptyMapField(
+          StageFingerprintsDefaultEntryHolder.defaultEntry);
+    }
+    return stageFingerprints_;
+  }
+  public int getStageFingerprintsCount() {
+    return internalGetStageFingerprints().getMap().size();
+  }
+  /**
+   * <pre>
+   * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+   * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+   * model. A stage that is not named is not checked.
+   * </pre>
+   *
+   * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+   */
+  @java.lang.Override
+  public boolean containsStageFingerprints(
+      java.lang.String key) {
+    java.util.Objects.requireNonNull(key, "map key");
+    return internalGetStageFingerprints().getMap().containsKey(key);
+  }
+  /**
+   * Use {@link #getStageFingerprintsMap()} instead.
+   */
+  @java.lang.Override
+  @java.lang.Deprecated
+  public java.util.Map<java.lang.String, java.lang.String> getStageFingerprints() {
+    return getStageFingerprintsMap();
+  }
+  /**
+   * <pre>
+   * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+   * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+   * model. A stage that is not named is not checked.
+   * </pre>
+   *
+   * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+   */
+  @java.lang.Override
+  public java.util.Map<java.lang.String, java.lang.String> getStageFingerprintsMap() {
+    return internalGetStageFingerprints().getMap();
+  }
+  /**
+   * <pre>
+   * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+   * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+   * model. A stage that is not named is not checked.
+   * </pre>
+   *
+   * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+   */
+  @java.lang.Override
+  public /* nullable */
+java.lang.String getStageFingerprintsOrDefault(
+      java.lang.String key,
+      /* nullable */
+java.lang.String defaultValue) {
+    java.util.Objects.requireNonNull(key, "map key");
+    java.util.Map<java.lang.String, java.lang.String> map =
+        internalGetStageFingerprints().getMap();
+    return map.containsKey(key) ? map.get(key) : defaultValue;
+  }
+  /**
+   * <pre>
+   * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+   * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+   * model. A stage that is not named is not checked.
+   * </pre>
+   *
+   * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+   */
+  @java.lang.Override
+  public java.lang.String getStageFingerprintsOrThrow(
+      java.lang.String key) {
+    java.util.Objects.requireNonNull(key, "map key");
+    java.util.Map<java.lang.String, java.lang.String> map =
+        internalGetStageFingerprints().getMap();
+    if (!map.containsKey(key)) {
+      throw new java.lang.IllegalArgumentException();
+    }
+    return map.get(key);
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -248,6 +363,12 @@ private static final long serialVersionUID = 0L;
     for (int i = 0; i < imageIndices_.size(); i++) {
       output.writeInt32NoTag(imageIndices_.getInt(i));
     }
+    com.google.protobuf.GeneratedMessage
+      .serializeStringMapTo(
+        output,
+        internalGetStageFingerprints(),
+        StageFingerprintsDefaultEntryHolder.defaultEntry,
+        4);
     getUnknownFields().writeTo(output);
   }
   private int computeSerializedSize_0() {
@@ -284,6 +405,16 @@ private static final long serialVersionUID = 0L;
       }
       imageIndicesMemoizedSerializedSize = dataSize;
     }
+    for (java.util.Map.Entry<java.lang.String, java.lang.String> entry
+         : internalGetStageFingerprints().getMap().entrySet()) {
+      com.google.protobuf.MapEntry<java.lang.String, java.lang.String>
+      stageFingerprints__ = StageFingerprintsDefaultEntryHolder.defaultEntry.newBuilderForType()
+          .setKey(entry.getKey())
+          .setValue(entry.getValue())
+          .buildPartial();
+      size += com.google.protobuf.CodedOutputStream
+          .computeMessageSize(4, stageFingerprints__);
+    }
     return size;
   }
   @java.lang.Override
@@ -314,6 +445,8 @@ private static final long serialVersionUID = 0L;
         .equals(other.getEmbeddingsList())) return false;
     if (!getImageIndicesList()
         .equals(other.getImageIndicesList())) return false;
+    if (!internalGetStageFingerprints().equals(
+        other.internalGetStageFingerprints())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -336,6 +469,10 @@ private static final long serialVersionUID = 0L;
     if (getImageIndicesCount() > 0) {
       hash = (37 * hash) + IMAGE_INDICES_FIELD_NUMBER;
       hash = (53 * hash) + getImageIndicesList().hashCode();
+    }
+    if (!internalGetStageFingerprints().getMap().isEmpty()) {
+      hash = (37 * hash) + STAGE_FINGERPRINTS_FIELD_NUMBER;
+      hash = (53 * hash) + internalGetStageFingerprints().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -451,6 +588,28 @@ private static final long serialVersionUID = 0L;
       return io.github.kandinskygrpc.api.v1.Types.internal_static_kandinsky_api_v1_Resume_descriptor;
     }
 
+    @SuppressWarnings({"rawtypes"})
+    protected com.google.protobuf.MapFieldReflectionAccessor internalGetMapFieldReflection(
+        int number) {
+      switch (number) {
+        case 4:
+          return internalGetStageFingerprints();
+        default:
+          throw new RuntimeException(
+              "Invalid map field number: " + number);
+      }
+    }
+    @SuppressWarnings({"rawtypes"})
+    protected com.google.protobuf.MapFieldReflectionAccessor internalGetMutableMapFieldReflection(
+        int number) {
+      switch (number) {
+        case 4:
+          return internalGetMutableStageFingerprints();
+        default:
+          throw new RuntimeException(
+              "Invalid map field number: " + number);
+      }
+    }
     @java.lang.Override
     protected com.google.protobuf.GeneratedMessage.FieldAccessorTable
         internalGetFieldAccessorTable() {
@@ -488,6 +647,7 @@ private static final long serialVersionUID = 0L;
       }
       bitField0_ = (bitField0_ & ~0x00000002);
       imageIndices_ = emptyIntList();
+      internalGetMutableStageFingerprints().clear();
       return this;
     }
 
@@ -546,6 +706,10 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000004) != 0)) {
         imageIndices_.makeImmutable();
         result.imageIndices_ = imageIndices_;
+      }
+      if (((from_bitField0_ & 0x00000008) != 0)) {
+        result.stageFingerprints_ = internalGetStageFingerprints();
+        result.stageFingerprints_.makeImmutable();
       }
     }
 
@@ -624,6 +788,9 @@ private static final long serialVersionUID = 0L;
         }
         onChanged();
       }
+      internalGetMutableStageFingerprints().mergeFrom(
+          other.internalGetStageFingerprints());
+      bitField0_ |= 0x00000008;
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -690,6 +857,15 @@ private static final long serialVersionUID = 0L;
               input.popLimit(limit);
               break;
             } // case 26
+            case 34: {
+              com.google.protobuf.MapEntry<java.lang.String, java.lang.String>
+              stageFingerprints__ = input.readMessage(
+                  StageFingerprintsDefaultEntryHolder.defaultEntry.getParserForType(), extensionRegistry);
+              internalGetMutableStageFingerprints().getMutableMap().put(
+                  stageFingerprints__.getKey(), stageFingerprints__.getValue());
+              bitField0_ |= 0x00000008;
+              break;
+            } // case 34
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1428,6 +1604,175 @@ private static final long serialVersionUID = 0L;
       imageIndices_ = emptyIntList();
       bitField0_ = (bitField0_ & ~0x00000004);
       onChanged();
+      return this;
+    }
+
+    private com.google.protobuf.MapField<
+        java.lang.String, java.lang.String> stageFingerprints_;
+    private com.google.protobuf.MapField<java.lang.String, java.lang.String>
+        internalGetStageFingerprints() {
+      if (stageFingerprints_ == null) {
+        return com.google.protobuf.MapField.emptyMapField(
+            StageFingerprintsDefaultEntryHolder.defaultEntry);
+      }
+      return stageFingerprints_;
+    }
+    private com.google.protobuf.MapField<java.lang.String, java.lang.String>
+        internalGetMutableStageFingerprints() {
+      if (stageFingerprints_ == null) {
+        stageFingerprints_ = com.google.protobuf.MapField.newMapField(
+            StageFingerprintsDefaultEntryHolder.defaultEntry);
+      }
+      if (!stageFingerprints_.isMutable()) {
+        stageFingerprints_ = stageFingerprints_.copy();
+      }
+      bitField0_ |= 0x00000008;
+      onChanged();
+      return stageFingerprints_;
+    }
+    public int getStageFingerprintsCount() {
+      return internalGetStageFingerprints().getMap().size();
+    }
+    /**
+     * <pre>
+     * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+     * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+     * model. A stage that is not named is not checked.
+     * </pre>
+     *
+     * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+     */
+    @java.lang.Override
+    public boolean containsStageFingerprints(
+        java.lang.String key) {
+      java.util.Objects.requireNonNull(key, "map key");
+      return internalGetStageFingerprints().getMap().containsKey(key);
+    }
+    /**
+     * Use {@link #getStageFingerprintsMap()} instead.
+     */
+    @java.lang.Override
+    @java.lang.Deprecated
+    public java.util.Map<java.lang.String, java.lang.String> getStageFingerprints() {
+      return getStageFingerprintsMap();
+    }
+    /**
+     * <pre>
+     * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+     * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+     * model. A stage that is not named is not checked.
+     * </pre>
+     *
+     * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+     */
+    @java.lang.Override
+    public java.util.Map<java.lang.String, java.lang.String> getStageFingerprintsMap() {
+      return internalGetStageFingerprints().getMap();
+    }
+    /**
+     * <pre>
+     * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+     * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+     * model. A stage that is not named is not checked.
+     * </pre>
+     *
+     * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+     */
+    @java.lang.Override
+    public /* nullable */
+java.lang.String getStageFingerprintsOrDefault(
+        java.lang.String key,
+        /* nullable */
+java.lang.String defaultValue) {
+      java.util.Objects.requireNonNull(key, "map key");
+      java.util.Map<java.lang.String, java.lang.String> map =
+          internalGetStageFingerprints().getMap();
+      return map.containsKey(key) ? map.get(key) : defaultValue;
+    }
+    /**
+     * <pre>
+     * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+     * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+     * model. A stage that is not named is not checked.
+     * </pre>
+     *
+     * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+     */
+    @java.lang.Override
+    public java.lang.String getStageFingerprintsOrThrow(
+        java.lang.String key) {
+      java.util.Objects.requireNonNull(key, "map key");
+      java.util.Map<java.lang.String, java.lang.String> map =
+          internalGetStageFingerprints().getMap();
+      if (!map.containsKey(key)) {
+        throw new java.lang.IllegalArgumentException();
+      }
+      return map.get(key);
+    }
+    public Builder clearStageFingerprints() {
+      bitField0_ = (bitField0_ & ~0x00000008);
+      internalGetMutableStageFingerprints().getMutableMap()
+          .clear();
+      return this;
+    }
+    /**
+     * <pre>
+     * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+     * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+     * model. A stage that is not named is not checked.
+     * </pre>
+     *
+     * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+     */
+    public Builder removeStageFingerprints(
+        java.lang.String key) {
+      java.util.Objects.requireNonNull(key, "map key");
+      internalGetMutableStageFingerprints().getMutableMap()
+          .remove(key);
+      return this;
+    }
+    /**
+     * Use alternate mutation accessors instead.
+     */
+    @java.lang.Deprecated
+    public java.util.Map<java.lang.String, java.lang.String>
+        getMutableStageFingerprints() {
+      bitField0_ |= 0x00000008;
+      return internalGetMutableStageFingerprints().getMutableMap();
+    }
+    /**
+     * <pre>
+     * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+     * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+     * model. A stage that is not named is not checked.
+     * </pre>
+     *
+     * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+     */
+    public Builder putStageFingerprints(
+        java.lang.String key,
+        java.lang.String value) {
+      java.util.Objects.requireNonNull(key, "map key");
+      java.util.Objects.requireNonNull(value, "map value");
+      internalGetMutableStageFingerprints().getMutableMap()
+          .put(key, value);
+      bitField0_ |= 0x00000008;
+      return this;
+    }
+    /**
+     * <pre>
+     * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+     * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+     * model. A stage that is not named is not checked.
+     * </pre>
+     *
+     * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+     */
+    public Builder putAllStageFingerprints(
+        java.util.Map<java.lang.String, java.lang.String> values) {
+      internalGetMutableStageFingerprints().getMutableMap()
+          .putAll(values);
+      bitField0_ |= 0x00000008;
       return this;
     }
 

@@ -126,4 +126,68 @@ public interface ResumeOrBuilder extends
    * @return The imageIndices at the given index.
    */
   int getImageIndices(int index);
+
+  /**
+   * <pre>
+   * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+   * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+   * model. A stage that is not named is not checked.
+   * </pre>
+   *
+   * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+   */
+  int getStageFingerprintsCount();
+  /**
+   * <pre>
+   * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+   * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+   * model. A stage that is not named is not checked.
+   * </pre>
+   *
+   * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+   */
+  boolean containsStageFingerprints(
+      java.lang.String key);
+  /**
+   * Use {@link #getStageFingerprintsMap()} instead.
+   */
+  @java.lang.Deprecated
+  java.util.Map<java.lang.String, java.lang.String>
+  getStageFingerprints();
+  /**
+   * <pre>
+   * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+   * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+   * model. A stage that is not named is not checked.
+   * </pre>
+   *
+   * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+   */
+  java.util.Map<java.lang.String, java.lang.String>
+  getStageFingerprintsMap();
+  /**
+   * <pre>
+   * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+   * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+   * model. A stage that is not named is not checked.
+   * </pre>
+   *
+   * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+   */
+  /* nullable */
+java.lang.String getStageFingerprintsOrDefault(
+      java.lang.String key,
+      /* nullable */
+java.lang.String defaultValue);
+  /**
+   * <pre>
+   * The fingerprints of the stages that made what was delivered, by StageInfo.name, as receipts have them. A server with
+   * another stage of that name answers FAILED_PRECONDITION, reason FINGERPRINT_MISMATCH: results of one request are of one
+   * model. A stage that is not named is not checked.
+   * </pre>
+   *
+   * <code>map&lt;string, string&gt; stage_fingerprints = 4;</code>
+   */
+  java.lang.String getStageFingerprintsOrThrow(
+      java.lang.String key);
 }

@@ -62,6 +62,11 @@ public final class Types extends com.google.protobuf.GeneratedFile {
     com.google.protobuf.GeneratedMessage.FieldAccessorTable
       internal_static_kandinsky_api_v1_Resume_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_kandinsky_api_v1_Resume_StageFingerprintsEntry_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_kandinsky_api_v1_Resume_StageFingerprintsEntry_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_kandinsky_api_v1_DeliveredEmbedding_descriptor;
   static final 
     com.google.protobuf.GeneratedMessage.FieldAccessorTable
@@ -131,58 +136,61 @@ public final class Types extends com.google.protobuf.GeneratedFile {
       "\001(\005H\001\210\001\001\022!\n\031checkpoint_interval_steps\030\006 " +
       "\001(\005\022(\n\006resume\030\007 \001(\0132\030.kandinsky_api.v1.R" +
       "esumeB\032\n\030_progress_interval_stepsB\021\n\017_pr" +
-      "eview_max_px\"\214\001\n\006Resume\0221\n\013checkpoints\030\001" +
+      "eview_max_px\"\223\002\n\006Resume\0221\n\013checkpoints\030\001" +
       " \003(\0132\034.kandinsky_api.v1.Checkpoint\0228\n\nem" +
       "beddings\030\002 \003(\0132$.kandinsky_api.v1.Delive" +
-      "redEmbedding\022\025\n\rimage_indices\030\003 \003(\005\"X\n\022D" +
-      "eliveredEmbedding\022\r\n\005index\030\001 \001(\005\0223\n\nembe" +
-      "ddings\030\002 \001(\0132\037.kandinsky_api.v1.Embeddin" +
-      "gPair\"\330\001\n\nCheckpoint\022\017\n\007version\030\001 \001(\005\022\r\n" +
-      "\005stage\030\002 \001(\t\022\r\n\005index\030\003 \001(\005\022\014\n\004step\030\004 \001(" +
-      "\005\022\022\n\nstep_count\030\005 \001(\005\022&\n\005dtype\030\006 \001(\0162\027.k" +
-      "andinsky_api.v1.Dtype\022\r\n\005shape\030\007 \003(\005\022\017\n\007" +
-      "latents\030\010 \001(\014\022\031\n\021stage_fingerprint\030\t \001(\t" +
-      "\022\026\n\016request_digest\030\n \001(\t\"\362\006\n\007Receipt\022\013\n\003" +
-      "rpc\030\001 \001(\t\022\014\n\004seed\030\002 \001(\003\022\022\n\nstep_count\030\003 " +
-      "\001(\005\022\026\n\016guidance_scale\030\004 \001(\001\022\025\n\010strength\030" +
-      "\005 \001(\001H\000\210\001\001\022\020\n\010width_px\030\006 \001(\005\022\021\n\theight_p" +
-      "x\030\007 \001(\005\022\023\n\006prompt\030\010 \001(\tH\001\210\001\001\022\034\n\017negative" +
-      "_prompt\030\t \001(\tH\002\210\001\001\022\021\n\tscheduler\030\n \001(\t\022\r\n" +
-      "\005stage\030\013 \001(\t\022\023\n\013fingerprint\030\014 \001(\t\022\017\n\007bac" +
-      "kend\030\r \001(\t\022\r\n\005dtype\030\016 \001(\t\0229\n\010versions\030\017 " +
-      "\003(\0132\'.kandinsky_api.v1.Receipt.VersionsE" +
-      "ntry\022*\n\007timings\030\020 \001(\0132\031.kandinsky_api.v1" +
-      ".Timings\022\026\n\016paste_original\030\021 \001(\010\022\017\n\007weig" +
-      "hts\030\022 \003(\001\0227\n\016prior_sampling\030\023 \001(\0132\037.kand" +
-      "insky_api.v1.PriorSampling\022\"\n\025negative_p" +
-      "rior_prompt\030\024 \001(\tH\003\210\001\001\022F\n\017condition_text" +
-      "s\030\025 \003(\0132-.kandinsky_api.v1.Receipt.Condi" +
-      "tionTextsEntry\022B\n\rinput_digests\030\026 \003(\0132+." +
-      "kandinsky_api.v1.Receipt.InputDigestsEnt" +
-      "ry\032/\n\rVersionsEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005valu" +
-      "e\030\002 \001(\t:\0028\001\0325\n\023ConditionTextsEntry\022\013\n\003ke" +
-      "y\030\001 \001(\005\022\r\n\005value\030\002 \001(\t:\0028\001\0323\n\021InputDiges" +
-      "tsEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\t:\0028\001B" +
-      "\013\n\t_strengthB\t\n\007_promptB\022\n\020_negative_pro" +
-      "mptB\030\n\026_negative_prior_prompt\"\214\001\n\007Timing" +
-      "s\022)\n\006queued\030\001 \001(\0132\031.google.protobuf.Dura" +
-      "tion\022,\n\tdenoising\030\002 \001(\0132\031.google.protobu" +
-      "f.Duration\022(\n\005total\030\003 \001(\0132\031.google.proto" +
-      "buf.Duration*L\n\005Dtype\022\025\n\021DTYPE_UNSPECIFI" +
-      "ED\020\000\022\r\n\tDTYPE_F32\020\001\022\r\n\tDTYPE_F16\020\002\022\016\n\nDT" +
-      "YPE_BF16\020\003*\250\001\n\013ImageFormat\022\034\n\030IMAGE_FORM" +
-      "AT_UNSPECIFIED\020\000\022\024\n\020IMAGE_FORMAT_PNG\020\001\022\025" +
-      "\n\021IMAGE_FORMAT_JPEG\020\002\022\025\n\021IMAGE_FORMAT_WE" +
-      "BP\020\003\022\031\n\025IMAGE_FORMAT_RAW_RGB8\020\004\022\034\n\030IMAGE" +
-      "_FORMAT_RAW_RGB_F32\020\005*^\n\010Priority\022\030\n\024PRI" +
-      "ORITY_UNSPECIFIED\020\000\022\020\n\014PRIORITY_LOW\020\001\022\023\n" +
-      "\017PRIORITY_NORMAL\020\002\022\021\n\rPRIORITY_HIGH\020\003B\303\001" +
-      "\n\036io.github.kandinskygrpc.api.v1P\001ZRgith" +
-      "ub.com/kandinsky-grpc/kandinsky-grpc/cli" +
-      "ents/go/kandinskyapi/v1;kandinskyapiv1\242\002" +
-      "\003KNG\252\002\024KandinskyGrpc.Api.V1\312\002\024KandinskyG" +
-      "rpc\\Api\\V1\352\002\026KandinskyGrpc::Api::V1b\006pro" +
-      "to3"
+      "redEmbedding\022\025\n\rimage_indices\030\003 \003(\005\022K\n\022s" +
+      "tage_fingerprints\030\004 \003(\0132/.kandinsky_api." +
+      "v1.Resume.StageFingerprintsEntry\0328\n\026Stag" +
+      "eFingerprintsEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value" +
+      "\030\002 \001(\t:\0028\001\"X\n\022DeliveredEmbedding\022\r\n\005inde" +
+      "x\030\001 \001(\005\0223\n\nembeddings\030\002 \001(\0132\037.kandinsky_" +
+      "api.v1.EmbeddingPair\"\330\001\n\nCheckpoint\022\017\n\007v" +
+      "ersion\030\001 \001(\005\022\r\n\005stage\030\002 \001(\t\022\r\n\005index\030\003 \001" +
+      "(\005\022\014\n\004step\030\004 \001(\005\022\022\n\nstep_count\030\005 \001(\005\022&\n\005" +
+      "dtype\030\006 \001(\0162\027.kandinsky_api.v1.Dtype\022\r\n\005" +
+      "shape\030\007 \003(\005\022\017\n\007latents\030\010 \001(\014\022\031\n\021stage_fi" +
+      "ngerprint\030\t \001(\t\022\026\n\016request_digest\030\n \001(\t\"" +
+      "\362\006\n\007Receipt\022\013\n\003rpc\030\001 \001(\t\022\014\n\004seed\030\002 \001(\003\022\022" +
+      "\n\nstep_count\030\003 \001(\005\022\026\n\016guidance_scale\030\004 \001" +
+      "(\001\022\025\n\010strength\030\005 \001(\001H\000\210\001\001\022\020\n\010width_px\030\006 " +
+      "\001(\005\022\021\n\theight_px\030\007 \001(\005\022\023\n\006prompt\030\010 \001(\tH\001" +
+      "\210\001\001\022\034\n\017negative_prompt\030\t \001(\tH\002\210\001\001\022\021\n\tsch" +
+      "eduler\030\n \001(\t\022\r\n\005stage\030\013 \001(\t\022\023\n\013fingerpri" +
+      "nt\030\014 \001(\t\022\017\n\007backend\030\r \001(\t\022\r\n\005dtype\030\016 \001(\t" +
+      "\0229\n\010versions\030\017 \003(\0132\'.kandinsky_api.v1.Re" +
+      "ceipt.VersionsEntry\022*\n\007timings\030\020 \001(\0132\031.k" +
+      "andinsky_api.v1.Timings\022\026\n\016paste_origina" +
+      "l\030\021 \001(\010\022\017\n\007weights\030\022 \003(\001\0227\n\016prior_sampli" +
+      "ng\030\023 \001(\0132\037.kandinsky_api.v1.PriorSamplin" +
+      "g\022\"\n\025negative_prior_prompt\030\024 \001(\tH\003\210\001\001\022F\n" +
+      "\017condition_texts\030\025 \003(\0132-.kandinsky_api.v" +
+      "1.Receipt.ConditionTextsEntry\022B\n\rinput_d" +
+      "igests\030\026 \003(\0132+.kandinsky_api.v1.Receipt." +
+      "InputDigestsEntry\032/\n\rVersionsEntry\022\013\n\003ke" +
+      "y\030\001 \001(\t\022\r\n\005value\030\002 \001(\t:\0028\001\0325\n\023ConditionT" +
+      "extsEntry\022\013\n\003key\030\001 \001(\005\022\r\n\005value\030\002 \001(\t:\0028" +
+      "\001\0323\n\021InputDigestsEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005v" +
+      "alue\030\002 \001(\t:\0028\001B\013\n\t_strengthB\t\n\007_promptB\022" +
+      "\n\020_negative_promptB\030\n\026_negative_prior_pr" +
+      "ompt\"\214\001\n\007Timings\022)\n\006queued\030\001 \001(\0132\031.googl" +
+      "e.protobuf.Duration\022,\n\tdenoising\030\002 \001(\0132\031" +
+      ".google.protobuf.Duration\022(\n\005total\030\003 \001(\013" +
+      "2\031.google.protobuf.Duration*L\n\005Dtype\022\025\n\021" +
+      "DTYPE_UNSPECIFIED\020\000\022\r\n\tDTYPE_F32\020\001\022\r\n\tDT" +
+      "YPE_F16\020\002\022\016\n\nDTYPE_BF16\020\003*\250\001\n\013ImageForma" +
+      "t\022\034\n\030IMAGE_FORMAT_UNSPECIFIED\020\000\022\024\n\020IMAGE" +
+      "_FORMAT_PNG\020\001\022\025\n\021IMAGE_FORMAT_JPEG\020\002\022\025\n\021" +
+      "IMAGE_FORMAT_WEBP\020\003\022\031\n\025IMAGE_FORMAT_RAW_" +
+      "RGB8\020\004\022\034\n\030IMAGE_FORMAT_RAW_RGB_F32\020\005*^\n\010" +
+      "Priority\022\030\n\024PRIORITY_UNSPECIFIED\020\000\022\020\n\014PR" +
+      "IORITY_LOW\020\001\022\023\n\017PRIORITY_NORMAL\020\002\022\021\n\rPRI" +
+      "ORITY_HIGH\020\003B\303\001\n\036io.github.kandinskygrpc" +
+      ".api.v1P\001ZRgithub.com/kandinsky-grpc/kan" +
+      "dinsky-grpc/clients/go/kandinskyapi/v1;k" +
+      "andinskyapiv1\242\002\003KNG\252\002\024KandinskyGrpc.Api." +
+      "V1\312\002\024KandinskyGrpc\\Api\\V1\352\002\026KandinskyGrp" +
+      "c::Api::V1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -230,7 +238,13 @@ public final class Types extends com.google.protobuf.GeneratedFile {
     internal_static_kandinsky_api_v1_Resume_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_kandinsky_api_v1_Resume_descriptor,
-        new java.lang.String[] { "Checkpoints", "Embeddings", "ImageIndices", });
+        new java.lang.String[] { "Checkpoints", "Embeddings", "ImageIndices", "StageFingerprints", });
+    internal_static_kandinsky_api_v1_Resume_StageFingerprintsEntry_descriptor =
+      internal_static_kandinsky_api_v1_Resume_descriptor.getNestedType(0);
+    internal_static_kandinsky_api_v1_Resume_StageFingerprintsEntry_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_kandinsky_api_v1_Resume_StageFingerprintsEntry_descriptor,
+        new java.lang.String[] { "Key", "Value", });
     internal_static_kandinsky_api_v1_DeliveredEmbedding_descriptor =
       getDescriptor().getMessageType(7);
     internal_static_kandinsky_api_v1_DeliveredEmbedding_fieldAccessorTable = new
