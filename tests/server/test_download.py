@@ -105,19 +105,19 @@ def test_what_is_fetched_is_served(hub: tuple[str, list[str]], tiny_model: Path,
     assert f"now: kandinsky serve --model {target}" in done.stdout
     assert {each.name for each in target.iterdir()} == {"prior", "decoder"}
     with RunningServer(target) as copy, RunningServer(tiny_model) as original:
-        stages = [{s.name: s.fingerprint for s in each.stages if s.loaded} for each in infos(copy, original)]
-    assert stages[0].keys() == {"prior", "decoder"}
-    assert stages[0].items() <= stages[1].items()
+        fetched, whole = fingerprints(copy), fingerprints(original)
+    assert fetched.keys() == {"prior", "decoder"}
+    assert fetched.items() <= whole.items()
     # Again: everything is there.
     seen.clear()
     assert run(endpoint, tmp_path, *arguments).returncode == 0
     assert not [each for each in seen if each.startswith("GET") and "/resolve/" in each]
 
 
-def infos(*servers: RunningServer) -> Iterator[object]:
-    for server in servers:
-        with server.client() as client:
-            yield client.info()
+def fingerprints(server: RunningServer) -> dict[str, str]:
+    """Of the stages that are loaded, by name."""
+    with server.client() as client:
+        return {stage.name: stage.fingerprint for stage in client.info().stages if stage.loaded}
 
 
 def test_a_server_fetches_a_revision_by_itself(hub: tuple[str, list[str]], tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ WRONG = {
     "no repository": (["--stage", "prior=nobody/nothing"], 1, "the hub has no repository 'nobody/nothing'"),
     "no revision": (["--stage", "prior=tiny/prior@v9"], 1, "'tiny/prior' has no revision 'v9'"),
     "no id": (["--stage", "prior=tiny"], 1, "is no hub id"),
-    "no stage": (["--stage", "priro=tiny/prior"], 2, "there is no stage 'priro'"),
+    "no stage": (["--stage", "priors=tiny/prior"], 2, "there is no stage 'priors'"),
     "no source": (["--stage", "depth"], 2, "say depth=owner/name"),
     "no preset": (["--model", "kandinsky-9"], 2, "there is no preset 'kandinsky-9'"),
 }

@@ -28,7 +28,7 @@ def split(source: str) -> tuple[str, str | None]:
 
 
 def download(source: str, directory: Path | None = None) -> Path:
-    """Fetches what the server reads of a checkpoint (weights as safetensors, no fp16 variants); files that are there stay.
+    """Fetches what the server reads of a checkpoint: weights as safetensors, no fp16 variants. Files that are there stay.
 
     Args:
         source: its hub id.
