@@ -120,5 +120,5 @@ def test_backends_and_commands_are_found_without_an_installation(tmp_path: Path)
     ).stdout
     backends, commands, versions = told.splitlines()
     assert {"eager", "compiled", "openvino", "xformers"} <= set(backends.split())
-    assert commands.split() == ["backends", "serve"]
+    assert commands.split() == ["backends", "download", "serve"]
     assert len(set(versions.split())) == 1

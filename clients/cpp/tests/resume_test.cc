@@ -174,17 +174,8 @@ TEST(Resume, CountsRetriesAnewWhenATryBroughtSomething) {
   EXPECT_EQ(error.code(), grpc::StatusCode::UNAVAILABLE);
 }
 
-TEST(Resume, IsForRequestsThatAskForCheckpoints) {
-  const FakeServer server(by_turns({{{checkpoint("decoder", 0, 5)}, kGone}, {{image(0, "png")}, kGone}}));
-  EXPECT_THROW(Client(server.target()).decode(decode_request()), RpcError);
-  ASSERT_EQ(server.arrived().size(), 2U);
-  EXPECT_EQ(server.arrived()[0].request, server.arrived()[1].request);
-}
-
 TEST(Resume, KeepsWhatTheCallerResumesFrom) {
   const FakeServer server(by_turns({
-      {{checkpoint("decoder", 0, 5)}, kGone},
-      {{}, another_model()},
       {{image(0, "png")}, kGone},
       {{completed(0, 0)}, grpc::Status::OK},
   }));
@@ -192,10 +183,7 @@ TEST(Resume, KeepsWhatTheCallerResumesFrom) {
   request.mutable_options()->mutable_resume()->add_image_indices(7);
   EXPECT_EQ(Client(server.target()).generate(request).completed.image_count(), 1);
   v1::Resume expected = request.options().resume();
-  EXPECT_EQ(request_of(server, 2).options().resume().DebugString(), expected.DebugString());
+  EXPECT_EQ(request_of(server, 0).options().resume().DebugString(), expected.DebugString());
   expected.add_image_indices(0);
-  EXPECT_EQ(request_of(server, 3).options().resume().DebugString(), expected.DebugString());
-  *expected.add_checkpoints() = checkpoint("decoder", 0, 5).checkpoint();
-  expected.mutable_image_indices()->RemoveLast();
   EXPECT_EQ(request_of(server, 1).options().resume().DebugString(), expected.DebugString());
 }

@@ -68,7 +68,6 @@ fn transport_code(error: &(dyn StdError + 'static)) -> Option<Code> {
 /// The codes that gRPC gives to the reasons of HTTP/2, but for INTERNAL: so ends a stream whose proxy lost the server.
 fn reset_code(reason: h2::Reason) -> Code {
     match reason {
-        h2::Reason::REFUSED_STREAM => Code::Unavailable,
         h2::Reason::CANCEL => Code::Cancelled,
         h2::Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
         h2::Reason::INADEQUATE_SECURITY => Code::PermissionDenied,

@@ -9,7 +9,6 @@ import { dropUnreadableDetails, STATUS_KEY } from "./status.js";
 // By https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors. Every other code is INTERNAL there, and
 // UNAVAILABLE here: so ends a stream whose proxy lost the server.
 const RESET_CODES: Readonly<Record<number, Code>> = {
-  [constants.NGHTTP2_REFUSED_STREAM]: Code.Unavailable,
   [constants.NGHTTP2_CANCEL]: Code.Canceled,
   [constants.NGHTTP2_ENHANCE_YOUR_CALM]: Code.ResourceExhausted,
   [constants.NGHTTP2_INADEQUATE_SECURITY]: Code.PermissionDenied,
@@ -72,5 +71,8 @@ function breakOf({ stream, session }: Opened): ConnectError | undefined {
   if (session?.destroyed) return new ConnectError("the connection broke", Code.Unavailable);
   const code = stream.rstCode;
   if (!code) return undefined;
-  return new ConnectError(`the stream was reset with HTTP/2 error ${String(code)}`, RESET_CODES[code] ?? Code.Unavailable);
+  return new ConnectError(
+    `the stream was reset with HTTP/2 error ${String(code)}`,
+    RESET_CODES[code] ?? Code.Unavailable,
+  );
 }

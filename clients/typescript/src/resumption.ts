@@ -46,7 +46,7 @@ export class Resumption {
     if (event?.kind !== "embedding" && event?.kind !== "image") return;
     this.#progressed = true;
     const { index, receipt } = event.value;
-    if (receipt?.fingerprint) this.#stageFingerprints[receipt.stage] = receipt.fingerprint;
+    if (receipt.fingerprint !== "") this.#stageFingerprints[receipt.stage] = receipt.fingerprint;
     if (event.kind === "image") {
       this.#imageIndices.push(index);
     } else {

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 
 import { ErrorInfoSchema, RetryInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
 import { DOMAIN } from "../src/status.js";
-import { completed, embedding, says } from "./support/events.js";
+import { completed, says } from "./support/events.js";
 import { type EventInit, fake, type Script } from "./support/fakeServer.js";
 
 function refusal(code: Code, reason = "", delayMs?: number): ConnectError {

@@ -174,16 +174,6 @@ class ResumptionTest {
     }
   }
 
-  @Test
-  void goesOnFromNothingUnasked() throws IOException {
-    GenerateRequest request = REQUEST.toBuilder().clearOptions().build();
-    try (FakeServer server = new FakeServer(broken(CHECKPOINT), WHOLE);
-        KandinskyClient client = server.client().build()) {
-      assertEquals(1, client.generate(request).results().size());
-      assertEquals(server.requests().get(0), server.requests().get(1));
-    }
-  }
-
   private static Answer broken(Event... events) {
     return Answer.failing(Status.UNAVAILABLE, events);
   }
