@@ -87,8 +87,10 @@ std::string field_to_json(const Message& message, const FieldDescriptor& field) 
     throw std::logic_error("a receipt has a list of a type that this client does not write: " +
                            std::string(field.name()));
   }
+  const int count = message.GetReflection()->FieldSize(message, &field);
   std::vector<std::string> parts;
-  for (int place = 0; place < message.GetReflection()->FieldSize(message, &field); ++place) {
+  parts.reserve(static_cast<std::size_t>(count));
+  for (int place = 0; place < count; ++place) {
     parts.push_back(json_number(message.GetReflection()->GetRepeatedDouble(message, &field, place)));
   }
   return "[" + joined(parts) + "]";

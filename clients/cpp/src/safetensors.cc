@@ -16,7 +16,6 @@
 namespace kandinsky {
 namespace {
 
-using google::protobuf::ListValue;
 using google::protobuf::Struct;
 using google::protobuf::Value;
 

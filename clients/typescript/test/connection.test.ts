@@ -26,8 +26,8 @@ function client(target: string, options: NodeOptions = {}): ReturnType<typeof co
 test.each([
   ["REFUSED_STREAM", http2.constants.NGHTTP2_REFUSED_STREAM, Code.Unavailable, 2],
   ["CANCEL", http2.constants.NGHTTP2_CANCEL, Code.Canceled, 1],
-  ["INTERNAL_ERROR", http2.constants.NGHTTP2_INTERNAL_ERROR, Code.Internal, 1],
-  ["PROTOCOL_ERROR", http2.constants.NGHTTP2_PROTOCOL_ERROR, Code.Internal, 1],
+  ["INTERNAL_ERROR", http2.constants.NGHTTP2_INTERNAL_ERROR, Code.Unavailable, 2],
+  ["PROTOCOL_ERROR", http2.constants.NGHTTP2_PROTOCOL_ERROR, Code.Unavailable, 2],
   ["ENHANCE_YOUR_CALM", http2.constants.NGHTTP2_ENHANCE_YOUR_CALM, Code.ResourceExhausted, 1],
 ])("a stream that is reset with %s is that status", async (_, reset, code, tries) => {
   const { target, count } = await resettingServer(reset);
