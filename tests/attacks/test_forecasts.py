@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 from grpc import StatusCode
-from kandinsky_api.v1 import server_pb2
+from kandinsky_api.v1 import image_pb2, server_pb2
+from kandinsky_api.v1 import types_pb2 as pb
 from kandinsky_server.engine.network import Call
 from kandinsky_server.testing.calls import ENDLESS
 from kandinsky_server.testing.running import RunningServer
 from torch import Tensor
 
 from tests.support.patience import eventually
-from tests.support.raw import Raw, connected
+from tests.support.raw import Raw, connected, pair, picture, sampling
 from tests.support.requests import decode
 from tests.support.wrapped import wrap
 
@@ -61,22 +62,29 @@ def test_a_pause_refuses_no_one_afterwards(
 
 @pytest.mark.slow
 def test_a_first_step_that_was_slow_is_doubted_after_a_while(
-    server: RunningServer, raw: Raw, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MoVQ was not timed at the start: the first picture is all that is known of it."""
-    network = server.app.model.networks["movq_decoder"]
-    inner: Call = network.call
+    """The depth model is not timed at the start: the first picture is all that is known of it."""
+    request = image_pb2.ControlNetRequest(
+        embeddings=[pair()], depth_from=pb.InputImage(data=picture()), sampling=sampling()
+    )
+    with (
+        RunningServer(tiny_model, depth_model=str(tiny_model / "depth"), max_batch_rows=2) as server,
+        connected(server.target) as raw,
+    ):
+        network = server.app.model.networks["depth"]
+        inner: Call = network.call
 
-    def slow(*inputs: Tensor) -> tuple[Tensor, ...]:
-        time.sleep(2 * LEFT)
-        return inner(*inputs)
+        def slow(*inputs: Tensor) -> tuple[Tensor, ...]:
+            time.sleep(2 * LEFT)
+            return inner(*inputs)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(network, "call", slow)
-        assert raw.call("Decode", decode(), timeout=None).code == StatusCode.OK
-    assert raw.call("Decode", decode(), timeout=LEFT).reason == "DEADLINE_UNREACHABLE"
-    eventually(lambda: raw.call("Decode", decode(), timeout=LEFT).code == StatusCode.OK)
-    assert raw.call("Decode", decode(), timeout=LEFT).code == StatusCode.OK
+        with monkeypatch.context() as patch:
+            patch.setattr(network, "call", slow)
+            assert raw.call("ControlNet", request, timeout=None).code == StatusCode.OK
+        assert raw.call("ControlNet", request, timeout=LEFT).reason == "DEADLINE_UNREACHABLE"
+        eventually(lambda: raw.call("ControlNet", request, timeout=LEFT).code == StatusCode.OK)
+        assert raw.call("ControlNet", request, timeout=LEFT).code == StatusCode.OK
 
 
 def test_what_cannot_be_done_is_refused_all_the_same(raw: Raw) -> None:

@@ -28,6 +28,7 @@ def test_a_cluster_of_two_replicas() -> None:
         "-p",
         "no:xdist",
         str(HERE / "test_cluster.py"),
+        str(HERE / "test_conformance.py"),
     ]
     done = subprocess.run([*LONELY, *command], cwd=HERE.parents[1], capture_output=True, text=True)
     print(done.stdout)

@@ -86,7 +86,10 @@ def messages(draw: st.DrawFn, descriptor: Descriptor, names: list[str] | None = 
     names = names or draw(st.lists(st.sampled_from(list(descriptor.fields_by_name)), max_size=3, unique=True))
     for name in names:
         field = descriptor.fields_by_name[name]
-        if field.is_repeated:
+        if field.message_type and field.message_type.GetOptions().map_entry:
+            key, value = field.message_type.fields
+            getattr(message, name).update(draw(st.dictionaries(values(key), values(value), max_size=2)))
+        elif field.is_repeated:
             for value in draw(st.lists(values(field), max_size=2)):
                 put(getattr(message, name), value)
         elif field.message_type:
