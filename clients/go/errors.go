@@ -85,8 +85,9 @@ func errorOf(ctx context.Context, err error, trailer, header metadata.MD) *Error
 		status:     st,
 		cause:      err,
 	}
-	// So ends a stream whose proxy lost the server, where the server's own INTERNAL has trailers.
-	if e.Code == codes.Internal && len(trailer) == 0 && strings.Contains(e.Message, "RST_STREAM") {
+	// So ends a stream whose proxy lost the server, or whose server ended, where the server's own statuses have trailers.
+	cut := e.Code == codes.Internal || (e.Code == codes.Canceled && ctx.Err() == nil)
+	if cut && len(trailer) == 0 && strings.Contains(e.Message, "RST_STREAM") {
 		e.Code = codes.Unavailable
 	}
 	for _, md := range []metadata.MD{header, trailer} {

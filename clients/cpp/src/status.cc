@@ -56,6 +56,12 @@ void read_details(const grpc::Status& status, RpcFailure& failure) {
   }
 }
 
+// So ends a stream whose proxy lost the server, or whose server ended; the server's own statuses have trailers.
+bool is_reset(const RpcFailure& failure) {
+  return (failure.code == grpc::StatusCode::INTERNAL || failure.code == grpc::StatusCode::CANCELLED) &&
+         failure.message.find("RST_STREAM") != std::string::npos;
+}
+
 std::string request_id(const grpc::ClientContext& context) {
   for (const auto* metadata : {&context.GetServerTrailingMetadata(), &context.GetServerInitialMetadata()}) {
     if (const auto found = metadata->find(kRequestIdKey); found != metadata->end()) {
@@ -75,9 +81,7 @@ RpcError error_of(const grpc::Status& status, const grpc::ClientContext& context
   if (std::string id = request_id(context); !id.empty()) {
     failure.request_id = std::move(id);
   }
-  // So ends a stream whose proxy lost the server, where the server's own INTERNAL has trailers.
-  if (failure.code == grpc::StatusCode::INTERNAL && context.GetServerTrailingMetadata().empty() &&
-      failure.message.find("RST_STREAM") != std::string::npos) {
+  if (is_reset(failure) && context.GetServerTrailingMetadata().empty()) {
     failure.code = grpc::StatusCode::UNAVAILABLE;
   }
   if (failure.code == grpc::StatusCode::UNAVAILABLE && failure.reason.empty()) {

@@ -180,7 +180,10 @@ _BY_CODE: dict[grpc.StatusCode, type[RpcError]] = {
 }
 
 _STREAM_RESET = "RST_STREAM"
-"""What gRPC says where a proxy that lost its server cut the stream off; the server's own INTERNAL has a trailer."""
+"""What gRPC says where a proxy that lost its server, or a server that ends, cut the stream off. Statuses have trailers."""
+
+_CANCELLED_THERE = "CANCELLED"
+"""The same at times; what was cancelled here has other words."""
 
 _OF_THE_WAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _BY_KIND: dict[str, type[RpcError]] = {"tls": TlsError, "unreachable": UnreachableError}
@@ -207,7 +210,7 @@ def from_grpc(error: grpc.RpcError) -> RpcError:
     message = call.details() or "no message"
     explanation = explain(message) if code in _OF_THE_WAY and not reason else None
     kind = _BY_REASON.get(reason) or _BY_CODE.get(code, ServerError)
-    if code is grpc.StatusCode.INTERNAL and _STREAM_RESET in message and not call.trailing_metadata():
+    if _is_reset(code, message) and not call.trailing_metadata():
         code, kind = grpc.StatusCode.UNAVAILABLE, UnavailableError
     if explanation and kind is UnavailableError:
         kind = _BY_KIND.get(explanation.kind, kind)
@@ -220,6 +223,12 @@ def from_grpc(error: grpc.RpcError) -> RpcError:
         retry_delay=retry_delay,
         request_id=_request_id(call),
     )
+
+
+def _is_reset(code: grpc.StatusCode, message: str) -> bool:
+    if _STREAM_RESET in message:
+        return code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
+    return code is grpc.StatusCode.CANCELLED and message == _CANCELLED_THERE
 
 
 def _restored(kind: type[RpcError], code: grpc.StatusCode, message: str) -> RpcError:

@@ -65,10 +65,10 @@ fn transport_code(error: &(dyn StdError + 'static)) -> Option<Code> {
     (cut || error.is::<io::Error>()).then_some(Code::Unavailable)
 }
 
-/// The codes that gRPC gives to the reasons of HTTP/2, but for INTERNAL: so ends a stream whose proxy lost the server.
+/// The codes that gRPC gives to the reasons of HTTP/2, but for INTERNAL and CANCELLED: so ends a stream whose proxy lost the
+/// server, or whose server ended.
 fn reset_code(reason: h2::Reason) -> Code {
     match reason {
-        h2::Reason::CANCEL => Code::Cancelled,
         h2::Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
         h2::Reason::INADEQUATE_SECURITY => Code::PermissionDenied,
         _ => Code::Unavailable,

@@ -6,10 +6,9 @@ import { createNodeHttpClient, type Http2SessionManager } from "@connectrpc/conn
 
 import { dropUnreadableDetails, STATUS_KEY } from "./status.js";
 
-// By https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors. Every other code is INTERNAL there, and
-// UNAVAILABLE here: so ends a stream whose proxy lost the server.
+// By https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors. Every other code is INTERNAL or CANCELLED
+// there, and UNAVAILABLE here: so ends a stream whose proxy lost the server, or whose server ended.
 const RESET_CODES: Readonly<Record<number, Code>> = {
-  [constants.NGHTTP2_CANCEL]: Code.Canceled,
   [constants.NGHTTP2_ENHANCE_YOUR_CALM]: Code.ResourceExhausted,
   [constants.NGHTTP2_INADEQUATE_SECURITY]: Code.PermissionDenied,
 };

@@ -25,7 +25,7 @@ function client(target: string, options: NodeOptions = {}): ReturnType<typeof co
 
 test.each([
   ["REFUSED_STREAM", http2.constants.NGHTTP2_REFUSED_STREAM, Code.Unavailable, 2],
-  ["CANCEL", http2.constants.NGHTTP2_CANCEL, Code.Canceled, 1],
+  ["CANCEL", http2.constants.NGHTTP2_CANCEL, Code.Unavailable, 2],
   ["INTERNAL_ERROR", http2.constants.NGHTTP2_INTERNAL_ERROR, Code.Unavailable, 2],
   ["PROTOCOL_ERROR", http2.constants.NGHTTP2_PROTOCOL_ERROR, Code.Unavailable, 2],
   ["ENHANCE_YOUR_CALM", http2.constants.NGHTTP2_ENHANCE_YOUR_CALM, Code.ResourceExhausted, 1],

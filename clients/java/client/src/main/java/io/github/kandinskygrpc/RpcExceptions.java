@@ -37,9 +37,12 @@ final class RpcExceptions {
     return of(error, status.getCause());
   }
 
-  /** So ends a stream whose proxy lost the server; the server's own INTERNAL has trailers. */
+  /**
+   * So ends a stream whose proxy lost the server, or whose server ended; the server's own statuses
+   * have trailers, and what was cancelled here has other words.
+   */
   private static boolean isReset(Status status, Metadata trailers) {
-    return status.getCode() == Status.Code.INTERNAL
+    return (status.getCode() == Status.Code.INTERNAL || status.getCode() == Status.Code.CANCELLED)
         && trailers.keys().isEmpty()
         && message(status).contains("RST_STREAM");
   }
