@@ -180,7 +180,7 @@ _BY_CODE: dict[grpc.StatusCode, type[RpcError]] = {
 }
 
 _STREAM_RESET = "RST_STREAM"
-"""What gRPC says where a proxy that lost its server, or a server that ends, cut the stream off. Statuses have trailers."""
+"""What gRPC says where a proxy that lost its server, or a server that ends, cut the stream off: without trailers."""
 
 _CANCELLED_THERE = "CANCELLED"
 """The same at times; what was cancelled here has other words."""
