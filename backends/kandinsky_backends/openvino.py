@@ -8,6 +8,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -134,8 +135,7 @@ class OpenvinoNetwork:
 
     def is_kept(self) -> bool:
         """Whether what the first call would compile is in the cache."""
-        folder = self._folder(import_openvino().Core())
-        return folder is not None and folder.exists()
+        return self._folder is not None and self._folder.exists()
 
     def _properties(self) -> dict[str, Any]:
         return {
@@ -145,18 +145,20 @@ class OpenvinoNetwork:
             "ENABLE_CPU_PINNING": False,  # two servers on one machine would pin themselves to the same cores
         }
 
-    def _folder(self, core: Any) -> Path | None:
-        """Where it is kept, or would be; None where nothing is kept."""
+    @cached_property
+    def _folder(self) -> Path | None:
+        """Where it is kept, or would be; None where nothing is kept. All weights are read for it, once."""
         cache_dir = cache.usable(self._options.cache_dir)
         if cache_dir is None:
             return None
         # What is compiled holds for one kind of CPU and one set of properties.
-        target = f"{core.get_property('CPU', 'FULL_DEVICE_NAME')} {sorted(self._properties().items())}"
+        cpu = import_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME")
+        target = f"{cpu} {sorted(self._properties().items())}"
         return cache_dir / f"openvino-{self._role}-{fingerprint(self._module, target)}"
 
     def _compile(self, example: tuple[Tensor, ...]) -> Any:
         core, properties = import_openvino().Core(), self._properties()
-        folder = self._folder(core)
+        folder = self._folder
         if folder is None:
             return core.compile_model(convert(self._module, example), "CPU", properties)
         model = None if folder.exists() else convert(self._module, example)

@@ -64,8 +64,6 @@ def _fetch(source: str, directory: Path) -> int:
     from kandinsky_server.checkpoints import hub
     from kandinsky_server.errors import CheckpointError
 
-    if not hub.is_id(source):
-        raise CheckpointError(f"{source!r} is no hub id: it is written owner/name, or owner/name@revision")
     sizes = [file.stat().st_size for file in hub.download(source, directory).rglob("*.safetensors")]
     if not sizes:
         raise CheckpointError(f"{source!r} has no weights as safetensors")

@@ -38,7 +38,7 @@ def download(source: str, directory: Path | None = None) -> Path:
         The directory that holds them.
 
     Raises:
-        CheckpointError: the hub has no such repository or revision, cannot be reached, or the disk is full.
+        CheckpointError: it is no hub id, there is no such repository or revision, the hub is out of reach, the disk is full.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -49,6 +49,9 @@ def download(source: str, directory: Path | None = None) -> Path:
         RevisionNotFoundError,
     )
 
+    no_id = f"{source!r} is no hub id: it is written owner/name, or owner/name@revision"
+    if not is_id(source):
+        raise CheckpointError(no_id)
     repository, revision = split(source)
     try:
         found = snapshot_download(
@@ -63,9 +66,7 @@ def download(source: str, directory: Path | None = None) -> Path:
     except RepositoryNotFoundError as error:
         raise CheckpointError(f"the hub has no repository {repository!r}, or it needs a token") from error
     except HFValidationError as error:
-        raise CheckpointError(
-            f"{source!r} is no hub id: it is written owner/name, or owner/name@revision"
-        ) from error
+        raise CheckpointError(no_id) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise CheckpointError(f"{source!r} cannot be written: {error}") from error
