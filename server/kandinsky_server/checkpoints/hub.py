@@ -38,7 +38,7 @@ def download(source: str, directory: Path | None = None) -> Path:
         The directory that holds them.
 
     Raises:
-        CheckpointError: it is no hub id, there is no such repository or revision, the hub is out of reach, the disk is full.
+        CheckpointError: it is no hub id, there is no such repository or revision, the hub or the disk cannot be used.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
