@@ -85,9 +85,7 @@ func errorOf(ctx context.Context, err error, trailer, header metadata.MD) *Error
 		status:     st,
 		cause:      err,
 	}
-	// So ends a stream whose proxy lost the server, or whose server ended, where the server's own statuses have trailers.
-	cut := e.Code == codes.Internal || (e.Code == codes.Canceled && ctx.Err() == nil)
-	if cut && len(trailer) == 0 && strings.Contains(e.Message, "RST_STREAM") {
+	if ctx.Err() == nil && e.isLost() {
 		e.Code = codes.Unavailable
 	}
 	for _, md := range []metadata.MD{header, trailer} {
@@ -99,6 +97,19 @@ func errorOf(ctx context.Context, err error, trailer, header metadata.MD) *Error
 		e.cause = ended
 	}
 	return e
+}
+
+// isLost reports whether the server was lost to a proxy, which cuts the stream off, or ended as the call came: gRPC's servers
+// then say CANCELLED. The statuses of this contract have reasons.
+func (e *Error) isLost() bool {
+	switch {
+	case e.Reason != "":
+		return false
+	case e.Code == codes.Canceled && e.Message == "CANCELLED":
+		return true
+	default:
+		return (e.Code == codes.Internal || e.Code == codes.Canceled) && strings.Contains(e.Message, "RST_STREAM")
+	}
 }
 
 // endOf returns what ended the call's context, where that is what the error tells. The server, or gRPC, may see the deadline

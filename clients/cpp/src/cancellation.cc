@@ -20,6 +20,11 @@ void Cancellation::watch(grpc::ClientContext* context) {
   }
 }
 
+bool Cancellation::cancelled() {
+  const std::lock_guard lock(mutex_);
+  return cancelled_;
+}
+
 bool Cancellation::wait(Seconds delay) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, delay, [this] { return cancelled_; });

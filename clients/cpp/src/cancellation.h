@@ -17,6 +17,9 @@ class Cancellation {
   // Names the try that `cancel` is to end, before it is started; null when it is over.
   void watch(grpc::ClientContext* context);
 
+  // Whether `cancel` was called.
+  bool cancelled();
+
   // Waits; returns whether the call was cancelled, as soon as it is.
   bool wait(Seconds delay);
 

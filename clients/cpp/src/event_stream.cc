@@ -61,6 +61,9 @@ std::optional<Event> EventStream::Impl::read() {
   }
   const grpc::Status status = attempt_->finish();
   if (!status.ok()) {
+    if (call_.cancellation().cancelled()) {
+      throw cancelled_error();
+    }
     try_again(error_of(status, *context_));
     return std::nullopt;
   }

@@ -56,10 +56,15 @@ void read_details(const grpc::Status& status, RpcFailure& failure) {
   }
 }
 
-// So ends a stream whose proxy lost the server, or whose server ended; the server's own statuses have trailers.
-bool is_reset(const RpcFailure& failure) {
-  return (failure.code == grpc::StatusCode::INTERNAL || failure.code == grpc::StatusCode::CANCELLED) &&
-         failure.message.find("RST_STREAM") != std::string::npos;
+// Whether a proxy lost the server and cut the stream off, or the server ended as the call came: gRPC's servers then say
+// CANCELLED. The statuses of this contract have reasons. Who cancelled the call here does not ask.
+bool is_lost(const RpcFailure& failure) {
+  if (!failure.reason.empty()) {
+    return false;
+  }
+  const bool cut = failure.message.find("RST_STREAM") != std::string::npos;
+  return (failure.code == grpc::StatusCode::INTERNAL && cut) ||
+         (failure.code == grpc::StatusCode::CANCELLED && (cut || failure.message == "CANCELLED"));
 }
 
 std::string request_id(const grpc::ClientContext& context) {
@@ -81,7 +86,7 @@ RpcError error_of(const grpc::Status& status, const grpc::ClientContext& context
   if (std::string id = request_id(context); !id.empty()) {
     failure.request_id = std::move(id);
   }
-  if (is_reset(failure) && context.GetServerTrailingMetadata().empty()) {
+  if (is_lost(failure)) {
     failure.code = grpc::StatusCode::UNAVAILABLE;
   }
   if (failure.code == grpc::StatusCode::UNAVAILABLE && failure.reason.empty()) {

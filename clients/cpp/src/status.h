@@ -11,7 +11,7 @@ namespace kandinsky {
 // over. Details that are cut off or cannot be parsed are left out.
 RpcError error_of(const grpc::Status& status, const grpc::ClientContext& context);
 
-// The error of a call that was cancelled while it waited for its next try.
+// The error of a call that the program cancelled.
 RpcError cancelled_error();
 
 }  // namespace kandinsky

@@ -180,10 +180,10 @@ _BY_CODE: dict[grpc.StatusCode, type[RpcError]] = {
 }
 
 _STREAM_RESET = "RST_STREAM"
-"""What gRPC says where a proxy that lost its server, or a server that ends, cut the stream off: without trailers."""
+"""What gRPC says where a proxy lost its server and cut the stream off."""
 
-_CANCELLED_THERE = "CANCELLED"
-"""The same at times; what was cancelled here has other words."""
+_LET_GO = "CANCELLED"
+"""What gRPC's servers say to calls that came as they ended; what was cancelled here has other words."""
 
 _OF_THE_WAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _BY_KIND: dict[str, type[RpcError]] = {"tls": TlsError, "unreachable": UnreachableError}
@@ -210,7 +210,7 @@ def from_grpc(error: grpc.RpcError) -> RpcError:
     message = call.details() or "no message"
     explanation = explain(message) if code in _OF_THE_WAY and not reason else None
     kind = _BY_REASON.get(reason) or _BY_CODE.get(code, ServerError)
-    if _is_reset(code, message) and not call.trailing_metadata():
+    if not reason and _is_lost(code, message):
         code, kind = grpc.StatusCode.UNAVAILABLE, UnavailableError
     if explanation and kind is UnavailableError:
         kind = _BY_KIND.get(explanation.kind, kind)
@@ -225,10 +225,10 @@ def from_grpc(error: grpc.RpcError) -> RpcError:
     )
 
 
-def _is_reset(code: grpc.StatusCode, message: str) -> bool:
+def _is_lost(code: grpc.StatusCode, message: str) -> bool:
     if _STREAM_RESET in message:
         return code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
-    return code is grpc.StatusCode.CANCELLED and message == _CANCELLED_THERE
+    return code is grpc.StatusCode.CANCELLED and message == _LET_GO
 
 
 def _restored(kind: type[RpcError], code: grpc.StatusCode, message: str) -> RpcError:

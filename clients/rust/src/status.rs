@@ -28,6 +28,10 @@ impl From<Status> for RpcError {
         for detail in details(&status) {
             add(&mut error, detail);
         }
+        // gRPC's servers say so to calls that come as they end; the statuses of this contract have reasons.
+        if error.code == Code::Cancelled && error.reason.is_empty() && error.message == "CANCELLED" {
+            error.code = Code::Unavailable;
+        }
         error
     }
 }

@@ -24,8 +24,10 @@ export function rpcErrorFrom(thrown: unknown): RpcError {
   const [info] = error.findDetails(ErrorInfoSchema).filter(({ domain }) => domain === DOMAIN);
   const [retry] = error.findDetails(RetryInfoSchema);
   const [request] = error.findDetails(RequestInfoSchema);
+  // So gRPC's servers answer calls that come as they end; the statuses of this contract have reasons.
+  const isLetGo = error.code === Code.Canceled && error.rawMessage === "CANCELLED" && info === undefined;
   return new RpcError({
-    code: fault?.code ?? error.code,
+    code: fault?.code ?? (isLetGo ? Code.Unavailable : error.code),
     rawMessage: fault?.words ?? error.rawMessage,
     reason: info?.reason ?? "",
     metadata: info?.metadata ?? {},

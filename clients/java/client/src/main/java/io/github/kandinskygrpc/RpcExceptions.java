@@ -27,7 +27,7 @@ final class RpcExceptions {
     ErrorInfo info = details.errorInfo();
     RpcError error =
         new RpcError(
-            isReset(status, trailers) ? Status.Code.UNAVAILABLE : status.getCode(),
+            isLost(status, info.getReason()) ? Status.Code.UNAVAILABLE : status.getCode(),
             message(status),
             info.getReason(),
             Map.copyOf(info.getMetadataMap()),
@@ -38,13 +38,20 @@ final class RpcExceptions {
   }
 
   /**
-   * So ends a stream whose proxy lost the server, or whose server ended; the server's own statuses
-   * have trailers, and what was cancelled here has other words.
+   * Whether a proxy lost the server and cut the stream off, or the server ended as the call came:
+   * gRPC's servers then say CANCELLED. The statuses of this contract have reasons, and what was
+   * cancelled here has other words.
    */
-  private static boolean isReset(Status status, Metadata trailers) {
-    return (status.getCode() == Status.Code.INTERNAL || status.getCode() == Status.Code.CANCELLED)
-        && trailers.keys().isEmpty()
-        && message(status).contains("RST_STREAM");
+  private static boolean isLost(Status status, String reason) {
+    if (!reason.isEmpty()) {
+      return false;
+    }
+    boolean cut = message(status).contains("RST_STREAM");
+    return switch (status.getCode()) {
+      case CANCELLED -> cut || message(status).equals("CANCELLED");
+      case INTERNAL -> cut;
+      default -> false;
+    };
   }
 
   /** Returns the error of a call that this side ended. */
