@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from statistics import median, quantiles
@@ -17,10 +16,12 @@ from typing import Any
 
 from kandinsky_client import EmbeddingPair, Kandinsky
 
+from benchmarks.capacity.workload import Arrival, arrivals
 from benchmarks.figure import Figure, at_least
 from benchmarks.fleet import envoy
 from benchmarks.fleet.crowd import RETRIES, SIZE_PX
 from benchmarks.fleet.envoy import Envoy
+from benchmarks.fleet.throttle import throttled
 from benchmarks.load import Material
 from benchmarks.process import ServerProcess
 from benchmarks.setting import Setting
@@ -28,13 +29,20 @@ from benchmarks.setting import Setting
 STEPS = (10, 10, 10, 10, 100)
 """One of five requests is long."""
 
-ROWS = (16, 2)
-"""The most rows of a network call of each replica: the second serves one guided request at a time."""
+SLOW = 0.25
+"""The share of its time that the second replica gets: a machine of another generation."""
 
 TARGET_SECONDS = 1.0
 """Of queued work at which a report says that the server is fully used."""
 
 CLIENTS = 8
+"""Who ask one request after the other, to find how many the two can serve."""
+
+UTILIZATION = 0.7
+"""Requests come at random, at this share of that: who waits for a slow answer asks less, and hides what is slow."""
+
+WAITING = 256
+"""Requests that can be under way at once."""
 
 ROUND_ROBIN: dict[str, Any] = {
     "name": "envoy.load_balancing_policies.round_robin",
@@ -45,63 +53,72 @@ ROUND_ROBIN: dict[str, Any] = {
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
-    """Rounds A B A B; a warm-up of each lets the reports come in."""
+    """Rounds A B A B, each pair of the same arrivals; what comes before them lets the reports come in."""
     name, command = f"p99, turns over ORCA, {setting.backend}", setting.command("orca")
     if not envoy.installed():
         yield Figure(name, at_least(1.5), [], "x", command, envoy.MISSING)
         return
     ratios, notes = [], []
     with ExitStack() as stack:
-        servers = [stack.enter_context(_server(setting, rows)) for rows in ROWS]
+        servers = [stack.enter_context(_server(setting)) for _ in range(2)]
+        stack.enter_context(throttled(servers[1], SLOW))
         pools = {"kandinsky": [server.target for server in servers]}
         turns = stack.enter_context(Envoy(pools, clusters="clusters-orca", policy=ROUND_ROBIN))
         orca = stack.enter_context(Envoy(pools, clusters="clusters-orca"))
         with servers[0].client() as client:
             pair = Material.of(client).pair
         for number in range(setting.scaled(3, 1)):
-            requests = setting.scaled(160, 40)
+            rate = UTILIZATION * _capacity(orca.target, pair, setting.scaled(80, 20))
+            seconds, chance = setting.scaled(40.0, 10.0), random.Random(number)
+            trace = arrivals(rate, seconds, len(STEPS), bursts=False, chance=chance)
             p99 = {}
             for policy, proxy in (("turns", turns), ("ORCA", orca)):
-                _latencies(proxy.target, pair, requests // 4, number)
                 before = _steps(servers)
-                seconds = _latencies(proxy.target, pair, requests, number)
+                latencies = _latencies(proxy.target, pair, trace)
                 shares = [after - was for after, was in zip(_steps(servers), before, strict=True)]
-                p99[policy] = quantiles(seconds, n=100, method="inclusive")[98]
+                p99[policy] = quantiles(latencies, n=100, method="inclusive")[98]
                 fast = 100 * shares[0] / sum(shares)
                 notes.append(
-                    f"{policy} p50 {median(seconds):.1f} s, p99 {p99[policy]:.1f} s, {fast:.0f}% on the fast"
+                    f"{policy} p50 {median(latencies):.1f} s, p99 {p99[policy]:.1f} s, {fast:.0f}% on the fast"
                 )
+            notes.append(f"{rate:.1f} requests/s")
             ratios.append(p99["turns"] / p99["ORCA"])
     load = f"load average {os.getloadavg()[0]:.1f}"
     yield Figure(name, at_least(1.5), ratios, "x", command, f"{'; '.join(notes)}; {load}")
 
 
-def _server(setting: Setting, rows: int) -> ServerProcess:
-    flags = ("--max-batch-rows", str(rows), "--target-queue-seconds", str(TARGET_SECONDS))
-    return setting.ours(*flags, "--default-share", "1")
+def _server(setting: Setting) -> ServerProcess:
+    return setting.ours("--target-queue-seconds", str(TARGET_SECONDS), "--default-share", "1")
 
 
 def _steps(servers: list[ServerProcess]) -> list[float]:
     return [server.metric("kandinsky_steps_total") for server in servers]
 
 
-def _latencies(target: str, pair: EmbeddingPair, requests: int, order: int) -> list[float]:
-    """Of ``CLIENTS`` clients that take the requests one by one; equal orders are equal requests."""
-    draw, taking = random.Random(order), threading.Lock()
-    waiting = iter([(seed, draw.choice(STEPS)) for seed in range(requests)])
+def _decode(client: Kandinsky, pair: EmbeddingPair, seed: int, kind: int) -> None:
+    client.decode(pair, seed=seed, step_count=STEPS[kind], width_px=SIZE_PX, height_px=SIZE_PX)
 
-    def ask_on(_: int) -> list[float]:
-        seconds: list[float] = []
-        with Kandinsky(target, retries=RETRIES) as client:
-            while True:
-                with taking:
-                    request = next(waiting, None)
-                if request is None:
-                    return seconds
-                seed, steps = request
-                began = time.monotonic()
-                client.decode(pair, seed=seed, step_count=steps, width_px=SIZE_PX, height_px=SIZE_PX)
-                seconds.append(time.monotonic() - began)
 
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        return [each for those in pool.map(ask_on, range(CLIENTS)) for each in those]
+def _capacity(target: str, pair: EmbeddingPair, requests: int) -> float:
+    """Requests a second that ``CLIENTS`` clients without pauses are served."""
+    with Kandinsky(target, retries=RETRIES) as client, ThreadPoolExecutor(CLIENTS) as pool:
+        began = time.monotonic()
+        for done in [pool.submit(_decode, client, pair, seed, seed % len(STEPS)) for seed in range(requests)]:
+            done.result()
+        return requests / (time.monotonic() - began)
+
+
+def _latencies(target: str, pair: EmbeddingPair, trace: Sequence[Arrival]) -> list[float]:
+    """Of requests that come when the ``trace`` says so, in seconds from then."""
+
+    def ask(seed: int, kind: int, due: float) -> float:
+        _decode(client, pair, seed, kind)
+        return time.monotonic() - due
+
+    with Kandinsky(target, retries=RETRIES) as client, ThreadPoolExecutor(WAITING) as pool:
+        began, asked = time.monotonic(), []
+        for seed, arrival in enumerate(trace):
+            due = began + arrival.when
+            time.sleep(max(0.0, due - time.monotonic()))
+            asked.append(pool.submit(ask, seed, arrival.kind, due))
+        return [each.result() for each in asked]

@@ -6,6 +6,7 @@ Source: https://github.com/envoyproxy/envoy/issues/6614 and gRFC A51, https://gi
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -28,8 +29,15 @@ MEASURE_SECONDS = 0.5
 RATE_SECONDS = 10.0
 """What requests a second are counted over."""
 
-LEAST = 0.001
-"""Of what balancers divide by, or take for unknown when it is 0: Envoy 1.40 passes over such a report."""
+MEMORY_SECONDS = RATE_SECONDS / 2
+"""Time constant of the mean of queued work: its samples are as old, on the average, as the requests of the rate, by which
+balancers divide it. Of two figures of different ages they make weights that swing."""
+
+IDLE_UTILIZATION = 0.05
+"""Of a server without work, since balancers divide by it: else a moment's idleness would draw everybody's requests."""
+
+LEAST_RATE = 0.001
+"""A rate of 0 is unknown to balancers: Envoy 1.40 passes over such a report."""
 
 LEAST_INTERVAL_SECONDS = 1.0
 """Between two reports of a stream, whatever it asks for."""
@@ -40,7 +48,7 @@ class LoadReports:
 
     Args:
         load: asks for the load.
-        target_seconds: of queued work, at which utilization is 1.
+        target_seconds: of queued work, at which utilization is 1, but for what an idle server has.
         metrics: whose gauges show the load.
     """
 
@@ -49,12 +57,15 @@ class LoadReports:
         self._target_seconds = target_seconds
         self._metrics = metrics
         self._latest = Load()
+        self._queued_seconds = 0.0
         self._ends: deque[tuple[float, bool]] = deque()
 
     async def run(self) -> None:
         """Measures until it is cancelled."""
+        change = 1 - math.exp(-MEASURE_SECONDS / MEMORY_SECONDS)
         while True:
             self._latest = self._load()
+            self._queued_seconds += change * (self._latest.queued_seconds - self._queued_seconds)
             self._metrics.show_load(self._latest)
             await asyncio.sleep(MEASURE_SECONDS)
 
@@ -69,12 +80,12 @@ class LoadReports:
             self._ends.popleft()
 
     def report(self) -> Any:
-        """The load as last measured."""
+        """The load as last measured; `application_utilization` is a mean of some seconds."""
         self._forget(time.monotonic())
         load = self._latest
         return OrcaLoadReport(
-            application_utilization=max(LEAST, load.queued_seconds / self._target_seconds),
-            rps_fractional=max(LEAST, len(self._ends) / RATE_SECONDS),
+            application_utilization=IDLE_UTILIZATION + self._queued_seconds / self._target_seconds,
+            rps_fractional=max(LEAST_RATE, len(self._ends) / RATE_SECONDS),
             eps=sum(failed for _, failed in self._ends) / RATE_SECONDS,
             named_metrics={
                 "kandinsky.queued_work_seconds": load.queued_seconds,
