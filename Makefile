@@ -24,7 +24,7 @@ TOOLCHAINS = $(PY) -m conformance.toolchains $(REQUIRE_ALL)
 CONFORMANCE = $(PY) -m conformance $(REQUIRE_ALL)
 RELEASED := $(sort $(wildcard proto/released/*.binpb))
 TINY := from pathlib import Path; from kandinsky_server.testing import tiny; print(tiny.ensure(Path('.cache')))
-# Tests at once; of the slow half, whose tests start processes of their own, files. Tests run in an order of chance, here
+# Files of tests at once: whose tests share a server, which would else be started once for each. Tests run in an order of chance, here
 # always the same: `make test SEED=7` takes another, and pytest alone a new one each time.
 JOBS ?= 2
 SEED ?= 1
@@ -55,7 +55,7 @@ serve: $(READY)
 	$(BIN)/kandinsky serve
 
 test: $(READY)
-	$(BIN)/pytest --randomly-seed=$(SEED) -n $(JOBS) -m "not slow"
+	$(BIN)/pytest --randomly-seed=$(SEED) -n $(JOBS) --dist loadfile -m "not slow"
 	$(BIN)/pytest --randomly-seed=$(SEED) -n $(JOBS) --dist loadfile -m slow --ignore tests/chaos
 	$(CONFORMANCE) --examples
 

@@ -1,4 +1,4 @@
-"""All requests alike, eight clients: images a second of the server over what its networks alone would give."""
+"""All requests alike, and enough of them: images a second of the server over what its networks alone would give."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ def measure(setting: Setting) -> Iterator[Figure]:
 
 def _shares(setting: Setting, backend: str) -> tuple[list[float], str]:
     alone = Alone(setting, backend)
+    # Two rows an image: as many as fill the best batch, and as many again, who wait to take a place that gets free.
+    clients = alone.best_unet_rows
     networks, served = [], []
     with setting.ours(backend=backend) as server:
         decoding = Decoding.on(server, STEPS)
-        decoding.rate(server, 8)
-        images = setting.scaled(64, 32)
+        decoding.rate(server, clients, clients)
+        images = setting.scaled(3 * clients, clients)
         for _ in range(setting.scaled(5, 2)):
             networks.append(alone.images_per_second(STEPS, images))
-            served.append(decoding.rate(server, images))
+            served.append(decoding.rate(server, images, clients))
     shares = [ours / most for ours, most in zip(served, networks, strict=True)]
-    return shares, f"images/s: {max(served):.2f} of {max(networks):.2f} at best, {STEPS} steps, 8 clients"
+    return shares, f"images/s: {max(served):.2f} of {max(networks):.2f} at best, {STEPS} steps, {clients} clients"

@@ -39,6 +39,11 @@ class Alone:
 
         self._best = {role: self._best_rows(role) for role in self._networks}
 
+    @property
+    def best_unet_rows(self) -> int:
+        """The number of rows at which the UNet's rows are cheapest."""
+        return self._best[Role.UNET]
+
     @torch.no_grad()
     def images_per_second(self, step_count: int, images: int) -> float:
         """So many guided images: two rows of the UNet a step, one of MoVQ at the end, each at its best batch size.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from kandinsky_server.engine.report import StepReport
+from kandinsky_server.telemetry import logs
 from kandinsky_server.testing.running import Recorder, RunningServer
 
 
@@ -47,6 +48,8 @@ def main() -> None:
         given.pop("file").open("w", buffering=1) as file,
         RunningServer(given.pop("model"), **given) as server,
     ):
+        # On standard error: nobody reads standard output once this serves, and a full pipe would stop the server.
+        logs.configure(server.settings)
         server.app.engine.observers.append(Writer(file))
         print(f"listening on {server.target}", flush=True)
         print(f"serving on {server.target}", flush=True)
