@@ -41,4 +41,7 @@ def _shares(setting: Setting, backend: str) -> tuple[list[float], str]:
             networks.append(alone.images_per_second(STEPS, images))
             served.append(decoding.rate(server, images, clients))
     shares = [ours / most for ours, most in zip(served, networks, strict=True)]
-    return shares, f"images/s: {max(served):.2f} of {max(networks):.2f} at best, {STEPS} steps, {clients} clients"
+    return (
+        shares,
+        f"images/s: {max(served):.2f} of {max(networks):.2f} at best, {STEPS} steps, {clients} clients",
+    )

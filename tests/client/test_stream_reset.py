@@ -9,7 +9,14 @@ import pytest
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
-from kandinsky_client.errors import DOMAIN, CallCancelledError, RpcError, ServerError, UnavailableError, from_grpc
+from kandinsky_client.errors import (
+    DOMAIN,
+    CallCancelledError,
+    RpcError,
+    ServerError,
+    UnavailableError,
+    from_grpc,
+)
 
 RESET = "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))"
 
@@ -43,7 +50,9 @@ OF_THE_CONTRACT = (
     (
         "grpc-status-details-bin",
         status_pb2.Status(
-            code=1, message="CANCELLED", details=[packed(error_details_pb2.ErrorInfo(domain=DOMAIN, reason="CANCELLED"))]
+            code=1,
+            message="CANCELLED",
+            details=[packed(error_details_pb2.ErrorInfo(domain=DOMAIN, reason="CANCELLED"))],
         ).SerializeToString(),
     ),
 )
@@ -60,7 +69,15 @@ OF_THE_CONTRACT = (
         (Ended(CANCELLED, "Locally cancelled by application!"), CallCancelledError),
         (Ended(INTERNAL, "the latents are not finite"), ServerError),
     ],
-    ids=["reset", "reset, CANCELLED", "let go", "let go behind a proxy", "with a reason", "here", "another INTERNAL"],
+    ids=[
+        "reset",
+        "reset, CANCELLED",
+        "let go",
+        "let go behind a proxy",
+        "with a reason",
+        "here",
+        "another INTERNAL",
+    ],
 )
 def test_a_call_without_a_reason_that_was_reset_or_let_go_is_a_lost_server(
     error: Ended, kind: type[RpcError]
