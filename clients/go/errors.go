@@ -99,7 +99,7 @@ func errorOf(ctx context.Context, err error, trailer, header metadata.MD) *Error
 	return e
 }
 
-// isLost reports whether the server was lost to a proxy, which cuts the stream off, or ended as the call came: gRPC's servers
+// isLost reports whether a proxy lost the server and cut the stream off, or the server ended as the call came: gRPC's servers
 // then say CANCELLED. The statuses of this contract have reasons.
 func (e *Error) isLost() bool {
 	switch {

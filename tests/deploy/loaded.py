@@ -18,10 +18,14 @@ def report(utilization: float, rps: float) -> bytes:
 
 
 class LoadedServer:
-    """Use as a context manager. Counts the ``calls`` that it gets, and says that it is busy to ``utilization``."""
+    """Use as a context manager. Counts the ``calls`` that it gets, and says that it is busy to ``utilization``.
 
-    def __init__(self, utilization: float) -> None:
+    With ``lets_go`` it answers them as gRPC's servers do those that come as they end.
+    """
+
+    def __init__(self, utilization: float, lets_go: bool = False) -> None:
         self.calls = 0
+        self._lets_go = lets_go
         self._report = report(utilization, rps=10)
         self._server = grpc.server(ThreadPoolExecutor(4))
         check = grpc.unary_unary_rpc_method_handler(
@@ -59,6 +63,8 @@ class LoadedServer:
         self, request: prior_pb2.PriorRequest, context: grpc.ServicerContext
     ) -> Iterator[prior_pb2.PriorResponse]:
         self.calls += 1
+        if self._lets_go:
+            context.abort(grpc.StatusCode.CANCELLED, "CANCELLED")
         if dict(context.invocation_metadata()).get("endpoint-load-metrics-format") == "BIN":
             context.set_trailing_metadata((("endpoint-load-metrics-bin", self._report),))
         yield prior_pb2.PriorResponse(event=events_pb2.Event(completed=events_pb2.Completed()))

@@ -309,3 +309,13 @@ def test_orca_sends_calls_to_the_server_with_less_work(tmp_path: Path) -> None:
                 return (idle.calls - before) / 50
 
             eventually(lambda: share() > 0.8)
+
+
+def test_a_call_that_a_server_lets_go_as_it_ends_runs_on_the_other(tmp_path: Path) -> None:
+    with LoadedServer(utilization=0.5, lets_go=True) as ending, LoadedServer(utilization=0.5) as other:
+        pools = {"kandinsky": [ending.target, other.target]}
+        with Envoy(pools) as envoy, connected(envoy.target) as raw:
+            envoy.wait_for_healthy(2)
+            assert all(raw.call("Prior", REQUESTS["Prior"]).code is StatusCode.OK for _ in range(10))
+    assert ending.calls
+    assert other.calls == 10
