@@ -21,7 +21,7 @@ from tests.support.hostile import slow_jpeg
 from tests.support.patience import eventually
 from tests.support.process import Process
 from tests.support.raw import Raw, connected, good_requests, only, pair, picture, rest, sampling
-from tests.support.workers import still, tell
+from tests.support.workers import still, tell, was_sent_a_picture
 
 DECODE_SECONDS = 3.0
 SLOW = pb.InputImage(data=slow_jpeg(1024, 4000))
@@ -110,6 +110,8 @@ def test_a_decoder_that_crashes_costs_its_own_picture_alone(
         call = raw.image_service.Img2Img(good_requests()["Img2Img"])
         eventually(lambda: bool(decoders.busy))
         (busy,) = decoders.busy
+        # A worker that ended before its picture came is replaced.
+        eventually(lambda: was_sent_a_picture(busy))
         tell(busy, number)
         with suppress(ProcessLookupError):  # it may be gone already
             tell(busy, signal.SIGCONT)

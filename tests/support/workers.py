@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
+import struct
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +22,12 @@ def tell(worker: Decoder, number: int) -> None:
     """Sends a signal to a worker."""
     assert worker.process
     os.kill(worker.process.pid, number)
+
+
+def was_sent_a_picture(worker: Decoder) -> bool:
+    """Whether there are bytes that a worker, which is held still, has not read. Source: ioctl(2), SIOCOUTQ."""
+    (unread,) = struct.unpack("i", fcntl.ioctl(worker._socket, termios.TIOCOUTQ, bytes(4)))
+    return bool(unread)
 
 
 @contextmanager
