@@ -171,8 +171,7 @@ class Client::Impl {
       if (status.ok()) {
         return;
       }
-      if (call.cancellation().cancelled() ||
-          call.cancellation().wait(retry.delay_after(error_of(status, *context)))) {
+      if (call.cancellation().cancelled() || call.cancellation().wait(retry.delay_after(error_of(status, *context)))) {
         throw cancelled_error();
       }
     }
