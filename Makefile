@@ -24,8 +24,8 @@ TOOLCHAINS = $(PY) -m conformance.toolchains $(REQUIRE_ALL)
 CONFORMANCE = $(PY) -m conformance $(REQUIRE_ALL)
 RELEASED := $(sort $(wildcard proto/released/*.binpb))
 TINY := from pathlib import Path; from kandinsky_server.testing import tiny; print(tiny.ensure(Path('.cache')))
-# Files of tests at once: whose tests share a server, which would else be started once for each. Tests run in an order of chance, here
-# always the same: `make test SEED=7` takes another, and pytest alone a new one each time.
+# Files are tested at once, not single tests: the tests of a file share a server, which each worker would start else. They
+# run in an order of chance, here always the same: `make test SEED=7` takes another, and pytest alone a new one each time.
 JOBS ?= 2
 SEED ?= 1
 # Tests that run where KANDINSKY_TEST_DEVICE says.

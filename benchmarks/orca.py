@@ -16,7 +16,7 @@ from typing import Any
 
 from kandinsky_client import EmbeddingPair, Kandinsky
 
-from benchmarks.capacity.workload import Arrival, arrivals
+from benchmarks.capacity.workload import Arrival, arrivals, play
 from benchmarks.figure import Figure, at_least
 from benchmarks.fleet import envoy
 from benchmarks.fleet.crowd import RETRIES, SIZE_PX
@@ -41,9 +41,6 @@ CLIENTS = 8
 UTILIZATION = 0.7
 """Requests come at random, at this share of that: who waits for a slow answer asks less, and hides what is slow."""
 
-WAITING = 256
-"""Requests that can be under way at once."""
-
 ROUND_ROBIN: dict[str, Any] = {
     "name": "envoy.load_balancing_policies.round_robin",
     "typed_config": {
@@ -53,7 +50,7 @@ ROUND_ROBIN: dict[str, Any] = {
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
-    """Rounds A B A B, each pair of the same arrivals; what comes before them lets the reports come in."""
+    """Rounds A B A B, each pair of the same arrivals; finding their rate lets the reports come in."""
     name, command = f"p99, turns over ORCA, {setting.backend}", setting.command("orca")
     if not envoy.installed():
         yield Figure(name, at_least(1.5), [], "x", command, envoy.MISSING)
@@ -110,15 +107,6 @@ def _capacity(target: str, pair: EmbeddingPair, requests: int) -> float:
 
 def _latencies(target: str, pair: EmbeddingPair, trace: Sequence[Arrival]) -> list[float]:
     """Of requests that come when the ``trace`` says so, in seconds from then."""
-
-    def ask(seed: int, kind: int, due: float) -> float:
-        _decode(client, pair, seed, kind)
-        return time.monotonic() - due
-
-    with Kandinsky(target, retries=RETRIES) as client, ThreadPoolExecutor(WAITING) as pool:
-        began, asked = time.monotonic(), []
-        for seed, arrival in enumerate(trace):
-            due = began + arrival.when
-            time.sleep(max(0.0, due - time.monotonic()))
-            asked.append(pool.submit(ask, seed, arrival.kind, due))
-        return [each.result() for each in asked]
+    with Kandinsky(target, retries=RETRIES) as client:
+        played = play(trace, lambda seed, arrival: _decode(client, pair, seed, arrival.kind))
+    return [latency for latency, _ in played]

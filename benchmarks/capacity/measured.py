@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, Self
 
 from benchmarks.capacity.served import Served
 from benchmarks.capacity.steps import Step, StepTable
-from benchmarks.capacity.workload import Arrival, Kind
+from benchmarks.capacity.workload import Arrival, Kind, play
 from benchmarks.load import Job, Material, jobs, shared_out
 from benchmarks.process import ServerProcess
 
@@ -26,7 +25,6 @@ KINDS = 10
 CLIENTS = (1, 2, 4, 8)
 """How many ask at once while step times are measured, so that batches of all sizes are."""
 
-WAITING = 256
 _seeds = count(1_000_000)
 
 
@@ -80,19 +78,10 @@ class Subject:
 
     def serve(self, trace: Sequence[Arrival]) -> tuple[Served, StepTable]:
         """The real server's answers to what comes when the trace says, and what its steps took meanwhile."""
-        before, began = len(Step.read(self._file)), time.monotonic()
-
-        def one(arrival: Arrival) -> tuple[float, float]:
-            self._ask(client, self._jobs[arrival.kind])
-            ended = time.monotonic() - began
-            return ended - arrival.when, ended
-
-        with self.server.client() as client, ThreadPoolExecutor(WAITING) as pool:
-            running = []
-            for arrival in trace:
-                time.sleep(max(0.0, began + arrival.when - time.monotonic()))
-                running.append(pool.submit(one, arrival))
-            latencies, ends = zip(*(each.result() for each in running), strict=True)
+        before = len(Step.read(self._file))
+        with self.server.client() as client:
+            played = play(trace, lambda _, arrival: self._ask(client, self._jobs[arrival.kind]))
+        latencies, ends = zip(*played, strict=True)
         images = sum(self._jobs[arrival.kind].rpc != "prior" for arrival in trace)
         served = Served(list(latencies), images, max(ends) - trace[0].when)
         return served, StepTable.of(Step.read(self._file)[before:])

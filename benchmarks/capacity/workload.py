@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Self
@@ -11,6 +13,9 @@ from typing import Any, Self
 from kandinsky_server.engine.trajectory import BatchKey
 
 from benchmarks.capacity.steps import Step
+
+WAITING = 256
+"""Requests that can be under way at once."""
 
 BURST_SECONDS = 5.0
 BURST_EVERY_SECONDS = 20.0
@@ -68,6 +73,22 @@ class Arrival:
 def arrivals(rate: float, seconds: float, kinds: int, bursts: bool, chance: random.Random) -> list[Arrival]:
     """``rate`` requests a second on the average, each of a kind by chance; exponential gaps, or bursts of them."""
     return [Arrival(when, chance.randrange(kinds)) for when in _times(rate, seconds, bursts, chance)]
+
+
+def play(trace: Sequence[Arrival], ask: Callable[[int, Arrival], object]) -> list[tuple[float, float]]:
+    """Asks when the ``trace`` says so, with the place in it; returns of each its latency and its end, from the start."""
+
+    def one(place: int, arrival: Arrival) -> tuple[float, float]:
+        ask(place, arrival)
+        ended = time.monotonic() - began
+        return ended - arrival.when, ended
+
+    with ThreadPoolExecutor(WAITING) as pool:
+        began, running = time.monotonic(), []
+        for place, arrival in enumerate(trace):
+            time.sleep(max(0.0, began + arrival.when - time.monotonic()))
+            running.append(pool.submit(one, place, arrival))
+        return [each.result() for each in running]
 
 
 def _times(rate: float, seconds: float, bursts: bool, chance: random.Random) -> Iterator[float]:

@@ -6,8 +6,6 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.any_pb2 import Any as Packed
-from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from kandinsky_client.errors import (
     DOMAIN,
@@ -19,13 +17,6 @@ from kandinsky_client.errors import (
 )
 
 RESET = "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))"
-
-
-def packed(detail: Message) -> Packed:
-    """Returns a detail of a status."""
-    any_detail = Packed()
-    any_detail.Pack(detail)
-    return any_detail
 
 
 class Ended(grpc.RpcError):
@@ -46,16 +37,9 @@ class Ended(grpc.RpcError):
 
 INTERNAL, CANCELLED = grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED
 OF_A_PROXY = (("x-envoy-upstream-service-time", "3"),)
-OF_THE_CONTRACT = (
-    (
-        "grpc-status-details-bin",
-        status_pb2.Status(
-            code=1,
-            message="CANCELLED",
-            details=[packed(error_details_pb2.ErrorInfo(domain=DOMAIN, reason="CANCELLED"))],
-        ).SerializeToString(),
-    ),
-)
+STATUS = status_pb2.Status(code=1, message="CANCELLED")
+STATUS.details.add().Pack(error_details_pb2.ErrorInfo(domain=DOMAIN, reason="CANCELLED"))
+OF_THE_CONTRACT = (("grpc-status-details-bin", STATUS.SerializeToString()),)
 
 
 @pytest.mark.parametrize(

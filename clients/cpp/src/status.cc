@@ -57,7 +57,8 @@ void read_details(const grpc::Status& status, RpcFailure& failure) {
 }
 
 // Whether a proxy lost the server and cut the stream off, or the server ended as the call came: gRPC's servers then say
-// CANCELLED. The statuses of this contract have reasons. Who cancelled the call here does not ask.
+// CANCELLED. The statuses of this contract have reasons. Calls
+// that the program cancelled end in the same words: callers tell them apart before.
 bool is_lost(const RpcFailure& failure) {
   if (!failure.reason.empty()) {
     return false;
