@@ -8,9 +8,8 @@ import (
 
 // assembly turns the messages of one call into events, joins chunks, and checks that all of it came.
 type assembly struct {
-	embeddings map[int32]*EmbeddingResult // of all tries, as is imageCount
-	imageCount int32
-	earlier    counts // what came before this try
+	embeddings map[int32]*EmbeddingResult // of all tries
+	came       counts                     // in this try
 	arriving   map[int32]*arrival
 	completed  *kandinskyapiv1.Completed
 }
@@ -30,13 +29,9 @@ func newAssembly() *assembly {
 
 // begin begins a try: what an earlier one left unfinished does not count.
 func (a *assembly) begin() {
-	a.earlier = a.counts()
+	a.came = counts{}
 	a.completed = nil
 	clear(a.arriving)
-}
-
-func (a *assembly) counts() counts {
-	return counts{int32(len(a.embeddings)), a.imageCount}
 }
 
 // receive returns the event that one message completes, or nil. Completed is held back until finish, when the status is known
@@ -63,20 +58,17 @@ func (a *assembly) receive(event *kandinskyapiv1.Event) (Event, error) {
 	return nil, nil // also for a kind of event that is newer than this client
 }
 
-// finish returns the end of a stream that ended with status OK, its counts over all tries. Errors wrap ErrIncompleteStream.
-func (a *assembly) finish() (Event, error) {
+// finish returns the end of a try that ended with status OK, with its counts. Errors wrap ErrIncompleteStream.
+func (a *assembly) finish() (*kandinskyapiv1.Completed, error) {
 	if a.completed == nil {
 		return nil, incomplete("the stream ended without `completed`: results may be missing")
 	}
-	all := a.counts()
 	sent := counts{a.completed.GetEmbeddingCount(), a.completed.GetImageCount()}
-	came := counts{all.embeddings - a.earlier.embeddings, all.images - a.earlier.images}
-	if came != sent || len(a.arriving) > 0 {
+	if a.came != sent || len(a.arriving) > 0 {
 		return nil, incomplete("%d embeddings and %d images were sent, %d and %d arrived whole",
-			sent.embeddings, sent.images, came.embeddings, came.images)
+			sent.embeddings, sent.images, a.came.embeddings, a.came.images)
 	}
-	a.completed.EmbeddingCount, a.completed.ImageCount = all.embeddings, all.images
-	return Completed{a.completed}, nil
+	return a.completed, nil
 }
 
 func (a *assembly) embedding(message *kandinskyapiv1.EmbeddingResult) (Event, error) {
@@ -91,6 +83,7 @@ func (a *assembly) embedding(message *kandinskyapiv1.EmbeddingResult) (Event, er
 		return nil, incomplete("embedding %d: %v", result.Index, err)
 	}
 	a.embeddings[message.GetIndex()] = result
+	a.came.embeddings++
 	return result, nil
 }
 
@@ -119,7 +112,7 @@ func (a *assembly) arrived(arriving *arrival) (Event, error) {
 		return nil, nil
 	}
 	delete(a.arriving, header.GetIndex())
-	a.imageCount++
+	a.came.images++
 	result := &ImageResult{
 		Index:       int(header.GetIndex()),
 		SourceIndex: int(header.GetSourceIndex()),

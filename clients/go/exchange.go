@@ -19,13 +19,24 @@ func newExchange(c *Client, options *kandinskyapiv1.RequestOptions) *exchange {
 	return &exchange{newAssembly(), c, patience{retries: c.retries}, newResumption(options)}
 }
 
-// receive returns the event that one message completes, or nil. Errors wrap ErrIncompleteStream.
+// receive returns the event that one message completes, or nil, also for a result that came before. Errors wrap ErrIncompleteStream.
 func (e *exchange) receive(message *kandinskyapiv1.Event) (Event, error) {
 	event, err := e.assembly.receive(message)
-	if err == nil {
-		e.resumption.receive(message, event)
+	if err != nil || !e.resumption.receive(message, event) {
+		return nil, err
 	}
-	return event, err
+	return event, nil
+}
+
+// finish returns the end of a stream that ended with status OK, its counts over all tries. Errors wrap ErrIncompleteStream.
+func (e *exchange) finish() (Event, error) {
+	completed, err := e.assembly.finish()
+	if err != nil {
+		return nil, err
+	}
+	all := e.resumption.delivered
+	completed.EmbeddingCount, completed.ImageCount = all.embeddings, all.images
+	return Completed{completed}, nil
 }
 
 // wait returns nil after the time to wait before the next try, or the error that ends the call, where another try cannot help.

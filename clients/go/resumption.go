@@ -15,9 +15,10 @@ const resumeField = "options.resume"
 
 // resumption is what the tries of one call have brought so far, for the next one to go on from.
 type resumption struct {
-	progressed bool // whether a checkpoint or a result came since the last try began
+	progressed bool // whether a new checkpoint or result came since the last try began
 	asked      bool // whether the last try was asked to go on from somewhere
 	resume     *kandinskyapiv1.Resume
+	delivered  counts // in this call
 }
 
 // newResumption starts from what the caller kept of an earlier call, if anything.
@@ -30,22 +31,33 @@ func newResumption(options *kandinskyapiv1.RequestOptions) *resumption {
 	}
 }
 
-// receive notes what a message brought; event is what the caller gets for it, or nil.
-func (r *resumption) receive(message *kandinskyapiv1.Event, event Event) {
+// receive notes what a message brought, and tells whether event, which it makes, is new to the caller: a server that does not
+// know options.resume sends again what an earlier try delivered.
+func (r *resumption) receive(message *kandinskyapiv1.Event, event Event) bool {
 	switch event := event.(type) {
 	case *EmbeddingResult:
-		pair := proto.CloneOf(message.GetEmbedding().GetEmbeddings()) // the caller may change theirs
 		index := int32(event.Index)
+		if slices.ContainsFunc(r.resume.Embeddings, func(delivered *kandinskyapiv1.DeliveredEmbedding) bool {
+			return delivered.GetIndex() == index
+		}) {
+			return false
+		}
+		pair := proto.CloneOf(message.GetEmbedding().GetEmbeddings()) // the caller may change theirs
 		r.resume.Embeddings = append(r.resume.Embeddings, &kandinskyapiv1.DeliveredEmbedding{Index: index, Embeddings: pair})
+		r.delivered.embeddings++
 		r.deliver(message.GetEmbedding().GetReceipt())
 	case *ImageResult:
+		if slices.Contains(r.resume.ImageIndices, int32(event.Index)) {
+			return false
+		}
 		r.resume.ImageIndices = append(r.resume.ImageIndices, int32(event.Index))
+		r.delivered.images++
 		r.deliver(event.Receipt)
 	}
 	if checkpoint := message.GetCheckpoint(); checkpoint != nil {
 		r.keep(checkpoint)
-		r.progressed = true
 	}
+	return true
 }
 
 // deliver notes which stage made a result that is handed out.
@@ -59,16 +71,20 @@ func (r *resumption) deliver(receipt *kandinskyapiv1.Receipt) {
 	r.progressed = true
 }
 
-// keep keeps the newest checkpoint of each trajectory.
+// keep keeps the newest checkpoint of each trajectory. A server that does not go on from it comes through older ones again.
 func (r *resumption) keep(newest *kandinskyapiv1.Checkpoint) {
 	older := slices.IndexFunc(r.resume.Checkpoints, func(other *kandinskyapiv1.Checkpoint) bool {
 		return other.GetStage() == newest.GetStage() && other.GetIndex() == newest.GetIndex()
 	})
-	if older < 0 {
+	switch {
+	case older < 0:
 		r.resume.Checkpoints = append(r.resume.Checkpoints, newest)
-	} else {
+	case newest.GetStep() > r.resume.Checkpoints[older].GetStep():
 		r.resume.Checkpoints[older] = newest
+	default:
+		return
 	}
+	r.progressed = true
 }
 
 // next returns what the next try goes on from, nil if from the start. What is noted later does not change it.

@@ -54,10 +54,7 @@ std::optional<Event> EventStream::Impl::read() {
       return std::nullopt;
     }
     auto event = assembly_.receive(std::move(message));
-    if (event) {
-      resumption_.deliver(*event);
-    }
-    return event;
+    return event && resumption_.deliver(*event) ? std::move(event) : std::nullopt;
   }
   const grpc::Status status = attempt_->finish();
   if (!status.ok()) {

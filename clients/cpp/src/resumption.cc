@@ -29,22 +29,35 @@ void Resumption::checkpoint(v1::Checkpoint newest) {
   const auto kept = std::find_if(checkpoints.begin(), checkpoints.end(), [&](const v1::Checkpoint& each) {
     return each.stage() == newest.stage() && each.index() == newest.index();
   });
+  if (kept != checkpoints.end() && kept->step() >= newest.step()) {
+    return;
+  }
   (kept == checkpoints.end() ? *checkpoints.Add() : *kept) = std::move(newest);
   progressed_ = true;
 }
 
-void Resumption::deliver(const Event& event) {
+bool Resumption::deliver(const Event& event) {
   if (const auto* embedding = std::get_if<v1::EmbeddingResult>(&event)) {
+    const auto& embeddings = resume_.embeddings();
+    if (std::any_of(embeddings.begin(), embeddings.end(),
+                    [&](const v1::DeliveredEmbedding& delivered) { return delivered.index() == embedding->index(); })) {
+      return false;
+    }
     v1::DeliveredEmbedding& delivered = *resume_.add_embeddings();
     delivered.set_index(embedding->index());
     *delivered.mutable_embeddings() = embedding->embeddings();
     ++embedding_count_;
     made_by(embedding->receipt());
   } else if (const auto* image = std::get_if<v1::ImageResult>(&event)) {
+    const auto& indices = resume_.image_indices();
+    if (std::find(indices.begin(), indices.end(), image->index()) != indices.end()) {
+      return false;
+    }
     resume_.add_image_indices(image->index());
     ++image_count_;
     made_by(image->receipt());
   }
+  return true;
 }
 
 void Resumption::made_by(const v1::Receipt& receipt) {

@@ -12,16 +12,16 @@ class Resumption {
   // For the request with these options, which are this class's to change; they outlive it.
   explicit Resumption(v1::RequestOptions& options);
 
-  // Keeps the newest of a trajectory.
+  // Keeps the newest of a trajectory. A server that does not go on from it comes through older ones again.
   void checkpoint(v1::Checkpoint newest);
 
-  // Notes an event that the caller gets.
-  void deliver(const Event& event);
+  // Notes a result; false when the caller has it from an earlier try. All other events are new.
+  bool deliver(const Event& event);
 
   // Returns the end of the last try, with what all of them delivered.
   [[nodiscard]] v1::Completed total(v1::Completed completed) const;
 
-  // Has the next try go on from here. Returns whether the last one brought anything.
+  // Has the next try go on from here. Returns whether the last one brought anything new.
   bool write();
 
   // Has the next try begin anew if the error is the refusal of a replica that cannot go on from here; returns whether
@@ -36,7 +36,7 @@ class Resumption {
   v1::Resume resume_;  // starts from the caller's own, of an earlier call, if there is one
   int embedding_count_ = 0;
   int image_count_ = 0;
-  bool progressed_ = false;  // whether anything has come since the last try
+  bool progressed_ = false;  // whether anything new has come since the last try
 };
 
 }  // namespace kandinsky

@@ -29,25 +29,29 @@ class Exchange:
         self._retry = retry
         self._resumption = Resumption(request)
         self._assembly = Assembly()
-        self._counts = 0, 0
 
     def timeout(self) -> float | None:
         """Returns the seconds left; None is no limit."""
         return self._retry.timeout()
 
     def receive(self, response: Any) -> list[Event]:
-        """Returns the events that a message completes; raises IncompleteStreamError."""
-        events = list(self._assembly.receive(response))
+        """Returns the events that a message completes, but for results that have come before.
+
+        Raises:
+            IncompleteStreamError: Bytes of an image are missing.
+        """
         message: events_pb2.Event = response.event
         if message.HasField("checkpoint"):
             self._resumption.checkpoint(message.checkpoint)
-        for event in events:
-            if isinstance(event, EmbeddingReady):
-                self._resumption.embedding(message.embedding)
-            elif isinstance(event, ImageReady):
-                result = event.result
-                self._resumption.image(result.index, result.receipt.stage, result.receipt.fingerprint)
-        return events
+        return [event for event in self._assembly.receive(response) if self._is_new(event, message)]
+
+    def _is_new(self, event: Event, message: events_pb2.Event) -> bool:
+        if isinstance(event, EmbeddingReady):
+            return self._resumption.embedding(message.embedding)
+        if isinstance(event, ImageReady):
+            result = event.result
+            return self._resumption.image(result.index, result.receipt.stage, result.receipt.fingerprint)
+        return True
 
     def finish(self) -> Completed:
         """Returns the last event of a stream that ended with OK, its counts over all tries.
@@ -56,12 +60,8 @@ class Exchange:
             IncompleteStreamError: Less came than was sent.
         """
         completed = self._assembly.finish()
-        embeddings, images = self._counts
-        return replace(
-            completed,
-            embedding_count=embeddings + completed.embedding_count,
-            image_count=images + completed.image_count,
-        )
+        embeddings, images = self._resumption.counts
+        return replace(completed, embedding_count=embeddings, image_count=images)
 
     def delay_after(self, error: grpc.RpcError) -> float:
         """Returns the seconds to wait before the next try, or raises the typed error.
@@ -70,8 +70,6 @@ class Exchange:
         """
         typed = from_grpc(error)
         resumption = self._resumption
-        embeddings, images = self._counts
-        self._counts = embeddings + self._assembly.embedding_count, images + self._assembly.image_count
         self._assembly = Assembly(self._assembly.embeddings)
         if resumption.forget(typed):
             return 0.0

@@ -22,22 +22,36 @@ class Resumption:
         self._resume = types_pb2.Resume()
         self._checkpoints: dict[tuple[str, int], types_pb2.Checkpoint] = {}
         self.progressed = False
-        """Whether anything has come since the last try."""
+        """Whether anything new has come since the last try."""
 
     def checkpoint(self, message: types_pb2.Checkpoint) -> None:
-        """Keeps the newest of a trajectory."""
-        self._checkpoints[message.stage, message.index] = message
-        self.progressed = True
+        """Keeps the newest of a trajectory. A server that does not go on from it comes through older ones again."""
+        trajectory = message.stage, message.index
+        kept = self._checkpoints.get(trajectory)
+        if kept is None or message.step > kept.step:
+            self._checkpoints[trajectory] = message
+            self.progressed = True
 
-    def embedding(self, message: events_pb2.EmbeddingResult) -> None:
-        """Notes an embedding that the caller has got."""
+    def embedding(self, message: events_pb2.EmbeddingResult) -> bool:
+        """Notes an embedding; False when the caller has it from an earlier try."""
+        if any(delivered.index == message.index for delivered in self._resume.embeddings):
+            return False
         self._resume.embeddings.add(index=message.index, embeddings=message.embeddings)
         self._deliver(message.receipt.stage, message.receipt.fingerprint)
+        return True
 
-    def image(self, index: int, stage: str, fingerprint: str) -> None:
-        """Notes an image that the caller has got whole, and the stage that made it."""
+    def image(self, index: int, stage: str, fingerprint: str) -> bool:
+        """Notes a whole image and the stage that made it; False when the caller has it from an earlier try."""
+        if index in self._resume.image_indices:
+            return False
         self._resume.image_indices.append(index)
         self._deliver(stage, fingerprint)
+        return True
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many embeddings and images the caller has got."""
+        return len(self._resume.embeddings), len(self._resume.image_indices)
 
     def _deliver(self, stage: str, fingerprint: str) -> None:
         if fingerprint:
@@ -61,8 +75,7 @@ class Resumption:
         invalid = isinstance(error, InvalidRequestError) and any(
             violation.field.startswith(RESUME) for violation in error.field_violations
         )
-        delivered = self._resume.embeddings or self._resume.image_indices
-        if delivered or not self._options.HasField("resume") or not (mismatch or invalid):
+        if any(self.counts) or not self._options.HasField("resume") or not (mismatch or invalid):
             return False
         self._checkpoints.clear()
         self._options.ClearField("resume")

@@ -39,12 +39,11 @@ impl<R: Rpc> Exchange<R> {
     pub(crate) async fn next(&mut self) -> Result<Option<Event>, Error> {
         while !self.completed {
             match self.advance().await {
-                Ok(Some(event)) => {
-                    self.resumption.deliver(&event);
+                Ok(Some(event)) if self.resumption.deliver(&event) => {
                     self.completed = matches!(event, Event::Completed(_));
                     return Ok(Some(event));
                 }
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(Error::Rpc(error)) => self.start_again(error).await?,
                 Err(error) => return Err(error),
             }

@@ -11,7 +11,7 @@ pub(crate) struct Resumption {
     resume: Resume,
     embedding_count: i32,
     image_count: i32,
-    /// Whether anything has come since the last try.
+    /// Whether anything new has come since the last try.
     progressed: bool,
 }
 
@@ -26,34 +26,45 @@ impl Resumption {
         }
     }
 
-    /// Keeps the newest of a trajectory.
+    /// Keeps the newest of a trajectory. A server that does not go on from it comes through older ones again.
     pub(crate) fn checkpoint(&mut self, newest: Checkpoint) {
-        let older = |kept: &Checkpoint| kept.stage == newest.stage && kept.index == newest.index;
-        self.resume.checkpoints.retain(|kept| !older(kept));
-        self.resume.checkpoints.push(newest);
+        let checkpoints = &mut self.resume.checkpoints;
+        let same = |kept: &Checkpoint| kept.stage == newest.stage && kept.index == newest.index;
+        match checkpoints.iter().position(same) {
+            None => checkpoints.push(newest),
+            Some(place) if newest.step > checkpoints[place].step => checkpoints[place] = newest,
+            Some(_) => return,
+        }
         self.progressed = true;
     }
 
-    /// Notes a result that the caller gets.
-    pub(crate) fn deliver(&mut self, event: &Event) {
+    /// Notes a result; false when the caller has it from an earlier try. All other events are new.
+    pub(crate) fn deliver(&mut self, event: &Event) -> bool {
         let receipt = match event {
             Event::Embedding(result) => {
+                if self.resume.embeddings.iter().any(|delivered| delivered.index == result.index) {
+                    return false;
+                }
                 let embeddings = result.embeddings.clone();
                 self.resume.embeddings.push(DeliveredEmbedding { index: result.index, embeddings });
                 self.embedding_count += 1;
                 &result.receipt
             }
             Event::Image(image) => {
+                if self.resume.image_indices.contains(&image.index) {
+                    return false;
+                }
                 self.resume.image_indices.push(image.index);
                 self.image_count += 1;
                 &image.receipt
             }
-            _ => return,
+            _ => return true,
         };
         if let Some(made) = receipt.as_ref().filter(|made| !made.fingerprint.is_empty()) {
             self.resume.stage_fingerprints.insert(made.stage.clone(), made.fingerprint.clone());
         }
         self.progressed = true;
+        true
     }
 
     /// The end of the last try, with what all of them delivered.
@@ -61,7 +72,7 @@ impl Resumption {
         Completed { embedding_count: self.embedding_count, image_count: self.image_count, ..completed }
     }
 
-    /// Has the next try go on from here. Returns whether the last one brought anything.
+    /// Has the next try go on from here. Returns whether the last one brought anything new.
     pub(crate) fn write(&mut self, options: &mut RequestOptions) -> bool {
         let goes_on = std::mem::take(&mut self.progressed);
         if goes_on {

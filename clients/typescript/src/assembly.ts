@@ -18,24 +18,17 @@ interface Arriving {
   byteCount: number;
 }
 
-/** How many results. */
-interface Counts {
-  readonly embeddings: number;
-  readonly images: number;
-}
-
 /** Turns the messages of one call into events, joins chunks, and checks that all of it came. */
 export class Assembly {
   readonly #arriving = new Map<number, Arriving>();
-  readonly #embeddingIndexes = new Set<number>();
+  #embeddingCount = 0;
   #imageCount = 0;
-  /** What came before this try. */
-  #earlier: Counts = { embeddings: 0, images: 0 };
   #completed: Completed | undefined;
 
   /** Begins a try: what an earlier one left unfinished does not count. */
   begin(): void {
-    this.#earlier = this.#counts();
+    this.#embeddingCount = 0;
+    this.#imageCount = 0;
     this.#completed = undefined;
     this.#arriving.clear();
   }
@@ -56,7 +49,7 @@ export class Assembly {
       case "preview":
         return { kind: "preview", value: kind.value };
       case "embedding":
-        this.#embeddingIndexes.add(kind.value.index);
+        this.#embeddingCount += 1;
         return { kind: "embedding", value: embeddingResult(kind.value) };
       case "image":
         return this.#begin(kind.value);
@@ -71,26 +64,19 @@ export class Assembly {
   }
 
   /**
-   * Returns the last event of a stream that ended with status OK, its counts over all tries.
+   * Returns the end of a try that ended with status OK, with its counts.
    *
    * @throws IncompleteStreamError, when it did not say `completed`, or less came than it says.
    */
-  finish(): Event {
+  finish(): Completed {
     const completed = this.#completed;
     if (!completed) throw new IncompleteStreamError("the stream ended without `completed`: results may be missing");
-    const all = this.#counts();
-    const [embeddings, images] = [all.embeddings - this.#earlier.embeddings, all.images - this.#earlier.images];
+    const [embeddings, images] = [this.#embeddingCount, this.#imageCount];
     if (completed.embeddingCount !== embeddings || completed.imageCount !== images || this.#arriving.size) {
       const sent = `${String(completed.embeddingCount)} embeddings and ${String(completed.imageCount)} images were sent`;
       throw new IncompleteStreamError(`${sent}, ${String(embeddings)} and ${String(images)} arrived whole`);
     }
-    completed.embeddingCount = all.embeddings;
-    completed.imageCount = all.images;
-    return { kind: "completed", value: completed };
-  }
-
-  #counts(): Counts {
-    return { embeddings: this.#embeddingIndexes.size, images: this.#imageCount };
+    return completed;
   }
 
   #begin(header: ImageHeader): Event | undefined {

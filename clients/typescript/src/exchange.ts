@@ -44,11 +44,10 @@ export async function* events(
       assembly.begin();
       try {
         for await (const { event: message } of send(call.signal, retry.timeoutMs())) {
-          const event = assembly.receive(message);
-          resumption.receive(message, event);
+          const event = resumption.receive(message, assembly.receive(message));
           if (event) yield event;
         }
-        yield assembly.finish();
+        yield resumption.total(assembly.finish());
         return;
       } catch (error) {
         await pause(delayAfter(typed(error, call.signal), retry, resumption), call.signal);

@@ -2,7 +2,7 @@ import { clone, create } from "@bufbuild/protobuf";
 
 import type { RpcError } from "./errors.js";
 import type { Event } from "./events.js";
-import type { Event as EventMessage } from "./gen/kandinsky_api/v1/events_pb.js";
+import type { Completed, Event as EventMessage } from "./gen/kandinsky_api/v1/events_pb.js";
 import {
   type Checkpoint,
   type DeliveredEmbedding,
@@ -22,6 +22,8 @@ export class Resumption {
   readonly #embeddings: DeliveredEmbedding[] = [];
   readonly #imageIndices: number[] = [];
   readonly #stageFingerprints: Record<string, string> = {};
+  #embeddingCount = 0;
+  #imageCount = 0;
   #progressed = false;
 
   /**
@@ -37,25 +39,37 @@ export class Resumption {
     Object.assign(this.#stageFingerprints, options.resume?.stageFingerprints);
   }
 
-  /** Notes what a message brought; `event` is what the caller gets for it, if anything. */
-  receive(message: EventMessage | undefined, event: Event | undefined): void {
-    if (message?.kind.case === "checkpoint") {
-      this.#keep(message.kind.value);
-      this.#progressed = true;
-    }
-    if (event?.kind !== "embedding" && event?.kind !== "image") return;
-    this.#progressed = true;
+  /**
+   * Notes what a message brought, and returns `event`, which it makes, if that is new to the caller: a server that does not
+   * know `resume` sends again what an earlier try delivered.
+   */
+  receive(message: EventMessage | undefined, event: Event | undefined): Event | undefined {
+    if (message?.kind.case === "checkpoint" && this.#keep(message.kind.value)) this.#progressed = true;
+    if (event?.kind !== "embedding" && event?.kind !== "image") return event;
     const { index, receipt } = event.value;
+    const delivered = event.kind === "image" ? this.#imageIndices : this.#embeddings.map((each) => each.index);
+    if (delivered.includes(index)) return undefined;
+    this.#progressed = true;
     if (receipt.fingerprint !== "") this.#stageFingerprints[receipt.stage] = receipt.fingerprint;
     if (event.kind === "image") {
       this.#imageIndices.push(index);
+      this.#imageCount += 1;
     } else {
       const embeddings = clone(EmbeddingPairSchema, event.value.pair); // the caller may change theirs
       this.#embeddings.push(create(DeliveredEmbeddingSchema, { index, embeddings }));
+      this.#embeddingCount += 1;
     }
+    return event;
   }
 
-  /** Whether the last try, now over, brought anything; from here on the next one's count. */
+  /** Returns the end of the last try, with the counts of all. */
+  total(completed: Completed): Event {
+    completed.embeddingCount = this.#embeddingCount;
+    completed.imageCount = this.#imageCount;
+    return { kind: "completed", value: completed };
+  }
+
+  /** Whether the last try, now over, brought anything new; from here on the next one's count. */
   takeProgress(): boolean {
     const progressed = this.#progressed;
     this.#progressed = false;
@@ -89,9 +103,16 @@ export class Resumption {
     return this.#embeddings.length > 0 || this.#imageIndices.length > 0;
   }
 
-  /** Keeps the newest of each trajectory. */
-  #keep(checkpoint: Checkpoint): void {
-    this.#checkpoints.set(`${checkpoint.stage} ${String(checkpoint.index)}`, checkpoint);
+  /**
+   * Keeps the newest of each trajectory; returns whether this is it. A server that does not go on from it comes through older
+   * ones again.
+   */
+  #keep(checkpoint: Checkpoint): boolean {
+    const trajectory = `${checkpoint.stage} ${String(checkpoint.index)}`;
+    const kept = this.#checkpoints.get(trajectory);
+    if (kept && kept.step >= checkpoint.step) return false;
+    this.#checkpoints.set(trajectory, checkpoint);
+    return true;
   }
 }
 

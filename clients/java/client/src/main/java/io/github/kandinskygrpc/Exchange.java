@@ -35,14 +35,13 @@ final class Exchange<ReqT extends Message> {
     return Connection.callOptions(retry);
   }
 
-  /** Returns the event that a message completes, if any; a checkpoint is kept here. */
+  /** Returns the event that a message completes, if any, but for a result that came before. */
   Optional<Event> receive(Event message) {
     Optional<Event> event = assembly.receive(message);
     if (message.hasCheckpoint()) {
       resumption.checkpoint(message.getCheckpoint());
     }
-    event.ifPresent(resumption::deliver);
-    return event;
+    return event.filter(resumption::deliver);
   }
 
   /** Returns the end of a stream that ended with status OK, its counts over all tries. */

@@ -31,21 +31,26 @@ final class Resumption {
     options.getResume().getCheckpointsList().forEach(this::keep);
   }
 
-  /** Returns whether a checkpoint or a result has come since the last try began. */
+  /** Returns whether a new checkpoint or result has come since the last try began. */
   boolean progressed() {
     return progressed;
   }
 
   /** Keeps the newest of a trajectory. */
   void checkpoint(Checkpoint newest) {
-    keep(newest);
-    progressed = true;
+    progressed |= keep(newest);
   }
 
-  /** Notes what the caller gets, if it is a result. */
-  void deliver(Event event) {
+  /**
+   * Notes a result; returns whether the event is new to the caller: a server that does not know
+   * {@code resume} sends again what an earlier try delivered.
+   */
+  boolean deliver(Event event) {
     if (event.hasEmbedding()) {
       EmbeddingResult result = event.getEmbedding();
+      if (resume.getEmbeddingsList().stream().anyMatch(it -> it.getIndex() == result.getIndex())) {
+        return false;
+      }
       resume.addEmbeddings(
           DeliveredEmbedding.newBuilder()
               .setIndex(result.getIndex())
@@ -53,10 +58,14 @@ final class Resumption {
       embeddingCount++;
       deliver(result.getReceipt());
     } else if (event.hasImage()) {
+      if (resume.getImageIndicesList().contains(event.getImage().getIndex())) {
+        return false;
+      }
       resume.addImageIndices(event.getImage().getIndex());
       imageCount++;
       deliver(event.getImage().getReceipt());
     }
+    return true;
   }
 
   private void deliver(Receipt receipt) {
@@ -94,8 +103,15 @@ final class Resumption {
     return true;
   }
 
-  private void keep(Checkpoint newest) {
-    checkpoints.put(new Trajectory(newest.getStage(), newest.getIndex()), newest);
+  /** Returns whether it is the newest: a server that does not go on from it repeats older ones. */
+  private boolean keep(Checkpoint newest) {
+    Trajectory trajectory = new Trajectory(newest.getStage(), newest.getIndex());
+    Checkpoint kept = checkpoints.get(trajectory);
+    if (kept != null && kept.getStep() >= newest.getStep()) {
+      return false;
+    }
+    checkpoints.put(trajectory, newest);
+    return true;
   }
 
   private static boolean refusesResume(RpcException error) {
