@@ -73,10 +73,10 @@ def ordered(tensor: Tensor) -> Tensor:
 
 
 def _target(device: torch.device) -> str:
-    """What machine code is made for: the kind of device, and on a CPU the number of threads too."""
+    """What machine code is made for: the kind of device and, since the code names it, its number; on a CPU, the threads."""
     if device.type == "cuda":
         tf32 = torch.backends.cuda.matmul.allow_tf32
-        return f"{torch.cuda.get_device_name(device)} {torch.version.cuda} {tf32}"
+        return f"{device.index} {torch.cuda.get_device_name(device)} {torch.version.cuda} {tf32}"
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         abilities: Sequence[str] = [line for line in lines if line.startswith(("flags", "Features"))][:1]

@@ -297,6 +297,16 @@ def test_without_a_cache_directory_nothing_is_kept(tmp_path: Path) -> None:
     assert not (tmp_path / folder).exists()
 
 
+def test_programs_of_two_cards_of_one_kind_are_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inductor's code names the device that it was made on."""
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
+    module, plan = Tiny(), Plan(tiny_shape(2), any_rows=True)
+    folders = {plan.folder(tmp_path, module, torch.device("cuda", index)) for index in (0, 1, 0)}
+    assert len(folders) == 2
+
+
 def test_what_runs_once_a_request_is_not_compiled() -> None:
     backend = CompiledBackend(BackendOptions())
     assert backend.begin(Tiny(), Role.TEXT_ENCODER, [tiny_shape(1)]) is None
