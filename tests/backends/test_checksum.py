@@ -42,6 +42,19 @@ def test_one_bit_and_one_row_count() -> None:
     assert len({checksum(tensor) for tensor in [weights, *others]}) == 7
 
 
+def test_places_within_a_row_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the size of the pieces that are added up at a time."""
+    torch.manual_seed(0)
+    weights = torch.randn(16, 8, 3, 3)
+    swapped = weights.clone()
+    swapped[:, [2, 5]] = weights[:, [5, 2]]
+    others = [weights.flip(1), weights.flip(3), weights.mT, weights[:, torch.randperm(8)], swapped]
+    found = [checksum(tensor) for tensor in [weights, *others]]
+    assert len(set(found)) == 6
+    monkeypatch.setattr("kandinsky_backends.checksum.PIECE", 100)
+    assert [checksum(tensor) for tensor in [weights, *others]] == found
+
+
 @pytest.mark.parametrize(
     "tensor", [torch.tensor(3.0), torch.tensor([True, False]), torch.zeros(0, 4), torch.tensor([math.nan])]
 )
