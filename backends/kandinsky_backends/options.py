@@ -21,8 +21,8 @@ class Attention(StrEnum):
     MATH = "math"
 
 
-DEFAULT_BUCKETS = (1, 2, 4, 8, 16)
-"""Rows of what is compiled for one row count each; the last is the most that any network is prepared for."""
+PREPARED_ROWS = 16
+"""The most rows of a call that networks are prepared for, unless buckets are asked for."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class BackendOptions:
         deterministic: nothing that may change a bit of the result between runs: math attention, and ``auto``
             is eager.
         cache_dir: where compiled networks are kept for the next start; ``None`` keeps none.
-        buckets: row counts that ``compiled`` compiles and pads batches to, ascending; ``None``: any row count as it
-            is on a CPU, ``DEFAULT_BUCKETS`` on CUDA.
+        buckets: row counts that ``compiled`` compiles and pads batches to, ascending; ``None``: programs that take
+            any row count as it is.
         dtype: of the networks' weights.
     """
 

@@ -23,7 +23,7 @@ class Networks(BaseModel):
     device: str = Field("auto", description="torch device; auto is cuda when there is one, else cpu.")
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto",
-        description="Number type of the networks; auto is fp16 on CUDA, fp32 on a CPU and with offload.",
+        description="Number type of the networks; auto is fp16 on CUDA, fp32 on a CPU.",
     )
     backend: str = Field("auto", description="Backend of the networks; `kandinsky backends list` shows them.")
     strict_backend: bool = Field(False, description="Refuse to start rather than fall back to eager.")
@@ -45,7 +45,7 @@ class Networks(BaseModel):
     )
     buckets: Annotated[tuple[Count, ...] | None, NoDecode] = Field(
         None,
-        description="Row counts that compiled networks are padded to; default any on a CPU, 1,2,4,8,16 on CUDA.",
+        description="Row counts that compiled networks are padded to; default any number of rows.",
     )
     sizes: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         None,

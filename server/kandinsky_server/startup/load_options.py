@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from kandinsky_backends.base import Backend
-from kandinsky_backends.options import DEFAULT_BUCKETS, BackendOptions
+from kandinsky_backends.options import PREPARED_ROWS, BackendOptions
 from kandinsky_backends.registry import get_backend
 
 from kandinsky_server.diffusion.residency import Residency
@@ -29,7 +29,7 @@ class LoadOptions:
     strict: bool = False
     max_batch_rows: int | None = None
     max_batch_pixels: int | None = None
-    prepared_rows: int = DEFAULT_BUCKETS[-1]
+    prepared_rows: int = PREPARED_ROWS
     sizes: tuple[Size, ...] = ()
     residency: Residency | None = None
 
@@ -53,7 +53,7 @@ def load_options(
         strict=settings.strict_backend,
         max_batch_rows=settings.max_batch_rows,
         max_batch_pixels=settings.max_batch_pixels,
-        prepared_rows=(settings.buckets or DEFAULT_BUCKETS)[-1],
+        prepared_rows=settings.buckets[-1] if settings.buckets else PREPARED_ROWS,
         sizes=tuple(map(parse_size, settings.sizes or ())),
         residency=residency,
     )
