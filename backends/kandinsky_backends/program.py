@@ -73,7 +73,7 @@ def ordered(tensor: Tensor) -> Tensor:
 
 
 def _target(device: torch.device) -> str:
-    """What machine code is made for: the kind of device and, since the code names it, its number; on a CPU, the threads."""
+    """What machine code is made for: the kind of device and, since code names it, its number; on a CPU, the threads."""
     if device.type == "cuda":
         tf32 = torch.backends.cuda.matmul.allow_tf32
         return f"{device.index} {torch.cuda.get_device_name(device)} {torch.version.cuda} {tf32}"

@@ -157,6 +157,17 @@ def test_one_that_differs_in_a_bit_is_not_taken(
     assert caplog.text.count("it differs in bits") == 3
 
 
+def test_a_lost_device_ends_the_start_and_is_not_a_step_that_fails(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(BatchedStep, "advance", lost)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        proven(load(tiny_model, "decoder"))
+
+
 def test_where_half_precision_is_taken_it_is_equal_too(tiny_model: Path) -> None:
     """A CPU rounds otherwise there, so that the library's step may be all there is."""
     for name in ("decoder", "prior"):

@@ -180,6 +180,27 @@ async def test_one_trajectory_without_memory_to_advance_fails_alone() -> None:
     assert "smaller" in failure.message
 
 
+@pytest.mark.parametrize("method", ["snapshot", "checkpoint"])
+async def test_one_trajectory_without_memory_to_be_shown_fails_alone(method: str) -> None:
+    class Large(Count):
+        pass
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    setattr(Large, method, fail)
+    device = Pretended()
+    async with running(adder(device.network), device=device) as engine:
+        device.go_on.clear()
+        small = submit(engine, Count(), Ticket())
+        assert await asyncio.to_thread(device.reached.wait, 60)
+        large = submit(engine, Large(), Ticket(), preview_interval=1, checkpoint_interval=1)
+        device.go_on.set()
+        value, failure = await results([small, large])
+    assert value == 3.0
+    assert isinstance(failure, BackendFailed)
+
+
 async def test_a_device_lost_while_preparing_is_raised() -> None:
     def fail() -> None:
         raise LOST

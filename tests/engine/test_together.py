@@ -1,27 +1,28 @@
 """Trajectories that can be moved on at once are: those of one network call, whatever else shares it."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
-from kandinsky_server.errors import InternalFailure
+from kandinsky_server.errors import DeviceLost, InternalFailure
 from torch import Tensor
 
 from tests.engine.fakes import Count, adder, results, running, submit_all
 
 
 class Crew:
-    """Moves counts on and notes how many at a time; ``fails`` says when it does not."""
+    """Moves counts on and notes how many at a time, or raises ``fault``."""
 
-    def __init__(self, fails: bool = False) -> None:
-        self.fails = fails
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.fault = fault
         self.sizes: list[int] = []
 
     def advance(self, trajectories: Sequence[Any], outputs: Sequence[tuple[Tensor, ...]]) -> None:
         self.sizes.append(len(trajectories))
-        if self.fails:
-            raise RuntimeError("no")
+        if self.fault:
+            raise self.fault
         for trajectory, (output,) in zip(trajectories, outputs, strict=True):
             trajectory.value = output
             trajectory.step += 1
@@ -64,7 +65,7 @@ async def test_each_crew_moves_its_own_and_others_move_themselves() -> None:
 
 async def test_a_fault_in_it_is_met_by_each_ones_own_step(caplog: pytest.LogCaptureFixture) -> None:
     """So that it fails the request whose fault it is, and no other."""
-    crew = Crew(fails=True)
+    crew = Crew(RuntimeError("no"))
     members = [Member(crew), Member(crew, broken=True), Member(crew)]
     async with running() as engine:
         first, broken, last = await results(submit_all(engine, members))
@@ -90,3 +91,12 @@ async def test_a_run_that_the_network_failed_is_not_moved() -> None:
     assert isinstance(refused, Exception)
     assert members[1].step == 0
     assert torch.equal(members[1].value, torch.tensor([[100.0]]))
+
+
+async def test_a_device_lost_in_it_ends_everyone_and_nobody_steps_alone() -> None:
+    crew = Crew(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    members = [Member(crew), Member(crew)]
+    async with running() as engine:
+        ends = await asyncio.wait_for(results(submit_all(engine, members)), 30)
+    assert [type(end) for end in ends] == [DeviceLost, DeviceLost]
+    assert [member.own_steps for member in members] == [0, 0]

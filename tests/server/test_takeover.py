@@ -134,6 +134,13 @@ def test_eager_stays_where_the_backend_fails_in_the_end_and_everyone_is_told(
         assert server.recorder.fallbacks == [("decoder", "decoder", "patient", kind)]
 
 
+def test_a_device_lost_in_a_takeover_ends_the_engine(serve: Serve) -> None:
+    backend = Patient(failure=RuntimeError("CUDA error: an illegal memory access was encountered"))
+    with serve(backend) as server:
+        backend.ready.set()
+        eventually(server.app.engine.failed.is_set)
+
+
 def test_a_strict_server_waits_until_the_backend_is_ready(serve: Serve) -> None:
     backend = Patient()
     backend.ready.set()

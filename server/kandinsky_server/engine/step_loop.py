@@ -254,7 +254,12 @@ class StepLoop:
         trajectory = run.trajectory
         if trajectory.step >= trajectory.step_count:
             self._guard(run, lambda: self._finish(run, trajectory.result()))
-            return
+        else:
+            self._guard(run, lambda: self._show(run))
+
+    def _show(self, run: Run[Any]) -> None:
+        """Posts how far a trajectory is, with a preview and a checkpoint where they are due."""
+        trajectory = run.trajectory
         update = Update(
             trajectory.step,
             trajectory.step_count,

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from kandinsky_backends.device_errors import is_fatal
 from torch import Tensor
 
 from kandinsky_server.engine.run import Run
@@ -29,10 +30,15 @@ def advance_together(shares: Sequence[tuple[Run[Any], tuple[Tensor, ...] | Servi
 
 
 def _moves(together: Together, crew: Sequence[Share]) -> bool:
-    """Whether it went well; after a fault nobody has moved, and each run's own step finds whose fault it is."""
+    """Whether it went well; after a fault nobody has moved, and each run's own step finds whose fault it is.
+
+    Raises what is fatal to the device, as it is: no step of anybody's would go well.
+    """
     try:
         together.advance([run.trajectory for run, _ in crew], [outputs for _, outputs in crew])
-    except Exception:
+    except Exception as error:
+        if is_fatal(error):
+            raise
         ids = sorted({run.ticket.request_id for run, _ in crew})
         log.exception("a step of %d trajectories at once failed", len(crew), extra={"request_ids": ids})
         return False

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from kandinsky_backends.device_errors import is_fatal
 from torch import Tensor
 
 from kandinsky_server.diffusion.batched_step import BatchedStep
@@ -27,7 +28,7 @@ SAMPLINGS = ((4.0, 7, None), (1.0, 3, None), (7.5, 5, None), (2.0, 10, 0.5), (1.
 def proven_step(stage: PriorStage | DecoderStage, scheduler: NoiseScheduler) -> BatchedStep | None:
     """The step that one of a stage's noise schedulers takes for whole batches; logs whether there is one.
 
-    None where it would differ from the library's in any bit.
+    None where it would differ from the library's in any bit, or fails; raises only what is fatal to the device.
     """
     template, name = scheduler.template, scheduler.name
     try:
@@ -37,6 +38,8 @@ def proven_step(stage: PriorStage | DecoderStage, scheduler: NoiseScheduler) -> 
             return step
         why = "it differs in bits" if step else "there is none for this scheduler"
     except Exception as error:
+        if is_fatal(error):
+            raise
         why = f"it failed: {error}"
     log.info(
         "stage %s: %s takes a noise step for each image; not for a whole batch: %s", stage.name, name, why

@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from kandinsky_backends.background import FinishedBackend, Preparation
 from kandinsky_backends.base import Backend, BatchShape
+from kandinsky_backends.device_errors import is_fatal
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_parity
 
@@ -43,7 +44,7 @@ class Takeover:
     def end(self, failure: Exception | None) -> PreparedNetwork:
         """What serves from now on: the backend if it passes the parity gate, else eager, as with ``failure``.
 
-        On the thread that calls the network; takes two calls of each by it and by eager.
+        On the thread that calls the network; takes two calls of each by it and by eager. Raises what is fatal to the device.
         """
         module = self.part.module
         backend = FinishedBackend(self.backend, self.preparation, failure)
@@ -52,6 +53,8 @@ class Takeover:
                 backend, module, self.part.role, self.shapes, self.dtype, strict=False
             )
         except Exception as error:
+            if is_fatal(error):
+                raise
             log.exception("%s cannot take over %s", self.backend.name, self.part.name)
             fallback = Fallback(self.backend.name, type(error).__name__, str(error))
             return PreparedNetwork(EagerNetwork(module), "eager", fallback=fallback)
