@@ -44,7 +44,7 @@ class Takeover:
     def end(self, failure: Exception | None) -> PreparedNetwork:
         """What serves from now on: the backend if it passes the parity gate, else eager, as with ``failure``.
 
-        On the thread that calls the network; takes two calls of each by it and by eager. Raises what is fatal to the device.
+        On the thread that calls the network; takes two calls of each by it and by eager. Raises what loses the device.
         """
         module = self.part.module
         backend = FinishedBackend(self.backend, self.preparation, failure)
