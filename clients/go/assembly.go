@@ -9,7 +9,8 @@ import (
 // assembly turns the messages of one call into events, joins chunks, and checks that all of it came.
 type assembly struct {
 	embeddings map[int32]*EmbeddingResult // of all tries
-	came       counts                     // in this try
+	came       map[int32]bool             // the indices of those of this try
+	imageCount int32                      // in this try
 	arriving   map[int32]*arrival
 	completed  *kandinskyapiv1.Completed
 }
@@ -24,12 +25,13 @@ type arrival struct {
 }
 
 func newAssembly() *assembly {
-	return &assembly{embeddings: map[int32]*EmbeddingResult{}, arriving: map[int32]*arrival{}}
+	return &assembly{embeddings: map[int32]*EmbeddingResult{}, came: map[int32]bool{}, arriving: map[int32]*arrival{}}
 }
 
 // begin begins a try: what an earlier one left unfinished does not count.
 func (a *assembly) begin() {
-	a.came = counts{}
+	clear(a.came)
+	a.imageCount = 0
 	a.completed = nil
 	clear(a.arriving)
 }
@@ -64,9 +66,10 @@ func (a *assembly) finish() (*kandinskyapiv1.Completed, error) {
 		return nil, incomplete("the stream ended without `completed`: results may be missing")
 	}
 	sent := counts{a.completed.GetEmbeddingCount(), a.completed.GetImageCount()}
-	if a.came != sent || len(a.arriving) > 0 {
+	came := counts{int32(len(a.came)), a.imageCount}
+	if came != sent || len(a.arriving) > 0 {
 		return nil, incomplete("%d embeddings and %d images were sent, %d and %d arrived whole",
-			sent.embeddings, sent.images, a.came.embeddings, a.came.images)
+			sent.embeddings, sent.images, came.embeddings, came.images)
 	}
 	return a.completed, nil
 }
@@ -83,7 +86,7 @@ func (a *assembly) embedding(message *kandinskyapiv1.EmbeddingResult) (Event, er
 		return nil, incomplete("embedding %d: %v", result.Index, err)
 	}
 	a.embeddings[message.GetIndex()] = result
-	a.came.embeddings++
+	a.came[message.GetIndex()] = true
 	return result, nil
 }
 
@@ -112,7 +115,7 @@ func (a *assembly) arrived(arriving *arrival) (Event, error) {
 		return nil, nil
 	}
 	delete(a.arriving, header.GetIndex())
-	a.came.images++
+	a.imageCount++
 	result := &ImageResult{
 		Index:       int(header.GetIndex()),
 		SourceIndex: int(header.GetSourceIndex()),

@@ -53,8 +53,8 @@ async fn rest(mut stream: EventStream) -> Vec<Event> {
 
 #[tokio::test]
 async fn a_retry_goes_on_from_the_newest_checkpoint_of_each_trajectory() {
-    let newest = [checkpoint("prior", 0, 5), checkpoint("decoder", 1, 5), checkpoint("decoder", 0, 10)];
-    let [prior, other, newer] = newest.clone();
+    let newest = [checkpoint("prior", 0, 5), checkpoint("decoder", 0, 10), checkpoint("decoder", 1, 5)];
+    let [prior, newer, other] = newest.clone();
     let scripts = [
         vec![queued(), prior, checkpoint("decoder", 0, 5), other, newer, gone()],
         vec![queued(), image(0, b"a"), completed(0, 1)],

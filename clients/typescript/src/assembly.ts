@@ -21,13 +21,13 @@ interface Arriving {
 /** Turns the messages of one call into events, joins chunks, and checks that all of it came. */
 export class Assembly {
   readonly #arriving = new Map<number, Arriving>();
-  #embeddingCount = 0;
+  readonly #embeddingIndexes = new Set<number>();
   #imageCount = 0;
   #completed: Completed | undefined;
 
   /** Begins a try: what an earlier one left unfinished does not count. */
   begin(): void {
-    this.#embeddingCount = 0;
+    this.#embeddingIndexes.clear();
     this.#imageCount = 0;
     this.#completed = undefined;
     this.#arriving.clear();
@@ -49,7 +49,7 @@ export class Assembly {
       case "preview":
         return { kind: "preview", value: kind.value };
       case "embedding":
-        this.#embeddingCount += 1;
+        this.#embeddingIndexes.add(kind.value.index);
         return { kind: "embedding", value: embeddingResult(kind.value) };
       case "image":
         return this.#begin(kind.value);
@@ -71,7 +71,7 @@ export class Assembly {
   finish(): Completed {
     const completed = this.#completed;
     if (!completed) throw new IncompleteStreamError("the stream ended without `completed`: results may be missing");
-    const [embeddings, images] = [this.#embeddingCount, this.#imageCount];
+    const [embeddings, images] = [this.#embeddingIndexes.size, this.#imageCount];
     if (completed.embeddingCount !== embeddings || completed.imageCount !== images || this.#arriving.size) {
       const sent = `${String(completed.embeddingCount)} embeddings and ${String(completed.imageCount)} images were sent`;
       throw new IncompleteStreamError(`${sent}, ${String(embeddings)} and ${String(images)} arrived whole`);
