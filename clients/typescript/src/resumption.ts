@@ -19,8 +19,8 @@ const RESUME = "options.resume";
 export class Resumption {
   readonly #options: RequestOptions;
   readonly #checkpoints = new Map<string, Checkpoint>();
-  readonly #embeddings: DeliveredEmbedding[] = [];
-  readonly #imageIndices: number[] = [];
+  readonly #embeddings = new Map<number, DeliveredEmbedding>();
+  readonly #imageIndices = new Set<number>();
   readonly #stageFingerprints: Record<string, string> = {};
   #embeddingCount = 0;
   #imageCount = 0;
@@ -34,8 +34,8 @@ export class Resumption {
   constructor(options: RequestOptions) {
     this.#options = options;
     for (const checkpoint of options.resume?.checkpoints ?? []) this.#keep(checkpoint);
-    this.#embeddings.push(...(options.resume?.embeddings ?? []));
-    this.#imageIndices.push(...(options.resume?.imageIndices ?? []));
+    for (const delivered of options.resume?.embeddings ?? []) this.#embeddings.set(delivered.index, delivered);
+    for (const index of options.resume?.imageIndices ?? []) this.#imageIndices.add(index);
     Object.assign(this.#stageFingerprints, options.resume?.stageFingerprints);
   }
 
@@ -47,16 +47,16 @@ export class Resumption {
     if (message?.kind.case === "checkpoint" && this.#keep(message.kind.value)) this.#progressed = true;
     if (event?.kind !== "embedding" && event?.kind !== "image") return event;
     const { index, receipt } = event.value;
-    const delivered = event.kind === "image" ? this.#imageIndices : this.#embeddings.map((each) => each.index);
-    if (delivered.includes(index)) return undefined;
+    const delivered = event.kind === "image" ? this.#imageIndices : this.#embeddings;
+    if (delivered.has(index)) return undefined;
     this.#progressed = true;
     if (receipt.fingerprint !== "") this.#stageFingerprints[receipt.stage] = receipt.fingerprint;
     if (event.kind === "image") {
-      this.#imageIndices.push(index);
+      this.#imageIndices.add(index);
       this.#imageCount += 1;
     } else {
       const embeddings = clone(EmbeddingPairSchema, event.value.pair); // the caller may change theirs
-      this.#embeddings.push(create(DeliveredEmbeddingSchema, { index, embeddings }));
+      this.#embeddings.set(index, create(DeliveredEmbeddingSchema, { index, embeddings }));
       this.#embeddingCount += 1;
     }
     return event;
@@ -81,7 +81,7 @@ export class Resumption {
     if (this.#checkpoints.size === 0 && !this.#isBegun) return;
     this.#options.resume = create(ResumeSchema, {
       checkpoints: [...this.#checkpoints.values()],
-      embeddings: [...this.#embeddings],
+      embeddings: [...this.#embeddings.values()],
       imageIndices: [...this.#imageIndices],
       stageFingerprints: { ...this.#stageFingerprints },
     });
@@ -100,7 +100,7 @@ export class Resumption {
   }
 
   get #isBegun(): boolean {
-    return this.#embeddings.length > 0 || this.#imageIndices.length > 0;
+    return this.#embeddings.size > 0 || this.#imageIndices.size > 0;
   }
 
   /**
