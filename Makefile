@@ -29,7 +29,8 @@ TINY := from pathlib import Path; from kandinsky_server.testing import tiny; pri
 JOBS ?= 2
 SEED ?= 1
 # Tests that run where KANDINSKY_TEST_DEVICE says.
-ON_DEVICE := tests/backends tests/server/test_parity.py tests/server/test_parity_in_company.py tests/server/test_toy.py
+ON_DEVICE := tests/backends tests/server/test_backends.py tests/server/test_parity.py tests/server/test_parity_in_company.py \
+	tests/server/test_toy.py tests/diffusion/test_batched_step.py tests/diffusion/test_networks.py
 
 # One thread a process, and no long spinning: two torch processes on a small machine starve each other otherwise.
 export OMP_NUM_THREADS ?= 1
@@ -89,12 +90,14 @@ $(AUDIT):
 bench: $(READY)
 	$(PY) -m benchmarks
 
-# All that only a GPU can show: networks and parity on it, then the table of figures at Kandinsky's real size. Some 25
-# minutes and 12 GB in /tmp; without a GPU it says so and is done.
+# All that only a GPU can show: networks and parity on it, then the table of figures at Kandinsky's real size. Some 40
+# minutes and 12 GB in /tmp; without a GPU it says so and is done. It measures even where a test fails, and fails then.
 gpu-check: $(READY)
+	tests=0; figures=0; \
 	if $(PY) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
-		KANDINSKY_TEST_DEVICE=cuda $(BIN)/pytest $(ON_DEVICE); fi
-	$(PY) -m benchmarks gpu
+		KANDINSKY_TEST_DEVICE=cuda $(BIN)/pytest $(ON_DEVICE) || tests=$$?; fi; \
+	$(PY) -m benchmarks gpu || figures=$$?; \
+	exit $$((tests ? tests : figures))
 
 # On the tests' checkpoint, whose steps take milliseconds; `make soak MODEL=DIR` for another.
 soak: $(READY)

@@ -105,10 +105,16 @@ SHRUNK: dict[str, Config] = {
 """What makes the same networks small enough for a CPU."""
 
 
+INPAINT: Config = {"in_channels": 9}
+CONTROLNET: Config = {"in_channels": 8, "addition_embed_type": "image_hint"}
+"""What the UNets of these stages have otherwise: they also see the picture and its mask, or a hint."""
+
+
 def configs(shrink: bool) -> dict[str, Config]:
     """The configuration of each network."""
     full = {"unet": UNET, "movq": MOVQ, "prior": PRIOR, "text": TEXT, "vision": VISION}
-    return {name: config | SHRUNK[name] if shrink else config for name, config in full.items()}
+    made = {name: config | SHRUNK[name] if shrink else config for name, config in full.items()}
+    return made | {"inpaint": made["unet"] | INPAINT, "controlnet": made["unet"] | CONTROLNET}
 
 
 def ensure(directory: Path, device: torch.device, dtype: torch.dtype, shrink: bool) -> Path:

@@ -1,7 +1,8 @@
-"""With `--offload model`: how long it takes until another network's weights are on the device."""
+"""With `--offload model`: how long it takes until another network's weights are on the device, and a picture so made."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import torch
@@ -19,7 +20,17 @@ SWITCHES = 6
 
 
 def measure(plan: Plan, stand: Stand) -> Iterator[Figure]:
-    """The UNet comes and the prior leaves, as the engine has it; in this process."""
+    """In this process, then by a server."""
+    stand.close()
+    yield _switch(plan)
+    gc.collect()  # the server needs the room
+    if plan.cuda:
+        torch.cuda.empty_cache()
+    yield _served(plan)
+
+
+def _switch(plan: Plan) -> Figure:
+    """The UNet comes and the prior leaves, as the engine has it."""
     device, config = torch.device(plan.device), configs(plan.shrink)
     residency = Residency(device)
     with torch.device(device):
@@ -41,4 +52,17 @@ def measure(plan: Plan, stand: Stand) -> Iterator[Figure]:
     note = f"{size:.2f} GiB come; the first took {samples[0]:.3f} s"
     if not plan.cuda:
         samples, note = [], "a CPU has nowhere to switch to"
-    yield Figure("offload: switch of a UNet", at_most(0.2), samples[1:], " s", plan.command("offload"), note)
+    return Figure("offload: switch of a UNet", at_most(0.2), samples[1:], " s", plan.command("offload"), note)
+
+
+def _served(plan: Plan) -> Figure:
+    """A prompt's picture, which every stage comes to the device for."""
+    name, command = "offload: a prompt's picture from a server", plan.command("offload")
+    if not plan.cuda:
+        return Figure(name, None, [], " s", command, "the server refuses --offload model on a CPU")
+    with plan.setting().ours("--offload", "model", backend="eager") as server, server.client() as client:
+        took = [
+            seconds(lambda: client.generate("a red circle", seed=1, step_count=plan.steps)) for _ in range(2)
+        ]
+        note = f"serving after {server.start_seconds:.1f} s; the first took {took[0]:.1f} s"
+    return Figure(name, None, took[1:], " s", command, f"{note}; {plan.steps} steps")

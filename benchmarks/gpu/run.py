@@ -30,7 +30,7 @@ from benchmarks.report import print_table, summary, write_json
 
 PARTS = {
     "machine": 60,
-    "steps": 240,
+    "steps": 360,
     "parity": 240,
     "load": 420,
     "share": 150,
@@ -39,8 +39,8 @@ PARTS = {
     "memory": 150,
     "soak": 120,
     "start": 360,
-    "offload": 120,
-    "oom": 300,
+    "offload": 180,
+    "oom": 480,
     "fatal": 150,
 }
 """Modules of this package by name, in the order they run in, and the seconds that each may take; a soak's own on top.
@@ -55,23 +55,22 @@ FAILED = "part that failed: "
 def main(arguments: Sequence[str]) -> None:
     """Measures, and exits with 1 when a bar was not reached or a part failed; in a rehearsal no bar counts.
 
-    Without a GPU it says so, unless --device asks for the CPU.
+    Without a GPU it says so, unless --shrink or --device asks for the CPU.
     """
     options = _parser().parse_args(arguments)
-    shrink, cuda = options.shrink, torch.device(options.device).type == "cuda"
+    shrink = options.shrink
+    device = options.device or ("cpu" if shrink and not torch.cuda.is_available() else "cuda")
+    cuda = torch.device(device).type == "cuda"
     if cuda and not torch.cuda.is_available():
-        print(
-            "There is no CUDA device here: nothing was measured. To rehearse: --device cpu --shrink",
-            flush=True,
-        )
+        print("There is no CUDA device here: nothing was measured. To rehearse: --shrink", flush=True)
         return
     distributions.ensure()
     quieten()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     plan = Plan(
-        options.device,
+        device,
         options.dtype or ("fp16" if cuda else "fp32"),
-        options.backend,
+        options.backend or ("auto" if cuda else "eager"),
         options.sizes or ((64, 128) if shrink else (512, 768, 1024)),
         options.clients or ((2,) if shrink else (8, 16, 32, 64)),
         options.steps or (2 if shrink else 20),
@@ -156,13 +155,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks gpu", description="Measure the server on a GPU."
     )
-    parser.add_argument("--device", default="cuda", help="torch device (default cuda)")
+    parser.add_argument("--device", help="torch device (default cuda; with --shrink and no GPU cpu)")
     parser.add_argument("--dtype", choices=DTYPES, help="of the networks (default fp16, on a CPU fp32)")
-    parser.add_argument("--backend", default="auto", help="of our server (default auto)")
+    parser.add_argument("--backend", help="of our server (default auto, on a CPU eager)")
     parser.add_argument("--sizes", type=_numbers, help="sides in pixels (default 512,768,1024)")
     parser.add_argument("--clients", type=_numbers, help="at once (default 8,16,32,64)")
     parser.add_argument("--steps", type=int, help="of an image under load (default 20)")
-    parser.add_argument("--soak-minutes", type=float, default=3.0, help="(default 3)")
+    parser.add_argument("--soak-minutes", type=float, default=5.0, help="(default 5)")
     parser.add_argument(
         "--parts",
         type=_parts,

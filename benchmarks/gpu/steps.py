@@ -1,4 +1,4 @@
-"""One call of each real network, eager against recorded graphs; and how often a step waits for the device."""
+"""One call of each real network, eager against recorded graphs; and what a step of a batch costs beside it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, VQModel
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
+from kandinsky_backends.device_errors import is_out_of_memory
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.options import DTYPES, BackendOptions
 from kandinsky_backends.registry import get_backend
 from kandinsky_client import EmbeddingPair, Kandinsky
+from kandinsky_server.diffusion.model import Model
 from kandinsky_server.families.kandinsky22 import networks
 from kandinsky_server.testing.running import RunningServer
 from torch import Tensor, nn
@@ -27,6 +29,10 @@ from benchmarks.load import Material
 
 FASTER = "graphs"
 ROWS = (1, 2, 4, 8, 16, 32)
+FEW_ROWS = (2, 8)
+"""Of the UNets that differ from the decoder's in little."""
+
+MOVQ_ROWS = (1, 4)
 TIMES = 5
 WARM_CALLS = 16
 """A shape that was not foreseen is recorded once it has come often enough."""
@@ -39,9 +45,9 @@ TOGETHER = 8
 
 
 def measure(plan: Plan, stand: Stand) -> Iterator[Figure]:
-    """UNet, prior and MoVQ; then the waits, on the toy model: they depend on no size."""
+    """UNets, prior and MoVQ; then noise steps and waits, on the toy model: they depend on no size."""
     config, device, dtype = configs(plan.shrink), torch.device(plan.device), DTYPES[plan.dtype]
-    rows = plan.scaled(ROWS, (1, 2))
+    rows, few = plan.scaled(ROWS, (1, 2)), plan.scaled(FEW_ROWS, (2,))
     width = config["prior"]["embedding_dim"]
     torch.manual_seed(0)
 
@@ -50,26 +56,39 @@ def measure(plan: Plan, stand: Stand) -> Iterator[Figure]:
             return network(model(**config[of]).to(dtype)).eval().requires_grad_(False)
 
     latents = {side: (4, side // FACTOR, side // FACTOR) for side in plan.sizes}
-    unet = {
-        f"{count} row{'s' * (count > 1)} of {side}": BatchShape(
-            count, (latents[side], (), (width,)), (dtype, torch.float32, dtype)
-        )
-        for side in plan.sizes
-        for count in rows
-    }
-    yield from _compared(
-        plan, "UNet", Role.UNET, made(networks.UnetNetwork, UNet2DConditionModel, "unet"), unet
-    )
+    for name, of, counts, channels in (
+        ("UNet", "unet", rows, 4),
+        ("inpaint UNet", "inpaint", few, config["inpaint"]["in_channels"]),
+        ("ControlNet UNet", "controlnet", few, 4),
+    ):
+        shapes: dict[str, BatchShape] = {}
+        for side in plan.sizes:
+            _, *sides = latents[side]
+            hint = ((4, *sides),) if of == "controlnet" else ()
+            sample = ((channels, *sides), (), (width,), *hint)
+            types = (dtype, torch.float32, dtype, *[dtype] * len(hint))
+            shapes |= {f"{_rows(count)} of {side}": BatchShape(count, sample, types) for count in counts}
+        unet = made(networks.UnetNetwork, UNet2DConditionModel, of)
+        yield from _compared(plan, name, Role.UNET, unet, shapes)
+        del unet  # the next one needs its room
     samples = ((width,), (), (width,), (TOKENS, config["text"]["hidden_size"]), (TOKENS,))
     dtypes = (dtype, torch.float32, dtype, dtype, torch.bool)
-    prior = {f"{count} row{'s' * (count > 1)}": BatchShape(count, samples, dtypes) for count in rows}
+    prior = {_rows(count): BatchShape(count, samples, dtypes) for count in rows}
     yield from _compared(
         plan, "prior", Role.PRIOR, made(networks.PriorNetwork, PriorTransformer, "prior"), prior
     )
-    movq = {f"1 row of {side}": BatchShape(1, (latents[side],), (dtype,)) for side in plan.sizes}
+    movq = {
+        f"{_rows(count)} of {side}": BatchShape(count, (latents[side],), (dtype,))
+        for side in plan.sizes
+        for count in plan.scaled(MOVQ_ROWS, (1, 2))
+    }
     decoder = made(networks.MovqDecoderNetwork, VQModel, "movq")
     yield from _compared(plan, "MoVQ decoder", Role.MOVQ_DECODER, decoder, movq)
-    yield _waits(plan)
+    yield from _together(plan)
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' * (count > 1)}"
 
 
 def _compared(
@@ -81,7 +100,7 @@ def _compared(
     different = []
     for label, shape in shapes.items():
         title = f"{name}, {label}: eager over {FASTER}"
-        bar = at_least(1.4) if label == "2 rows of 512" and role is Role.UNET else None
+        bar = at_least(1.4) if f"{name}, {label}" == "UNet, 2 rows of 512" else None
         try:
             inputs = shape.random_inputs(device)
             eager, note = _timed(EagerNetwork(module), inputs, "eager")
@@ -91,7 +110,9 @@ def _compared(
                 ratios, note = [eager / quick], f"{note}; {words}"
                 if not torch.equal(faster(*inputs)[0], EagerNetwork(module)(*inputs)[0]):
                     different.append(label)
-        except torch.OutOfMemoryError:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             ratios, note = [], "out of memory"
         yield Figure(title, bar, ratios, "x", plan.command("steps"), f"{note}{why}")
     words = ", ".join(different) if faster else why.lstrip("; ")
@@ -121,7 +142,7 @@ def _timed(network: Network, inputs: tuple[Tensor, ...], name: str) -> tuple[flo
     """Milliseconds of a call until its result is there, and until it was launched; and its memory."""
     cuda = inputs[0].is_cuda
     began = time.perf_counter()
-    for _ in range(WARM_CALLS if cuda else 1):  # the first choose kernels, and record
+    for _ in range(WARM_CALLS):  # the first choose kernels, and record
         network(*inputs)
     if cuda:
         torch.cuda.synchronize()
@@ -143,10 +164,14 @@ def _timed(network: Network, inputs: tuple[Tensor, ...], name: str) -> tuple[flo
     )
 
 
-def _waits(plan: Plan) -> Figure:
-    """What each further trajectory adds to a step, by differences: of step counts, then of trajectories."""
-    options: dict[str, Any] = {"device": plan.device, "backend": "eager", "max_batch_rows": 2 * TOGETHER}
-    with RunningServer(**options) as server, server.client() as client:
+def _together(plan: Plan) -> Iterator[Figure]:
+    """What a server proved at its start, in the number type that is measured: half precision rounds otherwise.
+
+    Then what each further trajectory adds to a step, by differences: of step counts, then of trajectories.
+    """
+    options: dict[str, Any] = {"device": plan.device, "dtype": plan.dtype, "backend": "eager"}
+    with RunningServer(max_batch_rows=2 * TOGETHER, **options) as server, server.client() as client:
+        yield _one_noise_step(plan, server.app.model)
         pair = Material.of(client).pair
         steps = plan.scaled((20, 40), (2, 4))
         alone, together = (_waits_a_step(client, pair, count, steps) for count in (1, TOGETHER))
@@ -155,9 +180,25 @@ def _waits(plan: Plan) -> Figure:
     samples = [more] if plan.cuda else []
     if not plan.cuda:
         note = "counted on CUDA only"
-    return Figure(
+    yield Figure(
         "syncs that a trajectory adds to a step", at_most(0), samples, "", plan.command("steps"), note
     )
+
+
+def _one_noise_step(plan: Plan, model: Model) -> Figure:
+    """Where it is not taken, each image's own step waits for its noise."""
+    stages = {"prior": model.prior, **model.decoders}
+    taken = {
+        name: stage.noise_scheduler().together is not None
+        for name, stage in stages.items()
+        if stage is not None
+    }
+    note = f"{plan.dtype}: " + ", ".join(
+        f"{name} {'taken' if one else 'NOT TAKEN'}" for name, one in taken.items()
+    )
+    name = "one noise step for the whole batch: stages where it is not taken"
+    bar = at_most(0) if plan.cuda else None  # a CPU rounds half precision otherwise
+    return Figure(name, bar, [list(taken.values()).count(False)], "", plan.command("steps"), note)
 
 
 def _waits_a_step(

@@ -17,6 +17,7 @@ from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.startup.constants import complete
 from kandinsky_server.startup.proof import proven_step
 from kandinsky_server.testing import tiny
+from kandinsky_server.testing.device import DEVICE
 
 from tests.diffusion.trajectories import KINDS, default_scheduler, load, make, outputs_of, with_scheduler
 
@@ -169,10 +170,12 @@ def test_a_lost_device_ends_the_start_and_is_not_a_step_that_fails(
 
 
 def test_where_half_precision_is_taken_it_is_equal_too(tiny_model: Path) -> None:
-    """A CPU rounds otherwise there, so that the library's step may be all there is."""
+    """A CPU rounds otherwise there, so that the library's step may be all there is; on CUDA it is to be taken."""
     for name in ("decoder", "prior"):
         stage = load(tiny_model, name, torch.float16)
-        if step := proven(stage):
+        step = proven(stage)
+        assert step is not None or DEVICE.type == "cpu"
+        if step is not None:
             run_both_ways(stage, step, COMPANY)
 
 
@@ -180,7 +183,7 @@ def test_where_half_precision_is_taken_it_is_equal_too(tiny_model: Path) -> None
 def test_a_step_that_fails_has_moved_nobody(tiny_model: Path, name: str) -> None:
     """Neither latents nor random numbers: the library's step goes on as if nothing had been tried."""
     stage = load(tiny_model, name)
-    step = BatchedStep(default_scheduler(stage).template, CPU)
+    step = BatchedStep(default_scheduler(stage).template, stage.device)
     draw = torch.Generator().manual_seed(3)
     pairs = [(make(stage, seed=seed), make(stage, step, seed=seed)) for seed in range(3)]
     for pair in pairs:
@@ -199,7 +202,7 @@ def test_a_step_that_fails_has_moved_nobody(tiny_model: Path, name: str) -> None
 
 def test_a_result_does_not_hold_the_batch(tiny_model: Path) -> None:
     stage = load(tiny_model, "decoder")
-    step = BatchedStep(default_scheduler(stage).template, CPU)
+    step = BatchedStep(default_scheduler(stage).template, stage.device)
     crew = [make(stage, step, seed=seed, steps=1) for seed in range(4)]
     for trajectory in crew:
         trajectory.start()
@@ -213,7 +216,7 @@ def test_a_result_does_not_hold_the_batch(tiny_model: Path) -> None:
 def test_a_last_step_adds_no_noise_whatever_the_variance(tiny_model: Path) -> None:
     """In fp16 a variance that a network predicts may overflow, and infinity times no noise is NaN."""
     stage = replace(load(tiny_model, "decoder"), dtype=torch.float16)
-    step = BatchedStep(default_scheduler(stage).template, CPU)
+    step = BatchedStep(default_scheduler(stage).template, stage.device)
     trajectory = make(stage, step, seed=3, steps=3, scale=1.0)
     trajectory.start()
     draw = torch.Generator().manual_seed(7)

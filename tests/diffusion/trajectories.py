@@ -11,6 +11,7 @@ from kandinsky_server.diffusion.batched_step import BatchedStep
 from kandinsky_server.diffusion.decoder import Conditions, DecoderSampling, DecoderTrajectory
 from kandinsky_server.diffusion.noise_scheduler import NoiseScheduler, by_name
 from kandinsky_server.diffusion.prior import PriorSampling, PriorTrajectory, TextCondition
+from kandinsky_server.testing.device import DEVICE
 
 SIDE = 64
 """Pixels."""
@@ -20,7 +21,7 @@ STEPS = 8
 
 @cache
 def load(directory: Path, stage: str, dtype: torch.dtype = torch.float32) -> Any:
-    return Checkpoints(torch.device("cpu"), dtype).load(stage, str(directory / stage))
+    return Checkpoints(DEVICE, dtype).load(stage, str(directory / stage))
 
 
 def default_scheduler(stage: Any) -> NoiseScheduler:
@@ -80,7 +81,8 @@ def prior(
 
     def text() -> TextCondition:
         embed, states = torch.randn(1, stage.embedding_width, generator=draw), torch.zeros(1, 3, 5)
-        return TextCondition(embed, states, states[..., 0] == 0)
+        of_text = (embed, states, states[..., 0] == 0)
+        return TextCondition(*(each.to(DEVICE) for each in of_text))
 
     strength = 0.5 if start else None
     embedding = torch.randn(stage.embedding_width, generator=draw).numpy() if start else None
@@ -116,8 +118,9 @@ def make(stage: Any, together: BatchedStep | None = None, **options: Any) -> Any
 
 
 def outputs_of(trajectory: Any, draw: torch.Generator) -> tuple[torch.Tensor]:
-    """Noise in place of what a network says, on the CPU."""
+    """Noise in place of what a network says, drawn on the CPU."""
     sample = list(trajectory.latents.shape[1:])
     if isinstance(trajectory, DecoderTrajectory):
         sample[0] *= 2
-    return (torch.randn(trajectory.rows, *sample, generator=draw).to(trajectory.stage.dtype),)
+    noise = torch.randn(trajectory.rows, *sample, generator=draw)
+    return (noise.to(trajectory.stage.device, trajectory.stage.dtype),)

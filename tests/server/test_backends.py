@@ -261,7 +261,10 @@ def test_rows_that_go_missing_are_the_backends_fault(
     np.testing.assert_array_equal(made.array, wanted.array)
 
 
-@pytest.mark.parametrize("backend", ["eager", pytest.param("openvino", marks=pytest.mark.slow)])
+OPENVINO = [pytest.mark.slow, pytest.mark.skipif(DEVICE.type != "cpu", reason="OpenVINO is for CPUs")]
+
+
+@pytest.mark.parametrize("backend", ["eager", pytest.param("openvino", marks=OPENVINO)])
 def test_half_precision_makes_the_picture_that_full_precision_makes(toy_model: Path, backend: str) -> None:
     pictures = []
     for dtype in ("fp32", "bf16"):
