@@ -26,7 +26,10 @@ class Preparation(Protocol):
         ...
 
     def finish(self) -> Network:
-        """The prepared network, within seconds. After `wait`, on the thread that will call it."""
+        """The prepared network, within seconds. After `wait`, on the thread that will call it.
+
+        Called again where the device had no memory for as many rows; the network before is let go then.
+        """
         ...
 
 
@@ -47,6 +50,7 @@ class FinishedBackend:
 
     def __init__(self, backend: Backend, preparation: Preparation, failure: Exception | None = None) -> None:
         self.name = backend.name
+        self._backend = backend
         self.exact = getattr(backend, "exact", False)
         self.probe = backend.probe
         self._preparation = preparation
@@ -57,3 +61,8 @@ class FinishedBackend:
         if self._failure:
             raise self._failure
         return self._preparation.finish()
+
+    def release(self) -> None:
+        """Gives back what the backend's networks hold, where it can."""
+        if release := getattr(self._backend, "release", None):
+            release()

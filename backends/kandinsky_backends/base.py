@@ -93,7 +93,8 @@ class Backend(Protocol):
     what to install.
 
     A backend whose networks give eager's bits may say so by an attribute ``exact = True``: the parity gate then
-    allows no difference at all.
+    allows no difference at all. One whose networks hold memory of the device between calls may have a method
+    ``release()`` that gives it back: it is called on their thread when a call finds no room.
     """
 
     name: str

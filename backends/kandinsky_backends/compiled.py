@@ -96,6 +96,10 @@ class CompiledBackend:
         preparation = self._preparation(network, role, shapes)
         return preparation if preparation.missing() else None
 
+    def release(self) -> None:
+        """Gives back the memory of the recordings."""
+        self._graphs.release()
+
     def _preparation(
         self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]
     ) -> CompiledPreparation:

@@ -52,9 +52,11 @@ class RecentRecordings:
         if len(self._recordings) > self._most:
             self._recordings.popitem(last=False)
 
-    def clear(self) -> None:
-        """Lets all go."""
+    def release(self, recorder: Recorder) -> None:
+        """Lets all go, once none runs, and gives their memory back: what their pool has, nobody else can use."""
+        recorder.wait()
         self._recordings.clear()
+        recorder.release()
 
 
 class GraphedNetwork:
@@ -83,7 +85,7 @@ class GraphedNetwork:
         else:
             self._eager_calls[signature] += 1
             self.unprepared.note(inputs, f"it is recorded once it has come {EAGER_CALLS} times")
-        return self._call_eagerly(inputs)
+        return self._eager(*inputs)
 
     def record(self, inputs: tuple[Tensor, ...]) -> Recording | None:
         """Records a call for tensors like ``inputs``; None when the device has no room for that: they stay eager."""
@@ -99,8 +101,9 @@ class GraphedNetwork:
         else:
             self._recent.put(self, signature, recording)
             return recording
-        self._make_room(failure)
+        drop_frames(failure)
         del failure  # it and this frame would keep each other alive
+        self._recent.release(self._recorder)
         self._without_room.add(signature)
         logger.warning(
             "The device has no room for a CUDA graph of the %s network for %s; it stays eager there.",
@@ -108,31 +111,6 @@ class GraphedNetwork:
             tuple(inputs[0].shape),
         )
         return None
-
-    def _call_eagerly(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """What finds no room beside the recordings is called again without them: they come back as their shapes do."""
-        try:
-            return self._eager(*inputs)
-        except Exception as error:
-            if not is_out_of_memory(error) or not len(self._recent):
-                raise
-            failure = error
-        self._make_room(failure)
-        del failure
-        logger.warning(
-            "All CUDA graphs made room for the %s network on %s.", self._role, tuple(inputs[0].shape)
-        )
-        return self._eager(*inputs)
-
-    def _make_room(self, failure: Exception) -> None:
-        """Frees what a call that failed holds, and all recordings: what their pool has, nobody else can use.
-
-        To be called when the handler of ``failure`` has been left.
-        """
-        drop_frames(failure)
-        self._recorder.wait()
-        self._recent.clear()
-        self._recorder.release()
 
 
 def _signature(inputs: Sequence[Tensor]) -> Signature:

@@ -57,6 +57,12 @@ class GraphsBackend:
         )
         return graphed
 
+    def release(self) -> None:
+        """Gives back the memory of all recordings, which come back as their shapes do."""
+        if len(self._recent):
+            logger.warning("All CUDA graphs make room for a call that finds none beside them.")
+            self._recent.release(self._recorder)
+
 
 def _worth_recording(shapes: Sequence[BatchShape]) -> Iterator[BatchShape]:
     """``shapes``, and for each kind of sample the even row counts up to its most: a guided trajectory has two rows.

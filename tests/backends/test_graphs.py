@@ -16,10 +16,13 @@ from kandinsky_backends.parity import prepare_with_parity
 from kandinsky_backends.recorder import CudaRecorder, Recorder, Recording
 from kandinsky_backends.reference import reference_network, reference_shape
 from kandinsky_backends.testing import BackendContract
+from kandinsky_server.engine.batch import Batch
+from kandinsky_server.engine.device import Host
 from kandinsky_server.testing.device import DEVICE
 from torch import Tensor, nn
 
 from tests.backends.pretended import PretendedRecorder
+from tests.engine.fakes import Count, add_one, adder, run_of
 
 on_cuda = pytest.mark.skipif(DEVICE.type != "cuda", reason="needs CUDA")
 
@@ -200,24 +203,42 @@ def test_without_room_for_a_recording_the_shape_stays_eager_and_nothing_is_held(
     assert recorder.recorded == [(2, 3)]
 
 
-def test_recordings_make_room_for_a_call_that_finds_none(
-    recorder: PretendedRecorder, caplog: pytest.LogCaptureFixture
-) -> None:
-    """They come back when their shapes have come often again."""
+def test_a_call_that_finds_no_room_fails_and_leaves_the_recordings(recorder: PretendedRecorder) -> None:
+    """The cap on rows is to fall; were the recordings wiped, measuring would find that so many rows fit."""
 
     class Large(Doubling):
         def forward(self, rows: Tensor) -> tuple[Tensor]:
-            if len(rows) > 2 and len(recorder.live):
+            if len(rows) > 2:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return super().forward(rows)
 
     network = GraphedNetwork(Large(), Role.UNET, recorder, RecentRecordings())
+    until_recorded(network, rows(2))
+    with pytest.raises(torch.OutOfMemoryError):
+        network(rows(3))
+    assert len(recorder.live) == 1
+    assert not recorder.released
+
+
+async def test_recordings_make_room_for_a_lone_run_of_any_network(recorder: PretendedRecorder) -> None:
+    """Also of one that the backend leaves to eager; once, and they come back as their shapes do."""
+    graphs = backend(BackendOptions(), recorder)
+    shape = BatchShape(2, ((3,),), (torch.float32,))
+    unet = graphs.prepare(Doubling(), Role.UNET, [shape])
+
+    def encoder(values: Tensor) -> tuple[Tensor]:
+        if len(recorder.live):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return add_one(values)
+
     for _ in range(2):
-        until_recorded(network, rows(2))
-        assert torch.equal(network(rows(3))[0], rows(3, value=2.0))
-        assert not recorder.live
-    assert recorder.released == 2
-    assert "All CUDA graphs made room for the unet network on (3, 3)" in caplog.text
+        run = run_of(Count())
+        run.trajectory.start()
+        [outcome] = Batch(adder(encoder, release=graphs.release), [run], [], Host()).execute()
+        [(_, share)] = outcome.shares
+        assert isinstance(share, tuple)
+    assert recorder.released == 1
+    assert torch.equal(unet(rows(2, value=4.0))[0], rows(2, value=8.0))
 
 
 def test_without_recordings_a_call_that_finds_no_room_fails(recorder: PretendedRecorder) -> None:

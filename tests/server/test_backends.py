@@ -166,6 +166,22 @@ def test_a_backend_without_memory_is_prepared_for_fewer_rows(
     assert asked == tried
 
 
+def test_rows_are_halved_until_they_fit_however_few_of_the_largest_size_there_are(
+    serve: Callable[..., RunningServer],
+) -> None:
+    """Four rows of 128 pixels are one of 256: it is the smaller ones that do not fit."""
+    asked: list[int] = []
+
+    def preparing(rows: int) -> None:
+        asked.append(rows)
+        if rows > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with serve(plain, preparing, buckets=(1, 4), sizes=("128x128", "256x256")) as server:
+        assert server.app.model.networks["decoder"].backend == "strange"
+    assert asked == [4, 2]
+
+
 @pytest.mark.parametrize("calls", [0, 1, 5])
 def test_a_device_that_is_lost_while_preparing_ends_the_start(
     serve: Callable[..., RunningServer], calls: int

@@ -16,6 +16,7 @@ import torch
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_client import Embedding, EmbeddingPair, Kandinsky
+from kandinsky_server.startup.loading import ModelLoader
 from kandinsky_server.testing.running import RunningServer
 from torch import Tensor, nn
 
@@ -29,13 +30,20 @@ CACHE = Path(__file__).parents[2] / ".cache" / "compiled"
 
 
 class Patient:
-    """A backend whose preparation of UNets ends when it is told to, well or not, with networks that add ``error``."""
+    """A backend whose preparation of ``role`` ends when it is told to, well or not.
+
+    Its networks add ``error``, and have memory for ``room`` rows.
+    """
 
     name = "patient"
 
-    def __init__(self, error: float = 0.0, failure: Exception | None = None) -> None:
+    def __init__(
+        self, error: float = 0.0, failure: Exception | None = None, room: int = 1000, role: Role = Role.UNET
+    ) -> None:
         self.error = error
         self.failure = failure
+        self.room = room
+        self.role = role
         self.ready = threading.Event()
         self.cancelled = threading.Event()
         self.threads: set[str] = set()
@@ -44,7 +52,7 @@ class Patient:
         pass
 
     def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
-        if role is not Role.UNET:
+        if role is not self.role:
             return EagerNetwork(network)
         preparation = self.begin(network, role, shapes)
         assert preparation
@@ -52,7 +60,7 @@ class Patient:
         return preparation.finish()
 
     def begin(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Preparing | None:
-        return Preparing(self, network) if role is Role.UNET else None
+        return Preparing(self, network) if role is self.role else None
 
 
 class Preparing:
@@ -75,8 +83,13 @@ class Preparing:
 
     def _call(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         self.backend.threads.add(threading.current_thread().name)
+        if len(inputs[0]) > self.backend.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
         return tuple(output + self.backend.error for output in self.eager(*inputs))
 
+
+SOME = Embedding.from_array(np.full(64, 0.1, np.float32))
+PAIR = EmbeddingPair(SOME, SOME)
 
 Serve = Callable[..., RunningServer]
 
@@ -132,6 +145,40 @@ def test_eager_stays_where_the_backend_fails_in_the_end_and_everyone_is_told(
         assert scrape("backend_fallback_total", stage="decoder", backend="patient", reason=kind) == 1
         assert scrape("backend_serving_since_timestamp_seconds", stage="decoder", backend="patient") == 0
         assert server.recorder.fallbacks == [("decoder", "decoder", "patient", kind)]
+
+
+@pytest.mark.parametrize(("room", "backend"), [(3, "patient"), (0, "eager")])
+def test_a_backend_with_memory_for_fewer_rows_takes_over_with_those(
+    serve: Serve, room: int, backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Eager served up to eight; what finds no room beside it later is halved by the engine."""
+    patient = Patient(room=room)
+    with serve(patient, buckets=(1, 8)) as server, server.client() as client:
+        network = server.app.model.networks["decoder"]
+        patient.ready.set()
+        eventually(lambda: "being prepared" not in stage_of(client)[1])
+        assert stage_of(client)[0] == network.backend == backend
+        client.decode(PAIR, step_count=1, image_count=4, seed=1)
+        assert network.backend == backend
+    assert "there is no memory for 8 rows; trying 4" in caplog.text
+
+
+def test_eager_comes_back_where_what_took_over_cannot_be_measured(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks that are called once a request are measured once they have taken over."""
+    backend = Patient(role=Role.MOVQ_DECODER)
+    with serve(backend) as server, server.client() as client:
+
+        def broken(*_: object) -> None:
+            raise OSError("no clock")
+
+        monkeypatch.setattr(ModelLoader, "_time", broken)
+        backend.ready.set()
+        network = server.app.model.networks["movq_decoder"]
+        eventually(lambda: Scrape(server).sum("backend_fallback_total") == 1)
+        assert (network.backend, network.fallback) == ("eager", None)
+        client.decode(PAIR, step_count=1, seed=1)
 
 
 def test_a_device_lost_in_a_takeover_ends_the_engine(serve: Serve) -> None:

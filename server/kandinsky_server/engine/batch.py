@@ -44,7 +44,10 @@ class Fault:
 
 
 class Batch:
-    """Runs that share a network call. Faults are met in order: less memory, another backend, fewer neighbours."""
+    """Runs that share a network call. Faults are met in order: less memory, another backend, fewer neighbours.
+
+    Without memory for even one run, the backend gives back what it holds.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Batch:
         self.observers = observers
         self.device = device
         self.rows = sum(run.trajectory.rows for run in runs)
+        self._released = False
 
     def execute(self) -> Iterator[Outcome]:
         """Calls the network once, or several times when it fails; every run is in exactly one outcome.
@@ -109,7 +113,11 @@ class Batch:
         """Tries again, once nothing holds the failed call's inputs and activations: not its handler, not its frames."""
         drop_frames(fault.error)
         if is_out_of_memory(fault.error):
+            again = self._gives_way()
             self.device.release()
+            if again:
+                yield from self.execute()
+                return
             if len(self.runs) > 1:
                 self._shrink()
         elif fault.called and self.network.fallback is not None:
@@ -117,6 +125,14 @@ class Batch:
             yield from self.execute()
             return
         yield from self._isolate(fault.error)
+
+    def _gives_way(self) -> bool:
+        """For a run that is alone: what the backend holds between calls is given back, once. Whether it was."""
+        if len(self.runs) > 1 or self._released or self.network.release is None:
+            return False
+        self.network.release()
+        self._released = True
+        return True
 
     def _shrink(self) -> None:
         network, area = self.network, self.runs[0].work.key.area

@@ -49,6 +49,7 @@ class DeviceNetwork:
     """One network on the device. The engine takes ``fallback``, and less ``room``, when it must.
 
     ``stage`` is the metrics label; ``max_pixels`` bounds rows times the area of the lane's shape, None for no bound.
+    ``release`` gives back what the backend holds between calls, of all its networks; None where it holds nothing.
     What ``call`` gives is held to ``returns`` as long as there is a ``fallback``: eager itself is what all is held to.
     """
 
@@ -60,6 +61,7 @@ class DeviceNetwork:
     max_pixels: int | None = None
     fallback: Call | None = None
     returns: Returns | None = None
+    release: Callable[[], None] | None = None
     room: Room = field(default_factory=Room)
 
     def rows_for(self, area: int) -> int:

@@ -11,9 +11,9 @@ from functools import partial
 
 import torch
 from kandinsky_backends.background import BackgroundBackend, Preparation
-from kandinsky_backends.device_errors import drop_frames, is_fatal, is_out_of_memory
+from kandinsky_backends.device_errors import is_fatal
 from kandinsky_backends.eager import EagerNetwork
-from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_parity
+from kandinsky_backends.parity import Fallback, PreparedNetwork
 from kandinsky_backends.unprepared import unprepared_calls
 from torch import nn
 
@@ -23,6 +23,7 @@ from kandinsky_server.engine.network import DeviceNetwork, Returns
 from kandinsky_server.engine.report import Observer
 from kandinsky_server.families.network_spec import NetworkSpec
 from kandinsky_server.families.stages import DecoderStage, PriorStage
+from kandinsky_server.startup.fitting import prepare_what_fits
 from kandinsky_server.startup.load_options import LoadOptions
 from kandinsky_server.startup.takeover import Takeover, tell_fallback
 
@@ -68,6 +69,7 @@ class ModelLoader:
         self.takeovers: list[Takeover] = []
         offloaded = torch.device("cpu") if options.residency else None
         self.checkpoints = Checkpoints(options.device, options.dtype, offloaded, model.family)
+        self._release = getattr(options.backend, "release", None)
         self._movq_suffixes: dict[str, str] = {}
 
     def load(self) -> None:
@@ -95,7 +97,9 @@ class ModelLoader:
             log.info("loaded %s from %s in %.1f s", name, source, seconds)
         with self._phase("loading depth"):
             model.depth.load()
-        model.networks["depth"] = DeviceNetwork("depth", "depth", "eager", model.depth, max_rows=1)
+        model.networks["depth"] = DeviceNetwork(
+            "depth", "depth", "eager", model.depth, max_rows=1, release=self._release
+        )
         model.status = ""
 
     @contextmanager
@@ -126,7 +130,11 @@ class ModelLoader:
         most = min(options.prepared_rows, options.max_batch_rows or MAX_ROWS)
         preparation = self._begin(part, most)
         eager = PreparedNetwork(EagerNetwork(part.module), "eager")
-        prepared = eager if preparation else self._held_to_eager(part, most)
+        prepared = (
+            eager
+            if preparation
+            else prepare_what_fits(options.backend, part, most, options.dtype, options.strict)
+        )
         tell_fallback(self.observers, part.name, prepared)
         network = DeviceNetwork(
             part.name,
@@ -136,6 +144,7 @@ class ModelLoader:
             max_rows=1,
             fallback=None if prepared.backend_name == "eager" else EagerNetwork(part.module),
             returns=Returns(part.returns, options.dtype),
+            release=self._release,
         )
         self.model.networks[part.name] = network
         self._bound(part, network)
@@ -148,7 +157,7 @@ class ModelLoader:
             network,
             options.backend,
             preparation,
-            part.warm_shapes(most),
+            most,
             options.dtype,
             partial(self._listen, part),
             partial(self._bound, part, network),
@@ -171,25 +180,6 @@ class ModelLoader:
     def _on_unprepared(self, network: str) -> None:
         for observer in self.observers:
             observer.on_unprepared(network)
-
-    def _held_to_eager(self, part: NetworkSpec, most: int) -> PreparedNetwork:
-        """Prepares for up to ``most`` rows, or as many as the device has memory for."""
-        options = self.options
-        shapes = part.warm_shapes(most)
-        rows = shapes[-1].rows
-        try:
-            return prepare_with_parity(
-                options.backend, part.module, part.role, shapes, options.dtype, options.strict
-            )
-        except Exception as error:
-            if not is_out_of_memory(error) or rows == 1:
-                raise
-            drop_frames(error)
-        # Outside the handler, so that nothing holds what the failed calls had on the device.
-        if options.device.type == "cuda":
-            torch.cuda.empty_cache()
-        log.warning("%s: there is no memory for %d rows; trying half as many", part.name, rows)
-        return self._held_to_eager(part, rows // 2)
 
     def _bound(self, part: NetworkSpec, network: DeviceNetwork) -> None:
         """Finds how many rows, and pixels, a call of the network gets."""

@@ -10,22 +10,23 @@ from functools import partial
 
 import torch
 from kandinsky_backends.background import FinishedBackend, Preparation
-from kandinsky_backends.base import Backend, BatchShape
+from kandinsky_backends.base import Backend
 from kandinsky_backends.device_errors import is_fatal
 from kandinsky_backends.eager import EagerNetwork
-from kandinsky_backends.parity import Fallback, PreparedNetwork, prepare_with_parity
+from kandinsky_backends.parity import Fallback, PreparedNetwork
 
 from kandinsky_server.engine.errand import Errand
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.report import Observer
 from kandinsky_server.families.network_spec import NetworkSpec
+from kandinsky_server.startup.fitting import prepare_what_fits
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Takeover:
-    """A network of a stage, ``network`` as eager serves it, and what its backend makes of it for ``shapes``.
+    """A network of a stage, ``network`` as eager serves it, and what its backend makes of it for up to ``most`` rows.
 
     ``listen`` is called with what takes over before it does, and ``bound`` after it has, where that takes a moment: for
     networks that are called once a request.
@@ -36,7 +37,7 @@ class Takeover:
     network: DeviceNetwork
     backend: Backend
     preparation: Preparation
-    shapes: Sequence[BatchShape]
+    most: int
     dtype: torch.dtype
     listen: Callable[[PreparedNetwork], None]
     bound: Callable[[], None]
@@ -46,25 +47,30 @@ class Takeover:
 
         On the thread that calls the network; takes two calls of each by it and by eager. Raises what loses the device.
         """
-        module = self.part.module
-        backend = FinishedBackend(self.backend, self.preparation, failure)
+        backend, eager = (
+            FinishedBackend(self.backend, self.preparation, failure),
+            EagerNetwork(self.part.module),
+        )
+        network = self.network
         try:
-            prepared = prepare_with_parity(
-                backend, module, self.part.role, self.shapes, self.dtype, strict=False
-            )
+            prepared = prepare_what_fits(backend, self.part, self.most, self.dtype, strict=False)
+            if prepared.fallback is None:
+                self.listen(prepared)
+                network.call, network.backend, network.fallback = (
+                    prepared.network,
+                    prepared.backend_name,
+                    eager,
+                )
+                if not self.part.steps:
+                    self.bound()
+            return prepared
         except Exception as error:
             if is_fatal(error):
                 raise
             log.exception("%s cannot take over %s", self.backend.name, self.part.name)
+            network.call, network.backend, network.fallback = eager, "eager", None
             fallback = Fallback(self.backend.name, type(error).__name__, str(error))
-            return PreparedNetwork(EagerNetwork(module), "eager", fallback=fallback)
-        if prepared.fallback is None:
-            self.listen(prepared)
-            self.network.call, self.network.backend = prepared.network, prepared.backend_name
-            self.network.fallback = EagerNetwork(module)
-            if not self.part.steps:
-                self.bound()
-        return prepared
+            return PreparedNetwork(eager, "eager", fallback=fallback)
 
 
 class Takeovers:
