@@ -69,8 +69,10 @@ class CudaRecorder:
         # The second brings the stream back even where the end of a capture that failed fails too.
         with torch.cuda.device(inputs[0].device), torch.cuda.stream(torch.cuda.current_stream()):
             if self._stream is None:
-                self._start()
-            assert self._stream is not None
+                # For good: cuBLAS keeps a workspace of megabytes for every stream that it has seen.
+                self._stream = torch.cuda.Stream()
+            if self._pool is None:
+                self._make_pool()
             static = tuple(tensor.clone(memory_format=torch.contiguous_format) for tensor in inputs)
             self._stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._stream):
@@ -87,11 +89,10 @@ class CudaRecorder:
 
     def release(self) -> None:
         """Lets the pool go, which keeps its memory from everybody else until then, and empties torch's cache."""
-        self._stream = self._pool = self._keeper = None
+        self._pool = self._keeper = None
         torch.cuda.empty_cache()
 
-    def _start(self) -> None:
-        self._stream = torch.cuda.Stream()
+    def _make_pool(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
         # A pool ends with its last graph. This one, of nothing, stays (torch/_inductor/cudagraph_trees.py does the same).
         self._keeper = torch.cuda.CUDAGraph()

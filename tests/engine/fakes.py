@@ -11,8 +11,8 @@ from kandinsky_server.engine.device import Device
 from kandinsky_server.engine.engine import Engine
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.report import StepReport
+from kandinsky_server.engine.residency import Residency
 from kandinsky_server.engine.run import Run
-from kandinsky_server.engine.step_loop import Residency
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import BatchKey
 from kandinsky_server.engine.work import Work

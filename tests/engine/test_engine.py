@@ -296,3 +296,27 @@ async def test_errands_are_run_between_steps_and_their_faults_end_nothing(gate: 
     ((thread, step),) = seen
     assert thread == "engine"
     assert step in (1, 2)
+
+
+async def test_a_checkpoint_that_cannot_be_taken_keeps_nobody_from_being_handed_over(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even its own request, whose client has the checkpoint before."""
+
+    class Uncopied(Count):
+        def checkpoint(self) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    async with running(adder(gate)) as engine:
+        runs = [
+            submit(engine, counted, Ticket(resumable=True), checkpoint_interval=1000)
+            for counted in (Uncopied(steps=9), Count(steps=9))
+        ]
+        gate.wait()
+        gate.open(1)
+        gate.wait()
+        engine.hand_over(Draining("another replica", 1.0))
+        gate.open()
+        ends = await results(runs)
+    assert [type(end) for end in ends] == [Draining, Draining]
+    assert "no last checkpoint" in caplog.text

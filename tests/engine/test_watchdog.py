@@ -5,10 +5,12 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from kandinsky_server.engine.cost import CostModel
 from kandinsky_server.engine.engine import Engine
+from kandinsky_server.engine.errand import Errand
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.watchdog import LOOK_SECONDS, Activity, Timeouts, Watchdog
 from kandinsky_server.errors import DeviceHung
@@ -50,6 +52,28 @@ async def test_a_step_that_hangs_ends_everyone_and_is_told(
     assert vars(told)["rows"] in (1, 2), "the second one may have come in time"
     assert "go_on.wait(60)" in vars(told)["stack"]
     assert beats, "somebody else is to see that it is gone soon"
+
+
+async def test_an_errand_that_hangs_is_found_as_soon_as_a_step(go_on: threading.Event) -> None:
+    """Unless it prepares a network, which may take an hour."""
+    network = adder()
+    engine = Engine({network.name: network}, CostModel(), watchdog=Watchdog(Timeouts(step=LIMIT)))
+    await engine.start()
+    engine.between_steps(Errand("handing over", partial(go_on.wait, 60)))
+    await asyncio.wait_for(engine.failed.wait(), 30)
+    with pytest.raises(DeviceHung, match="handing over has taken"):
+        engine.check()
+    await engine.stop()
+
+
+async def test_preparing_between_steps_may_take_longer_than_a_step(go_on: threading.Event) -> None:
+    network = adder()
+    engine = Engine({network.name: network}, CostModel(), watchdog=Watchdog(Timeouts(step=LIMIT)))
+    await engine.start()
+    engine.between_steps(Errand("taking over", partial(go_on.wait, 3 * LIMIT), prepares=True))
+    [run] = submit_all(engine, [Count()])
+    assert await results([run]) == [3.0]
+    await engine.stop()
 
 
 async def test_preparing_that_hangs_is_an_error(go_on: threading.Event) -> None:

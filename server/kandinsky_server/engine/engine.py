@@ -19,8 +19,9 @@ from kandinsky_server.engine.followers import Followers
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.outbox import Outbox
 from kandinsky_server.engine.report import Observer
+from kandinsky_server.engine.residency import Residency
 from kandinsky_server.engine.run import Run
-from kandinsky_server.engine.step_loop import FAILED, Residency, StepLoop
+from kandinsky_server.engine.step_loop import FAILED, StepLoop
 from kandinsky_server.engine.ticket import Ticket
 from kandinsky_server.engine.trajectory import Trajectory
 from kandinsky_server.engine.watchdog import Watchdog

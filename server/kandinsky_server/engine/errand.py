@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Errand:
-    """``action`` takes no longer than a few steps do, since everybody waits for it; ``name`` is for the watchdog."""
+    """``action`` takes no longer than a few steps do, since everybody waits for it; ``name`` is for the watchdog.
+
+    One that ``prepares`` a network may take as long as preparing one at the start; others as long as a short step.
+    """
 
     name: str
-    action: Callable[[], None]
+    action: Callable[[], object]
+    prepares: bool = False

@@ -6,7 +6,7 @@ import logging
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from kandinsky_backends.device_errors import is_fatal, is_out_of_memory
@@ -19,6 +19,7 @@ from kandinsky_server.engine.lane import Lane
 from kandinsky_server.engine.network import DeviceNetwork
 from kandinsky_server.engine.outbox import Outbox
 from kandinsky_server.engine.report import Observer, StepReport
+from kandinsky_server.engine.residency import Residency
 from kandinsky_server.engine.run import Run, Update
 from kandinsky_server.engine.together import advance_together
 from kandinsky_server.engine.trajectory import BatchKey
@@ -34,16 +35,6 @@ UNREAD_SECONDS = 0.02
 FAILED = "the engine failed; the server's log has the details"
 
 log = logging.getLogger(__name__)
-
-
-class Residency(Protocol):
-    """Moves weights when they do not all fit on the device; ``resident`` names the network that is there."""
-
-    resident: str | None
-
-    def ensure(self, name: str) -> None:
-        """Brings a network to the device."""
-        ...
 
 
 class StepLoop:
@@ -124,7 +115,9 @@ class StepLoop:
             self._lanes.setdefault(key, Lane(key)).members.append(run)
 
     def _do(self, errand: Errand) -> None:
-        with self.watchdog.loading(errand.name):
+        watchdog = self.watchdog
+        short = Activity(errand.name, lambda: watchdog.timeouts.of_step(0.0))
+        with watchdog.loading(errand.name) if errand.prepares else watchdog.watch(short):
             try:
                 errand.action()
             except Exception as error:
@@ -136,12 +129,22 @@ class StepLoop:
         """See `Engine.hand_over`; on the engine's thread, as an errand."""
         runs = [run for lane in self._lanes.values() for run in lane.members if run.ticket.resumable]
         for run in runs:
-            trajectory = run.trajectory
             if run.checkpoint_interval and run.started is not None:
-                update = Update(trajectory.step, trajectory.step_count, checkpoint=trajectory.checkpoint())
-                self._outbox.add(run.post_update, update)
+                self._post_last_checkpoint(run)
         for run in runs:
             run.ticket.cancel(failure)
+
+    def _post_last_checkpoint(self, run: Run[Any]) -> None:
+        """Where it cannot be taken, the request goes on elsewhere from the one before."""
+        trajectory = run.trajectory
+        try:
+            update = Update(trajectory.step, trajectory.step_count, checkpoint=trajectory.checkpoint())
+        except Exception as error:
+            if is_fatal(error):
+                raise
+            log.exception("no last checkpoint", extra={"request_id": run.ticket.request_id})
+        else:
+            self._outbox.add(run.post_update, update)
 
     def _sweep(self, now: float) -> None:
         """Frees the places of requests that were cancelled or whose deadline has passed."""

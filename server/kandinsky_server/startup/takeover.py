@@ -111,7 +111,7 @@ class Takeovers:
             if self._stopped:
                 return
             name = f"putting {takeover.backend.name} in eager's place for {takeover.part.name}"
-            self._between_steps(Errand(name, partial(self._end, takeover, failure)))
+            self._between_steps(Errand(name, partial(self._end, takeover, failure), prepares=True))
 
     def _end(self, takeover: Takeover, failure: Exception | None) -> None:
         self._on_end(takeover, takeover.end(failure))
