@@ -8,11 +8,11 @@ import (
 
 // assembly turns the messages of one call into events, joins chunks, and checks that all of it came.
 type assembly struct {
-	embeddings map[int32]*EmbeddingResult // of all tries
-	came       map[int32]bool             // the indices of those of this try
-	imageCount int32                      // in this try
-	arriving   map[int32]*arrival
-	completed  *kandinskyapiv1.Completed
+	embeddings       map[int32]*EmbeddingResult // of all tries
+	embeddingIndices map[int32]bool             // of this try
+	imageIndices     map[int32]bool             // of this try
+	arriving         map[int32]*arrival
+	completed        *kandinskyapiv1.Completed
 }
 
 type counts struct{ embeddings, images int32 }
@@ -25,13 +25,18 @@ type arrival struct {
 }
 
 func newAssembly() *assembly {
-	return &assembly{embeddings: map[int32]*EmbeddingResult{}, came: map[int32]bool{}, arriving: map[int32]*arrival{}}
+	return &assembly{
+		embeddings:       map[int32]*EmbeddingResult{},
+		embeddingIndices: map[int32]bool{},
+		imageIndices:     map[int32]bool{},
+		arriving:         map[int32]*arrival{},
+	}
 }
 
 // begin begins a try: what an earlier one left unfinished does not count.
 func (a *assembly) begin() {
-	clear(a.came)
-	a.imageCount = 0
+	clear(a.embeddingIndices)
+	clear(a.imageIndices)
 	a.completed = nil
 	clear(a.arriving)
 }
@@ -66,7 +71,7 @@ func (a *assembly) finish() (*kandinskyapiv1.Completed, error) {
 		return nil, incomplete("the stream ended without `completed`: results may be missing")
 	}
 	sent := counts{a.completed.GetEmbeddingCount(), a.completed.GetImageCount()}
-	came := counts{int32(len(a.came)), a.imageCount}
+	came := counts{int32(len(a.embeddingIndices)), int32(len(a.imageIndices))}
 	if came != sent || len(a.arriving) > 0 {
 		return nil, incomplete("%d embeddings and %d images were sent, %d and %d arrived whole",
 			sent.embeddings, sent.images, came.embeddings, came.images)
@@ -86,7 +91,7 @@ func (a *assembly) embedding(message *kandinskyapiv1.EmbeddingResult) (Event, er
 		return nil, incomplete("embedding %d: %v", result.Index, err)
 	}
 	a.embeddings[message.GetIndex()] = result
-	a.came[message.GetIndex()] = true
+	a.embeddingIndices[message.GetIndex()] = true
 	return result, nil
 }
 
@@ -115,7 +120,7 @@ func (a *assembly) arrived(arriving *arrival) (Event, error) {
 		return nil, nil
 	}
 	delete(a.arriving, header.GetIndex())
-	a.imageCount++
+	a.imageIndices[header.GetIndex()] = true
 	result := &ImageResult{
 		Index:       int(header.GetIndex()),
 		SourceIndex: int(header.GetSourceIndex()),

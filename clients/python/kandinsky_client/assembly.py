@@ -26,8 +26,8 @@ class Assembly:
     def __init__(self, embeddings: Mapping[int, EmbeddingResult] = MappingProxyType({})) -> None:
         self.embeddings = dict(embeddings)
         """Those that have come, and those of earlier tries."""
-        self._embedding_count = 0
-        self._image_count = 0
+        self._embedding_indices: set[int] = set()
+        self._image_indices: set[int] = set()
         self._arriving: dict[int, tuple[events_pb2.ImageResult, bytearray]] = {}
         self._completed: Completed | None = None
 
@@ -53,7 +53,7 @@ class Assembly:
             case "embedding":
                 embedding = EmbeddingResult.from_message(event.embedding)
                 self.embeddings[embedding.index] = embedding
-                self._embedding_count += 1
+                self._embedding_indices.add(embedding.index)
                 yield EmbeddingReady(embedding)
             case "image":
                 self._arriving[event.image.index] = event.image, bytearray(event.image.data)
@@ -74,7 +74,7 @@ class Assembly:
         """
         if self._completed is None:
             raise IncompleteStreamError("the stream ended without `completed`: results may be missing")
-        came = (self._embedding_count, self._image_count)
+        came = (len(self._embedding_indices), len(self._image_indices))
         sent = (self._completed.embedding_count, self._completed.image_count)
         if came != sent or self._arriving:
             raise IncompleteStreamError(
@@ -99,7 +99,7 @@ class Assembly:
         if len(data) != header.size_bytes:
             raise IncompleteStreamError(f"image {index} has {len(data)} bytes of {header.size_bytes}")
         del self._arriving[index]
-        self._image_count += 1
+        self._image_indices.add(index)
         made_here = self.embeddings.get(index)
         yield ImageReady(
             ImageResult(

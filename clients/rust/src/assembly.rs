@@ -12,7 +12,7 @@ use crate::v1::{Completed, Dtype, EmbeddingResult, ImageChunk, ImageResult};
 #[derive(Default)]
 pub(crate) struct Assembly {
     embeddings: BTreeSet<i32>,
-    image_count: usize,
+    images: BTreeSet<i32>,
     arriving: BTreeMap<i32, Arriving>,
     completed: Option<Completed>,
 }
@@ -48,7 +48,7 @@ impl Assembly {
     pub(crate) fn finish(&mut self) -> Result<Completed, String> {
         let completed =
             self.completed.take().ok_or("the stream ended without `completed`: results may be missing")?;
-        let came = (self.embeddings.len(), self.image_count);
+        let came = (self.embeddings.len(), self.images.len());
         let sent = (completed.embedding_count, completed.image_count);
         let whole = (usize::try_from(sent.0), usize::try_from(sent.1)) == (Ok(came.0), Ok(came.1));
         if !whole || !self.arriving.is_empty() {
@@ -81,10 +81,8 @@ impl Assembly {
         }
         let data = BytesMut::from(std::mem::take(&mut header.data));
         let index = header.index;
-        match self.arriving.insert(index, Arriving { header, chunk_count, data }) {
-            Some(_) => Err(format!("image {index} was announced again before its last chunk")),
-            None => Ok(None),
-        }
+        self.arriving.insert(index, Arriving { header, chunk_count, data });
+        Ok(None)
     }
 
     fn chunk(&mut self, chunk: &ImageChunk) -> Result<Option<Event>, String> {
@@ -111,7 +109,7 @@ impl Assembly {
         if usize::try_from(image.size_bytes) != Ok(came) {
             return Err(format!("image {} has {came} bytes of {}", image.index, image.size_bytes));
         }
-        self.image_count += 1;
+        self.images.insert(image.index);
         Ok(Event::Image(image))
     }
 }

@@ -22,13 +22,13 @@ interface Arriving {
 export class Assembly {
   readonly #arriving = new Map<number, Arriving>();
   readonly #embeddingIndexes = new Set<number>();
-  #imageCount = 0;
+  readonly #imageIndexes = new Set<number>();
   #completed: Completed | undefined;
 
   /** Begins a try: what an earlier one left unfinished does not count. */
   begin(): void {
     this.#embeddingIndexes.clear();
-    this.#imageCount = 0;
+    this.#imageIndexes.clear();
     this.#completed = undefined;
     this.#arriving.clear();
   }
@@ -71,7 +71,7 @@ export class Assembly {
   finish(): Completed {
     const completed = this.#completed;
     if (!completed) throw new IncompleteStreamError("the stream ended without `completed`: results may be missing");
-    const [embeddings, images] = [this.#embeddingIndexes.size, this.#imageCount];
+    const [embeddings, images] = [this.#embeddingIndexes.size, this.#imageIndexes.size];
     if (completed.embeddingCount !== embeddings || completed.imageCount !== images || this.#arriving.size) {
       const sent = `${String(completed.embeddingCount)} embeddings and ${String(completed.imageCount)} images were sent`;
       throw new IncompleteStreamError(`${sent}, ${String(embeddings)} and ${String(images)} arrived whole`);
@@ -109,7 +109,7 @@ export class Assembly {
       const sizes = `${String(byteCount)} bytes of ${String(header.sizeBytes)}`;
       throw new IncompleteStreamError(`image ${String(header.index)} has ${sizes}`);
     }
-    this.#imageCount += 1;
+    this.#imageIndexes.add(header.index);
     const { index, sourceIndex, format, widthPx, heightPx, receipt } = header;
     const value: ImageResult = {
       index,

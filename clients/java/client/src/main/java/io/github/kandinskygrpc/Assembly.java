@@ -15,8 +15,8 @@ import java.util.Set;
 /** Joins the chunks of one stream's images, and checks that all of it came. */
 final class Assembly {
   private final Set<Integer> embeddings = new HashSet<>();
+  private final Set<Integer> images = new HashSet<>();
   private final Map<Integer, Arrival> arriving = new HashMap<>();
-  private int imageCount;
   private Event completed;
 
   /**
@@ -56,13 +56,13 @@ final class Assembly {
     Completed end = completed.getCompleted();
     boolean whole =
         embeddings.size() == end.getEmbeddingCount()
-            && imageCount == end.getImageCount()
+            && images.size() == end.getImageCount()
             && arriving.isEmpty();
     if (!whole) {
       throw new IncompleteStreamException(
           "%d embeddings and %d images were sent, %d and %d arrived whole"
               .formatted(
-                  end.getEmbeddingCount(), end.getImageCount(), embeddings.size(), imageCount));
+                  end.getEmbeddingCount(), end.getImageCount(), embeddings.size(), images.size()));
     }
     return completed;
   }
@@ -113,7 +113,7 @@ final class Assembly {
       return Optional.empty();
     }
     arriving.remove(header.getIndex());
-    imageCount++;
+    images.add(header.getIndex());
     ImageResult image = header.toBuilder().setData(arrival.data).build();
     return Optional.of(Event.newBuilder().setImage(image).build());
   }
