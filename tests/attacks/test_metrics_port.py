@@ -57,6 +57,7 @@ def rest(connection: socket.socket) -> bytes:
             return b""
 
 
+@pytest.mark.slow
 def test_half_requests_hold_no_more_than_their_number_and_end(server: RunningServer) -> None:
     before = Traces.of(server)
     with ExitStack() as stack:

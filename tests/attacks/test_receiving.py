@@ -63,6 +63,7 @@ def test_messages_that_do_not_end_hold_no_more_than_their_budget(narrow: Process
     assert not vigil.failures
 
 
+@pytest.mark.slow
 def test_a_message_that_trickles_is_ended_in_time_and_told_why(narrow: Process) -> None:
     headers = {"authorization": f"Bearer {TOKEN}"}
     with Unfinished(narrow.target("serving"), PRIOR, 1, MESSAGE - 1, headers) as sender:

@@ -67,6 +67,7 @@ def test_a_kind_is_what_was_seen_of_it() -> None:
     assert Kind.from_json(kind.to_json()) == kind
 
 
+@pytest.mark.slow
 def test_more_images_need_more_replicas_and_some_cannot_be_had() -> None:
     measured = Measured(TABLE, (SHORT,), max_rows=8, rate=1.0)
     found = [replicas_for(measured, rate, 3.0, seconds=60.0) for rate in (2.0, 40.0)]

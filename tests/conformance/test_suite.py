@@ -65,6 +65,7 @@ def test_a_wrong_program_fails() -> None:
         assert words in done.stderr, words
 
 
+@pytest.mark.slow
 def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
     (wrong,) = (client for client in find_clients(FOLDER) if client.name == "wrong")
     (case,) = chosen(load_cases(), ["seed_largest"])

@@ -70,7 +70,7 @@ async def test_preparing_between_steps_may_take_longer_than_a_step(go_on: thread
     network = adder()
     engine = Engine({network.name: network}, CostModel(), watchdog=Watchdog(Timeouts(step=LIMIT)))
     await engine.start()
-    engine.between_steps(Errand("taking over", partial(go_on.wait, 3 * LIMIT), prepares=True))
+    engine.between_steps(Errand("taking over", partial(go_on.wait, 2 * LIMIT), prepares=True))
     [run] = submit_all(engine, [Count()])
     assert await results([run]) == [3.0]
     await engine.stop()
@@ -109,6 +109,7 @@ def test_a_process_that_slept_has_not_grown_older(monkeypatch: pytest.MonkeyPatc
     assert told == []
 
 
+@pytest.mark.slow
 def test_one_step_after_the_other_is_no_hang() -> None:
     told = list[str]()
     watchdog = Watchdog(Timeouts())

@@ -65,7 +65,13 @@ REASONS = ("INVALID_FIELD", "QUEUE_FULL", "STARTING", "DEADLINE_EXCEEDED", "UNAU
 
 @pytest.fixture
 async def app(tiny_model: Path) -> AsyncIterator[App]:
-    arguments = {"model": str(tiny_model), "backend": "eager", "device": "cpu", "threads": 1, "queue_size": 2}
+    arguments = {
+        "decoder": str(tiny_model / "decoder"),
+        "backend": "eager",
+        "device": "cpu",
+        "threads": 1,
+        "queue_size": 2,
+    }
     lifecycle = Lifecycle(App(settings_of(arguments | {"default_share": 1.0})))
     await lifecycle.load()
     yield lifecycle.app

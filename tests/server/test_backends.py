@@ -259,6 +259,7 @@ def test_graphs_make_eagers_picture_to_the_bit(tiny_model: Path, monkeypatch: py
         assert (2, 4, 8, 16) in recorder.recorded
 
 
+@pytest.mark.slow
 def test_rows_that_go_missing_are_the_backends_fault(
     serve: Callable[..., RunningServer], tiny_model: Path
 ) -> None:
@@ -277,9 +278,10 @@ def test_rows_that_go_missing_are_the_backends_fault(
     np.testing.assert_array_equal(made.array, wanted.array)
 
 
-OPENVINO = [pytest.mark.slow, pytest.mark.skipif(DEVICE.type != "cpu", reason="OpenVINO is for CPUs")]
+OPENVINO = pytest.mark.skipif(DEVICE.type != "cpu", reason="OpenVINO is for CPUs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["eager", pytest.param("openvino", marks=OPENVINO)])
 def test_half_precision_makes_the_picture_that_full_precision_makes(toy_model: Path, backend: str) -> None:
     pictures = []

@@ -16,6 +16,8 @@ from threading import Thread
 import pytest
 from kandinsky_server.testing.running import RunningServer
 
+pytestmark = pytest.mark.slow  # programs of their own, which load torch
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 

@@ -78,6 +78,7 @@ def test_a_refusal_carries_a_report_as_well(decoder: RunningServer) -> None:
     assert report is not None
 
 
+@pytest.mark.slow
 def test_gauges_and_reports_tell_seconds_of_queued_work(decoder: RunningServer) -> None:
     with connected(decoder.target) as raw:
         list(raw.image_service.Decode(work(50)))  # step times are measured
@@ -107,6 +108,7 @@ def test_gauges_and_reports_tell_seconds_of_queued_work(decoder: RunningServer) 
         stream.cancel()
 
 
+@pytest.mark.slow
 def test_an_old_connection_is_asked_to_go_and_its_calls_end_in_peace(
     tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -264,6 +264,7 @@ def test_noise_schedulers_that_need_more_than_latents_are_refused_by_name(tmp_pa
     assert "UniPCMultistepScheduler" in answer.violations["options.checkpoint_interval_steps"]
 
 
+@pytest.mark.slow
 def test_a_draining_server_hands_over_at_once_and_no_step_is_run_twice(
     tiny_model: Path, tmp_path: Path, other: tuple[RunningServer, Raw]
 ) -> None:
