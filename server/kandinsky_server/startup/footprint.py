@@ -23,13 +23,14 @@ GUIDED_ROWS = 2
 class NetworkBytes:
     """``weights`` of a network, of which no network before it has ``added``; ``activations`` of its smallest batch.
 
-    With offloading it leaves the device unless it ``stays``.
+    With offloading it leaves the device unless it ``stays``, and what it has added takes ``pinned`` bytes of main memory.
     """
 
     stage: str
     weights: int
     added: int
     activations: int
+    pinned: int = 0
     stays: bool = False
 
 
@@ -61,7 +62,7 @@ class Footprint:
 
     def in_main_memory(self) -> int:
         """Bytes of main memory, with offloading."""
-        return sum(network.added for network in self.networks if not network.stays)
+        return sum(network.pinned for network in self.networks if not network.stays)
 
     @property
     def stages(self) -> set[str]:
@@ -83,6 +84,7 @@ def _half(network: NetworkBytes) -> NetworkBytes:
         weights=network.weights // 2,
         added=network.added // 2,
         activations=network.activations // 2,
+        pinned=network.pinned // 2,
     )
 
 
@@ -121,7 +123,7 @@ def _network_bytes(stage: str, part: NetworkSpec, counted: set[int]) -> NetworkB
     new = [tensor for tensor in tensors if id(tensor) not in counted]
     counted.update(map(id, new))
     inputs = part.shapes[0](GUIDED_ROWS if part.steps else 1).random_inputs(torch.device("meta"))
-    return NetworkBytes(stage, _size(tensors), _size(new), peak_bytes(part.module, inputs))
+    return NetworkBytes(stage, _size(tensors), _size(new), peak_bytes(part.module, inputs), _pinned(new))
 
 
 def _tensors(module: nn.Module) -> Iterator[Tensor]:
@@ -130,6 +132,14 @@ def _tensors(module: nn.Module) -> Iterator[Tensor]:
 
 def _size(tensors: Collection[Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors)
+
+
+def _pinned(tensors: Collection[Tensor]) -> int:
+    """Bytes that torch takes for them in pinned memory: for each a power of two.
+
+    Source: torch's aten/src/ATen/core/CachingHostAllocator.h, `CachingHostAllocatorImpl::allocate`.
+    """
+    return sum(1 << (tensor.nbytes - 1).bit_length() for tensor in tensors if tensor.nbytes)
 
 
 def _shapes(module: Any) -> Any:
