@@ -25,10 +25,11 @@ class Preparation(Protocol):
         """Makes `wait` raise soon; nobody wants the network any more."""
         ...
 
-    def finish(self) -> Network:
+    def finish(self, rows: int) -> Network:
         """The prepared network, within seconds. After `wait`, on the thread that will call it.
 
-        Called again where the device had no memory for as many rows; the network before is let go then.
+        It will be called with up to ``rows`` rows: as many as ``begin`` was told or, where the device had no memory
+        for those, fewer. Then this is called again, and the network before is let go.
         """
         ...
 
@@ -43,26 +44,15 @@ class BackgroundBackend(Backend, Protocol):
 
 
 class FinishedBackend:
-    """Takes a preparation for a backend, so that the parity gate can hold its network to eager.
+    """Takes a preparation for a backend, so that the parity gate can hold its network to eager; ``wait`` has returned."""
 
-    ``failure`` is what its ``wait`` raised.
-    """
-
-    def __init__(self, backend: Backend, preparation: Preparation, failure: Exception | None = None) -> None:
+    def __init__(self, backend: Backend, preparation: Preparation) -> None:
         self.name = backend.name
-        self._backend = backend
+        self.release = getattr(backend, "release", None)
         self.exact = getattr(backend, "exact", False)
         self.probe = backend.probe
         self._preparation = preparation
-        self._failure = failure
 
     def prepare(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Network:
-        """The preparation's network; raises what kept it from being prepared."""
-        if self._failure:
-            raise self._failure
-        return self._preparation.finish()
-
-    def release(self) -> None:
-        """Gives back what the backend's networks hold, where it can."""
-        if release := getattr(self._backend, "release", None):
-            release()
+        """The preparation's network."""
+        return self._preparation.finish(max(shape.rows for shape in shapes))

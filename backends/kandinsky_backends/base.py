@@ -127,3 +127,7 @@ class BackendUnavailable(Exception):
         super().__init__(f"{reason} {hint}".strip())
         self.reason = reason
         self.hint = hint
+
+
+class WeightsChanged(BackendUnavailable):
+    """A backend changed the values of a network's weights: nothing can serve it any more."""

@@ -87,7 +87,7 @@ class CompiledBackend:
             return EagerNetwork(network)
         preparation = self._preparation(network, role, shapes)
         preparation.wait()
-        return preparation.finish(shapes)
+        return preparation.finish(max((shape.rows for shape in shapes), default=1), shapes)
 
     def begin(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Preparation | None:
         """The same in the background; None where there is nothing to compile."""
@@ -157,8 +157,8 @@ class CompiledPreparation:
         """Ends the compiler."""
         self._compiler.close()
 
-    def finish(self, shapes: Sequence[BatchShape] = ()) -> Network:
-        """Puts the weights into the programs' order, and times buckets.
+    def finish(self, rows: int, shapes: Sequence[BatchShape] = ()) -> Network:
+        """Puts the weights into the programs' order, and times the buckets that ``rows`` rows need.
 
         On CUDA it records graphs for ``shapes``; others are recorded once they come often.
         """
@@ -167,19 +167,19 @@ class CompiledPreparation:
         for folder, plan in self._plans.items():
             program = self._codes[folder].with_weights(self._module)
             by_sample.setdefault(signature_of(plan.shape), {})[plan] = program
-        programs = {sample: self._any_rows(found) for sample, found in by_sample.items()}
+        programs = {sample: self._any_rows(found, rows) for sample, found in by_sample.items()}
         network = CompiledNetwork(self._module, self._role, programs)
         if self._device.type != "cuda":
             return network
         return self._graphs.prepare(CompiledModule(self._module, network), self._role, shapes)
 
-    def _any_rows(self, programs: dict[Plan, Program]) -> Program:
+    def _any_rows(self, programs: dict[Plan, Program], rows: int) -> Program:
         plan, program = next(iter(programs.items()))
         if plan.any_rows:
             return program
-        return Buckets(
-            {plan.shape.rows: program for plan, program in programs.items()}, plan.shape, self._device
-        )
+        of_rows = {plan.shape.rows: program for plan, program in programs.items()}
+        needed = _counts(sorted(of_rows), rows)
+        return Buckets({bucket: of_rows[bucket] for bucket in needed}, plan.shape, self._device)
 
 
 def _plans(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
 
 from kandinsky_backends.base import Role
-from kandinsky_backends.device_errors import drop_frames, is_out_of_memory
+from kandinsky_backends.device_errors import drop_frames, is_fatal, is_out_of_memory
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.recorder import Recorder, Recording
 from kandinsky_backends.unprepared import UnpreparedCalls
@@ -30,25 +31,30 @@ Signature = tuple[tuple[tuple[int, ...], torch.dtype], ...]
 
 
 class RecentRecordings:
-    """The recordings of all networks of a backend; the one that was used least recently goes first."""
+    """The recordings of all networks of a backend; the one that was used least recently goes first.
+
+    Those of a network that nobody holds any more, as after a try with too many rows, go when the next one comes.
+    """
 
     def __init__(self, most: int = MOST_RECORDINGS) -> None:
         self._most = most
-        self._recordings: OrderedDict[tuple[GraphedNetwork, Signature], Recording] = OrderedDict()
+        self._recordings: OrderedDict[tuple[ref[GraphedNetwork], Signature], Recording] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._recordings)
 
     def get(self, network: GraphedNetwork, signature: Signature) -> Recording | None:
         """The recording of a network for these shapes, if there is one."""
-        recording = self._recordings.get((network, signature))
+        recording = self._recordings.get((ref(network), signature))
         if recording:
-            self._recordings.move_to_end((network, signature))
+            self._recordings.move_to_end((ref(network), signature))
         return recording
 
     def put(self, network: GraphedNetwork, signature: Signature, recording: Recording) -> None:
         """Keeps a recording, and lets another go when there are too many."""
-        self._recordings[network, signature] = recording
+        for key in [key for key in self._recordings if key[0]() is None]:
+            del self._recordings[key]
+        self._recordings[ref(network), signature] = recording
         if len(self._recordings) > self._most:
             self._recordings.popitem(last=False)
 
@@ -95,7 +101,7 @@ class GraphedNetwork:
         try:
             recording = self._recorder.record(self._eager.module, inputs)
         except Exception as error:
-            if not is_out_of_memory(error):
+            if is_fatal(error) or not is_out_of_memory(error):
                 raise
             failure = error
         else:

@@ -74,7 +74,7 @@ class OpenvinoBackend:
         """
         preparation = OpenvinoPreparation(self._network(network, role), shapes)
         preparation.wait()
-        return preparation.finish()
+        return preparation.finish(max((shape.rows for shape in shapes), default=1))
 
     def begin(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Preparation | None:
         """The same in the background; None where what was compiled is in the cache, and is loaded in a moment."""
@@ -107,8 +107,8 @@ class OpenvinoPreparation:
         """Lets nothing more begin; a conversion under way goes on to its end."""
         self._cancelled = True
 
-    def finish(self) -> Network:
-        """The network."""
+    def finish(self, rows: int) -> Network:
+        """The network, which is one for any number of rows."""
         return self._network
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kandinsky_backends.base import Backend, BackendUnavailable, BatchShape, Network, Role
+from kandinsky_backends.base import Backend, BackendUnavailable, BatchShape, Network, Role, WeightsChanged
 from kandinsky_backends.checksum import checksums
-from kandinsky_backends.device_errors import is_fatal, is_out_of_memory
+from kandinsky_backends.device_errors import drop_frames, is_fatal, is_out_of_memory
 from kandinsky_backends.eager import EagerBackend, EagerNetwork
 from kandinsky_backends.precision import rounds_to_tf32
 
@@ -91,15 +91,17 @@ def prepare_with_parity(
     shapes: Sequence[BatchShape],
     dtype: torch.dtype,
     strict: bool,
+    again: bool = False,
 ) -> PreparedNetwork:
     """Prepares ``network`` with ``backend`` and holds it to eager on fixed inputs of ``shapes``.
 
     A backend that fails, or differs by more than its `tolerance`, is replaced by eager with a warning. What it
-    raises is raised here when it ran out of memory and may yet do with fewer rows, and when the device is lost.
+    raises is raised here when the device is lost, and when it ran out of memory and is tried ``again`` with less.
 
     Raises:
-        BackendUnavailable: in ``strict`` mode, instead of that replacement; in any mode when the backend
-            changed values of the weights, so that eager cannot serve either. Their order in memory may change.
+        BackendUnavailable: in ``strict`` mode, instead of that replacement.
+        WeightsChanged: in any mode when the backend changed values of the weights, so that eager cannot serve
+            either. Their order in memory may change.
     """
     if type(backend) is EagerBackend:
         return PreparedNetwork(backend.prepare(network, role, shapes), backend.name)
@@ -118,15 +120,15 @@ def prepare_with_parity(
                 reason = f"it differs from eager by {difference:.2g}; {allowed:.2g} is allowed for {dtype}"
                 fallback = Fallback(backend.name, "Parity", reason)
     except Exception as error:  # whatever a backend throws, eager can serve
-        if is_fatal(error) or (
-            is_out_of_memory(error) and max((shape.rows for shape in shapes), default=0) > 1
-        ):
+        if is_fatal(error) or (again and is_out_of_memory(error)):
             raise
         kind = type(error).__name__
         cause, fallback = error, Fallback(backend.name, kind, f"{kind}: {error}")
+    if cause is not None:
+        drop_frames(cause)  # eager has no use for what the failed calls had on the device
     message = _message(backend, role, fallback)
     if changed := _changed(weights, checksums(network)):
-        raise BackendUnavailable(
+        raise WeightsChanged(
             f"{message} It changed the network's weights ({changed}), so that eager cannot serve either.".strip(),
             "Choose another backend, and tell its author.",
         ) from cause
@@ -137,6 +139,7 @@ def prepare_with_parity(
             message, "Choose another backend, or allow the fallback to eager."
         ) from cause
     logger.warning("%s Falling back to eager.", message, exc_info=cause)
+    del cause  # it and this frame would keep each other alive
     return PreparedNetwork(EagerNetwork(network), "eager", difference, fallback)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import grpc
@@ -30,11 +30,11 @@ def measure(plan: Plan, stand: Stand) -> Iterator[Figure]:
     stand.close()
     command = plan.command("fatal")
     with plan.setting().ours(program=PROGRAM) as server, server.client() as client:
-        pair, running, times = Material.of(client).pair, threading.Event(), list[float]()
-        asking = threading.Thread(target=_ask, args=[client, pair, running, times], daemon=True)
+        pair, running, seen = Material.of(client).pair, threading.Event(), list[tuple[int, float]]()
+        asking = threading.Thread(target=_ask, args=[client, pair, running, seen], daemon=True)
         asking.start()
         running.wait(PATIENCE_SECONDS)
-        step = (times[-1] - times[0]) / (len(times) - 1)
+        step = _step_seconds(seen)
         server.send(signal.SIGHUP)
         began = time.monotonic()
         code = server.wait(PATIENCE_SECONDS)
@@ -45,18 +45,27 @@ def measure(plan: Plan, stand: Stand) -> Iterator[Figure]:
     wrong = int(code != EXIT_CODE)
     yield Figure("illegal access: ended otherwise than with code 1", at_most(0), [wrong], "", command, words)
     ended = [took] if code is not None else []
-    bar, words = at_most(step + ENDING_SECONDS), f"{words}; a step takes {step:.3f} s"
+    bar = None if step is None else at_most(step + ENDING_SECONDS)
+    words += "; no step was seen before" if step is None else f"; a step takes {step:.3f} s"
     yield Figure("illegal access: seconds until the process has ended", bar, ended, " s", command, words)
 
 
-def _ask(client: Kandinsky, pair: EmbeddingPair, running: threading.Event, times: list[float]) -> None:
-    """Notes when each of some steps has ended, then says that it is running."""
+def _step_seconds(seen: Sequence[tuple[int, float]]) -> float | None:
+    """What a step takes, by steps and the times at which they were seen to have ended; None for fewer than two."""
+    steps = seen[-1][0] - seen[0][0] if seen else 0
+    return (seen[-1][1] - seen[0][1]) / steps if steps else None
+
+
+def _ask(
+    client: Kandinsky, pair: EmbeddingPair, running: threading.Event, seen: list[tuple[int, float]]
+) -> None:
+    """Notes when some steps have ended, then says that it is running. A reader who is slow does not see each."""
     with (
         suppress(KandinskyError, grpc.RpcError),
         client.stream.decode(pair, seed=1, step_count=1000) as events,
     ):
         for event in events:
             if isinstance(event, Progress) and not running.is_set():
-                times.append(time.monotonic())
-                if len(times) > STEPS:
+                seen.append((event.step, time.monotonic()))
+                if event.step > STEPS:
                     running.set()

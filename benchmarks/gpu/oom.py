@@ -55,7 +55,7 @@ def _squeezed(plan: Plan, backend: str) -> Iterator[Figure]:
         yield Figure(
             f"out of memory, {backend}: answers lost",
             at_most(0),
-            [len(lost)] if times else [],
+            [len(lost)] if times or lost else [],
             "",
             command,
             note,

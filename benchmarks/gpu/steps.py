@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from diffusers import PriorTransformer, UNet2DConditionModel, VQModel
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
 from kandinsky_backends.device_errors import is_out_of_memory
 from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.graphs import GraphsBackend
 from kandinsky_backends.options import DTYPES, BackendOptions
 from kandinsky_backends.registry import get_backend
 from kandinsky_client import EmbeddingPair, Kandinsky
@@ -70,7 +72,8 @@ def measure(plan: Plan, stand: Stand) -> Iterator[Figure]:
             shapes |= {f"{_rows(count)} of {side}": BatchShape(count, sample, types) for count in counts}
         unet = made(networks.UnetNetwork, UNet2DConditionModel, of)
         yield from _compared(plan, name, Role.UNET, unet, shapes)
-        del unet  # the next one needs its room
+        del unet
+        _make_room(plan)
     samples = ((width,), (), (width,), (TOKENS, config["text"]["hidden_size"]), (TOKENS,))
     dtypes = (dtype, torch.float32, dtype, dtype, torch.bool)
     prior = {_rows(count): BatchShape(count, samples, dtypes) for count in rows}
@@ -96,9 +99,11 @@ def _compared(
 ) -> Iterator[Figure]:
     """A figure a shape, and one for all of them: whether every bit is eager's."""
     device = torch.device(plan.device)
-    faster, why = _prepared(plan, module, role)
+    backend, faster, why = _prepared(plan, module, role)
     different = []
     for label, shape in shapes.items():
+        if backend is not None:
+            backend.release()  # each shape has the device for itself
         title = f"{name}, {label}: eager over {FASTER}"
         bar = at_least(1.4) if f"{name}, {label}" == "UNet, 2 rows of 512" else None
         try:
@@ -127,14 +132,22 @@ def _compared(
     )
 
 
-def _prepared(plan: Plan, module: nn.Module, role: Role) -> tuple[Network | None, str]:
-    """The network by the faster backend, or why there is none."""
+def _prepared(plan: Plan, module: nn.Module, role: Role) -> tuple[GraphsBackend | None, Network | None, str]:
+    """The faster backend, and the network by it, or why there is none."""
     device = torch.device(plan.device)
     try:
         backend = get_backend(FASTER, BackendOptions(dtype=DTYPES[plan.dtype]), device)
-        return backend.prepare(module, role, []), ""
+        assert isinstance(backend, GraphsBackend)
+        return backend, backend.prepare(module, role, []), ""
     except BackendUnavailable as error:
-        return None, f"; no {FASTER}: {error.reason}"
+        return None, None, f"; no {FASTER}: {error.reason}"
+
+
+def _make_room(plan: Plan) -> None:
+    """For the next network."""
+    gc.collect()
+    if plan.cuda:
+        torch.cuda.empty_cache()
 
 
 @torch.no_grad()

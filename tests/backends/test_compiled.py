@@ -15,7 +15,7 @@ from diffusers import UNet2DConditionModel
 from kandinsky_backends import compiled_network
 from kandinsky_backends.base import BackendUnavailable, BatchShape, Network, Role
 from kandinsky_backends.compiled import COMPILED_ROLES, EXAMPLE_ROWS, CompiledBackend
-from kandinsky_backends.compiled_network import CompiledModule, CompiledNetwork
+from kandinsky_backends.compiled_network import Buckets, CompiledModule, CompiledNetwork
 from kandinsky_backends.compiler import Order, export, main
 from kandinsky_backends.compiler_process import CompilerProcess
 from kandinsky_backends.eager import EagerNetwork
@@ -129,6 +129,28 @@ def _programs_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_row_count_compiles_during_a_request(prepared: Network, rows: int) -> None:
     inputs = tiny_shape(rows).random_inputs(CPU, seed=rows)
     torch.testing.assert_close(prepared(*inputs), EagerNetwork(Tiny())(*inputs))
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_for_fewer_rows_than_were_prepared_only_their_buckets_are_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The device may have no memory for the others."""
+    options = BackendOptions(buckets=(1, 2, 4, 8), cache_dir=CACHE)
+    preparation = CompiledBackend(options)._preparation(Tiny(), Role.UNET, [tiny_shape(1), tiny_shape(8)])
+    preparation.wait()
+    timed: list[int] = []
+
+    def noted(self: Buckets, rows: int, *_: object) -> float:
+        timed.append(rows)
+        return 0.1
+
+    monkeypatch.setattr(Buckets, "_time", noted)
+    network = preparation.finish(2)
+    assert timed == [1, 2]
+    inputs = tiny_shape(5).random_inputs(CPU)
+    torch.testing.assert_close(network(*inputs), EagerNetwork(Tiny())(*inputs))
 
 
 @needs_compiler

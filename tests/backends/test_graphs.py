@@ -98,6 +98,20 @@ def test_row_counts_that_guided_batches_have_are_recorded_ahead_largest_first(
     assert isinstance(network, GraphedNetwork)
 
 
+def test_recordings_of_a_network_that_is_gone_go_when_the_next_one_comes(recorder: PretendedRecorder) -> None:
+    """As after a try with too many rows; nothing has to find a cycle for that."""
+    graphs, shape = backend(BackendOptions(), recorder), BatchShape(2, ((3,),), (torch.float32,))
+    gc.disable()
+    try:
+        tried = graphs.prepare(Doubling(), Role.UNET, [shape])
+        del tried
+        kept = graphs.prepare(Doubling(), Role.UNET, [shape])
+        assert len(recorder.live) == 1
+        assert torch.equal(kept(rows(2))[0], rows(2, value=2.0))
+    finally:
+        gc.enable()
+
+
 def test_what_runs_once_a_request_is_left_to_eager(recorder: PretendedRecorder) -> None:
     network = backend(BackendOptions(), recorder).prepare(Doubling(), Role.TEXT_ENCODER, [])
     assert isinstance(network, EagerNetwork)

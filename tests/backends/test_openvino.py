@@ -184,7 +184,7 @@ def test_what_the_cache_lacks_is_prepared_in_the_background(tmp_path: Path) -> N
         other_thread.submit(preparation.wait).result(60)
     inputs = shapes[1].random_inputs(CPU)
     torch.testing.assert_close(
-        preparation.finish()(*inputs), EagerNetwork(network)(*inputs), atol=1e-4, rtol=0
+        preparation.finish(2)(*inputs), EagerNetwork(network)(*inputs), atol=1e-4, rtol=0
     )
     assert backend.begin(network, Role.UNET, shapes) is None, "it is kept now"
     again = OpenvinoBackend(ONE_THREAD).begin(network, Role.UNET, shapes)

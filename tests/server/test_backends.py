@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -161,8 +162,13 @@ def test_a_backend_without_memory_is_prepared_for_fewer_rows(
         if rows > room:
             raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
 
-    with serve(plain, preparing, buckets=(1, 8)) as server:
-        assert server.app.model.networks["decoder"].backend == backend
+    gc.disable()
+    try:
+        with serve(plain, preparing, buckets=(1, 8)) as server:
+            assert server.app.model.networks["decoder"].backend == backend
+        assert not [ref for ref in alive if ref() is not None], "what the last attempt had is still there"
+    finally:
+        gc.enable()
     assert asked == tried
 
 

@@ -32,18 +32,25 @@ CACHE = Path(__file__).parents[2] / ".cache" / "compiled"
 class Patient:
     """A backend whose preparation of ``role`` ends when it is told to, well or not.
 
-    Its networks add ``error``, and have memory for ``room`` rows.
+    Its networks add ``error``, and have memory for ``room`` rows; ``finished`` is how many each was finished for.
     """
 
     name = "patient"
 
     def __init__(
-        self, error: float = 0.0, failure: Exception | None = None, room: int = 1000, role: Role = Role.UNET
+        self,
+        error: float = 0.0,
+        failure: Exception | None = None,
+        room: int = 1000,
+        role: Role = Role.UNET,
+        spoils: bool = False,
     ) -> None:
         self.error = error
         self.failure = failure
         self.room = room
         self.role = role
+        self.spoils = spoils
+        self.finished: list[int] = []
         self.ready = threading.Event()
         self.cancelled = threading.Event()
         self.threads: set[str] = set()
@@ -57,7 +64,7 @@ class Patient:
         preparation = self.begin(network, role, shapes)
         assert preparation
         preparation.wait()
-        return preparation.finish()
+        return preparation.finish(max(shape.rows for shape in shapes))
 
     def begin(self, network: nn.Module, role: Role, shapes: Sequence[BatchShape]) -> Preparing | None:
         return Preparing(self, network) if role is self.role else None
@@ -77,8 +84,12 @@ class Preparing:
         self.backend.cancelled.set()
         self.backend.ready.set()
 
-    def finish(self) -> Network:
+    def finish(self, rows: int) -> Network:
         self.backend.threads.add(threading.current_thread().name)
+        self.backend.finished.append(rows)
+        if self.backend.spoils:
+            with torch.no_grad():
+                next(self.eager.module.parameters()).add_(1)
         return self._call
 
     def _call(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -147,9 +158,11 @@ def test_eager_stays_where_the_backend_fails_in_the_end_and_everyone_is_told(
         assert server.recorder.fallbacks == [("decoder", "decoder", "patient", kind)]
 
 
-@pytest.mark.parametrize(("room", "backend"), [(3, "patient"), (0, "eager")])
+@pytest.mark.parametrize(
+    ("room", "backend", "finished"), [(3, "patient", [8, 4, 2]), (0, "eager", [8, 4, 2, 1])]
+)
 def test_a_backend_with_memory_for_fewer_rows_takes_over_with_those(
-    serve: Serve, room: int, backend: str, caplog: pytest.LogCaptureFixture
+    serve: Serve, room: int, backend: str, finished: list[int]
 ) -> None:
     """Eager served up to eight; what finds no room beside it later is halved by the engine."""
     patient = Patient(room=room)
@@ -160,7 +173,27 @@ def test_a_backend_with_memory_for_fewer_rows_takes_over_with_those(
         assert stage_of(client)[0] == network.backend == backend
         client.decode(PAIR, step_count=1, image_count=4, seed=1)
         assert network.backend == backend
-    assert "there is no memory for 8 rows; trying 4" in caplog.text
+    assert patient.finished == finished
+
+
+def test_before_one_row_is_given_up_the_backend_gives_back_what_it_holds(serve: Serve) -> None:
+    class Holding(Patient):
+        def release(self) -> None:
+            self.room = 1000
+
+    patient = Holding(room=0)
+    with serve(patient, buckets=(1, 4)) as server:
+        patient.ready.set()
+        eventually(lambda: server.app.model.networks["decoder"].backend == "patient")
+    assert patient.finished == [4, 2, 1, 1]
+
+
+def test_a_backend_that_changes_the_weights_as_it_takes_over_ends_the_engine(serve: Serve) -> None:
+    """As it is refused at the start: eager would make wrong pictures."""
+    backend = Patient(spoils=True)
+    with serve(backend) as server:
+        backend.ready.set()
+        eventually(server.app.engine.failed.is_set)
 
 
 def test_eager_comes_back_where_what_took_over_cannot_be_measured(
@@ -174,10 +207,12 @@ def test_eager_comes_back_where_what_took_over_cannot_be_measured(
             raise OSError("no clock")
 
         monkeypatch.setattr(ModelLoader, "_time", broken)
-        backend.ready.set()
         network = server.app.model.networks["movq_decoder"]
+        before = (network.call, network.max_rows, network.max_pixels)
+        backend.ready.set()
         eventually(lambda: Scrape(server).sum("backend_fallback_total") == 1)
         assert (network.backend, network.fallback) == ("eager", None)
+        assert (network.call, network.max_rows, network.max_pixels) == before
         client.decode(PAIR, step_count=1, seed=1)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from kandinsky_backends.base import WeightsChanged
 from kandinsky_backends.device_errors import is_fatal, is_out_of_memory
 
 from kandinsky_server.engine.batch import NO_MEMORY, Batch
@@ -121,7 +122,7 @@ class StepLoop:
             try:
                 errand.action()
             except Exception as error:
-                if is_fatal(error):
+                if is_fatal(error) or isinstance(error, WeightsChanged):
                     raise
                 log.exception("%s failed", errand.name)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from kandinsky_backends.background import FinishedBackend, Preparation
-from kandinsky_backends.base import Backend
+from kandinsky_backends.base import Backend, WeightsChanged
 from kandinsky_backends.device_errors import is_fatal
 from kandinsky_backends.eager import EagerNetwork
 from kandinsky_backends.parity import Fallback, PreparedNetwork
@@ -43,34 +43,40 @@ class Takeover:
     bound: Callable[[], None]
 
     def end(self, failure: Exception | None) -> PreparedNetwork:
-        """What serves from now on: the backend if it passes the parity gate, else eager, as with ``failure``.
+        """What serves from now on: the backend if it passes the parity gate, else eager, as where it had a ``failure``.
 
-        On the thread that calls the network; takes two calls of each by it and by eager. Raises what loses the device.
+        On the thread that calls the network; takes two calls of each by it and by eager. Raises what loses the device,
+        and WeightsChanged where eager cannot serve either.
         """
-        backend, eager = (
-            FinishedBackend(self.backend, self.preparation, failure),
-            EagerNetwork(self.part.module),
-        )
-        network = self.network
         try:
+            if failure is not None:
+                raise failure
+            backend = FinishedBackend(self.backend, self.preparation)
             prepared = prepare_what_fits(backend, self.part, self.most, self.dtype, strict=False)
             if prepared.fallback is None:
-                self.listen(prepared)
-                network.call, network.backend, network.fallback = (
-                    prepared.network,
-                    prepared.backend_name,
-                    eager,
-                )
-                if not self.part.steps:
-                    self.bound()
+                self._serve(prepared)
             return prepared
         except Exception as error:
-            if is_fatal(error):
+            if is_fatal(error) or isinstance(error, WeightsChanged):
                 raise
             log.exception("%s cannot take over %s", self.backend.name, self.part.name)
-            network.call, network.backend, network.fallback = eager, "eager", None
             fallback = Fallback(self.backend.name, type(error).__name__, str(error))
-            return PreparedNetwork(eager, "eager", fallback=fallback)
+            return PreparedNetwork(EagerNetwork(self.part.module), "eager", fallback=fallback)
+
+    def _serve(self, prepared: PreparedNetwork) -> None:
+        """Puts it in eager's place; raises what it raises when it is measured, and then eager is back."""
+        network, eager = self.network, replace(self.network)
+        self.listen(prepared)
+        network.call, network.backend = prepared.network, prepared.backend_name
+        network.fallback = EagerNetwork(self.part.module)
+        if self.part.steps:
+            return
+        try:
+            self.bound()
+        except Exception:
+            network.call, network.backend, network.fallback = eager.call, eager.backend, eager.fallback
+            network.max_rows, network.max_pixels = eager.max_rows, eager.max_pixels
+            raise
 
 
 class Takeovers:
