@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from benchmarks.figure import Bar, Figure, at_least, at_most
 from benchmarks.process import ServerFailed, ServerProcess
@@ -17,7 +18,8 @@ def measure(setting: Setting) -> Iterator[Figure]:
         kept = ("--backend-cache-dir", cache)
         yield from _starts(setting, "eager", *kept)
         yield from _starts(setting, "openvino", *kept)
-        yield _gain(setting, "openvino", "naive", setting.naive, at_least(2.5), *kept)
+        yield _gain(setting, "openvino", "naive", setting.naive, at_least(5), *kept)
+        yield _gain(setting, "openvino", "naive", setting.naive, at_least(5), *kept, dtype="bf16")
         yield _gain(setting, "openvino", "eager", lambda: _eager(setting), at_least(1.3), *kept)
         yield from _starts(setting, "compiled", *kept)
         yield _gain(setting, "compiled", "eager", lambda: _eager(setting), at_least(1.2), *kept)
@@ -28,12 +30,19 @@ def _eager(setting: Setting) -> ServerProcess:
 
 
 def _gain(
-    setting: Setting, backend: str, other: str, start: Callable[[], ServerProcess], bar: Bar, *flags: str
+    setting: Setting,
+    backend: str,
+    other: str,
+    start: Callable[[], ServerProcess],
+    bar: Bar,
+    *flags: str,
+    dtype: str = "",
 ) -> Figure:
-    """Images a second over those of another server."""
-    name, command = f"{backend} over {other}", setting.command("backends")
+    """Images a second over those of another server; ``dtype`` is ours, and the setting's is the other's."""
+    name, command = f"{backend}{dtype and f' in {dtype}'} over {other}", setting.command("backends")
     try:
-        with setting.ours(*flags, backend=backend) as ours, start() as theirs:
+        mine = replace(setting, dtype=dtype or setting.dtype)
+        with mine.ours(*flags, backend=backend) as ours, start() as theirs:
             result = compare(setting, ours, theirs)
     except ServerFailed as error:
         return Figure(name, bar, [], "x", command, str(error))

@@ -162,4 +162,4 @@ def measure(setting: Setting) -> Iterator[Figure]:
     yield figure("changed in company", 0, repeats.changed, company)
     sizes = ", ".join(f"{size / 2**20:.0f}" for size in soak.memory)
     growth = 100 * (max(soak.memory) / soak.memory[0] - 1)
-    yield figure("memory growth", 5, growth, f"resident MiB after each part: {sizes}", "%")
+    yield figure("memory growth", 3, growth, f"resident MiB after each part: {sizes}", "%")
