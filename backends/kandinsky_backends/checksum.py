@@ -8,9 +8,9 @@ from torch import Tensor, nn
 INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """By the bytes of a number: one whose bits are taken for an integer. Sums of integers do not depend on their order."""
 
-
-PIECE = 2**22
-"""Numbers that are weighted at a time: their products are 64-bit integers, and take 32 MiB each."""
+PIECE = 2**18
+"""Numbers that are weighted at a time: their products are 64-bit integers of 2 MiB together, which a CPU's caches hold.
+16.8 million numbers take one thread 0.024 s so, and 0.21 s in pieces of 2**22."""
 
 
 @torch.no_grad()

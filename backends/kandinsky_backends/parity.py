@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,11 +92,13 @@ def prepare_with_parity(
     dtype: torch.dtype,
     strict: bool,
     again: bool = False,
+    weights: Mapping[str, int] | None = None,
 ) -> PreparedNetwork:
     """Prepares ``network`` with ``backend`` and holds it to eager on fixed inputs of ``shapes``.
 
     A backend that fails, or differs by more than its `tolerance`, is replaced by eager with a warning. What it
     raises is raised here when the device is lost, and when it ran out of memory and is tried ``again`` with less.
+    ``weights`` are the network's `checksums` from before the backend got it; None: it has not got it yet.
 
     Raises:
         BackendUnavailable: in ``strict`` mode, instead of that replacement.
@@ -108,7 +110,8 @@ def prepare_with_parity(
     device = device_of(network)
     allowed = tolerance(backend, dtype, device)
     # Before prepare, so that a backend which spoils the module is found out.
-    expected, weights = reference_outputs(network, shapes), checksums(network)
+    before = checksums(network) if weights is None else weights
+    expected = reference_outputs(network, shapes)
     difference, fallback, cause = None, None, None
     try:
         prepared = backend.prepare(network, role, shapes)
@@ -127,11 +130,7 @@ def prepare_with_parity(
     if cause is not None:
         drop_frames(cause)  # eager has no use for what the failed calls had on the device
     message = _message(backend, role, fallback)
-    if changed := _changed(weights, checksums(network)):
-        raise WeightsChanged(
-            f"{message} It changed the network's weights ({changed}), so that eager cannot serve either.".strip(),
-            "Choose another backend, and tell its author.",
-        ) from cause
+    refuse_changed(network, before, message, cause)
     if fallback is None:
         return PreparedNetwork(prepared, "eager" if left_to_eager else backend.name, difference)
     if strict:
@@ -143,6 +142,17 @@ def prepare_with_parity(
     return PreparedNetwork(EagerNetwork(network), "eager", difference, fallback)
 
 
+def refuse_changed(
+    network: nn.Module, before: Mapping[str, int], message: str, cause: Exception | None
+) -> None:
+    """Raises WeightsChanged, beginning with ``message``, unless the weights' `checksums` are as they were ``before``."""
+    if changed := _changed(before, checksums(network)):
+        raise WeightsChanged(
+            f"{message} It changed the network's weights ({changed}), so that eager cannot serve either.".strip(),
+            "Choose another backend, and tell its author.",
+        ) from cause
+
+
 def _message(backend: Backend, role: Role, fallback: Fallback | None) -> str:
     """Why eager takes over, for people."""
     if fallback is None:
@@ -150,7 +160,7 @@ def _message(backend: Backend, role: Role, fallback: Fallback | None) -> str:
     return f"The backend '{backend.name}' cannot run the {role} network: {fallback.reason}."
 
 
-def _changed(before: dict[str, int], after: dict[str, int]) -> str:
+def _changed(before: Mapping[str, int], after: Mapping[str, int]) -> str:
     """Names of tensors whose values differ, three at most."""
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     return ", ".join([*names[:3], *(["..."] if len(names) > 3 else [])])

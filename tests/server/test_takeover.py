@@ -33,6 +33,7 @@ class Patient:
     """A backend whose preparation of ``role`` ends when it is told to, well or not.
 
     Its networks add ``error``, and have memory for ``room`` rows; ``finished`` is how many each was finished for.
+    It ``spoils`` weights in the method of that name.
     """
 
     name = "patient"
@@ -43,7 +44,7 @@ class Patient:
         failure: Exception | None = None,
         room: int = 1000,
         role: Role = Role.UNET,
-        spoils: bool = False,
+        spoils: str = "",
     ) -> None:
         self.error = error
         self.failure = failure
@@ -77,8 +78,14 @@ class Preparing:
 
     def wait(self) -> None:
         self.backend.ready.wait()
+        self._spoil("wait")
         if self.backend.failure:
             raise self.backend.failure
+
+    def _spoil(self, during: str) -> None:
+        if self.backend.spoils == during:
+            with torch.no_grad():
+                next(self.eager.module.parameters()).add_(1)
 
     def cancel(self) -> None:
         self.backend.cancelled.set()
@@ -87,9 +94,7 @@ class Preparing:
     def finish(self, rows: int) -> Network:
         self.backend.threads.add(threading.current_thread().name)
         self.backend.finished.append(rows)
-        if self.backend.spoils:
-            with torch.no_grad():
-                next(self.eager.module.parameters()).add_(1)
+        self._spoil("finish")
         return self._call
 
     def _call(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -188,9 +193,19 @@ def test_before_one_row_is_given_up_the_backend_gives_back_what_it_holds(serve: 
     assert patient.finished == [4, 2, 1, 1]
 
 
-def test_a_backend_that_changes_the_weights_as_it_takes_over_ends_the_engine(serve: Serve) -> None:
+@pytest.mark.parametrize(
+    "backend",
+    [
+        Patient(spoils="wait"),
+        Patient(spoils="finish"),
+        Patient(spoils="wait", failure=OSError("no compiler")),
+    ],
+    ids=["as it waits", "as it ends", "as it fails"],
+)
+def test_a_backend_that_changes_the_weights_in_the_background_ends_the_engine(
+    serve: Serve, backend: Patient
+) -> None:
     """As it is refused at the start: eager would make wrong pictures."""
-    backend = Patient(spoils=True)
     with serve(backend) as server:
         backend.ready.set()
         eventually(server.app.engine.failed.is_set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import torch
 from kandinsky_backends.base import Backend
@@ -16,7 +17,12 @@ log = logging.getLogger(__name__)
 
 
 def prepare_what_fits(
-    backend: Backend, part: NetworkSpec, most: int, dtype: torch.dtype, strict: bool
+    backend: Backend,
+    part: NetworkSpec,
+    most: int,
+    dtype: torch.dtype,
+    strict: bool,
+    weights: Mapping[str, int] | None = None,
 ) -> PreparedNetwork:
     """Prepares ``part`` for up to ``most`` rows as `prepare_with_parity` does, and for half as many until they fit.
 
@@ -28,7 +34,7 @@ def prepare_what_fits(
         again = rows > 1 or release is not None
         try:
             return prepare_with_parity(
-                backend, part.module, part.role, part.warm_shapes(rows), dtype, strict, again
+                backend, part.module, part.role, part.warm_shapes(rows), dtype, strict, again, weights
             )
         except Exception as error:
             if is_fatal(error) or not (again and is_out_of_memory(error)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,7 +13,7 @@ from kandinsky_backends.background import FinishedBackend, Preparation
 from kandinsky_backends.base import Backend, WeightsChanged
 from kandinsky_backends.device_errors import is_fatal
 from kandinsky_backends.eager import EagerNetwork
-from kandinsky_backends.parity import Fallback, PreparedNetwork
+from kandinsky_backends.parity import Fallback, PreparedNetwork, refuse_changed
 
 from kandinsky_server.engine.errand import Errand
 from kandinsky_server.engine.network import DeviceNetwork
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 class Takeover:
     """A network of a stage, ``network`` as eager serves it, and what its backend makes of it for up to ``most`` rows.
 
-    ``listen`` is called with what takes over before it does, and ``bound`` after it has, where that takes a moment: for
-    networks that are called once a request.
+    ``weights`` are the network's checksums from before the backend got it. ``listen`` is called with what takes over
+    before it does, and ``bound`` after it has, where that takes a moment: for networks that are called once a request.
     """
 
     stage: str
@@ -37,6 +37,7 @@ class Takeover:
     network: DeviceNetwork
     backend: Backend
     preparation: Preparation
+    weights: Mapping[str, int]
     most: int
     dtype: torch.dtype
     listen: Callable[[PreparedNetwork], None]
@@ -50,9 +51,11 @@ class Takeover:
         """
         try:
             if failure is not None:
+                message = f"The backend '{self.backend.name}' failed to prepare {self.part.name}."
+                refuse_changed(self.part.module, self.weights, message, failure)
                 raise failure
             backend = FinishedBackend(self.backend, self.preparation)
-            prepared = prepare_what_fits(backend, self.part, self.most, self.dtype, strict=False)
+            prepared = prepare_what_fits(backend, self.part, self.most, self.dtype, False, self.weights)
             if prepared.fallback is None:
                 self._serve(prepared)
             return prepared
