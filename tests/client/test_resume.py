@@ -45,6 +45,7 @@ def drain(server: RunningServer) -> None:
     asyncio.run_coroutine_threadsafe(server.lifecycle.drain(), server._loop).result(60)
 
 
+@pytest.mark.slow
 def test_a_stream_goes_on_elsewhere_when_its_server_drains(
     replicas: tuple[RunningServer, RunningServer],
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_stream_goes_on_elsewhere_when_its_server_drains(
     assert sum(len(report.members) for report in taken) == 2 * STEPS  # of both calls: none was run twice
 
 
+@pytest.mark.slow
 async def test_a_gathering_call_goes_on_too(replicas: tuple[RunningServer, RunningServer]) -> None:
     first, second = replicas
     async with AsyncKandinsky(both(replicas)) as client:

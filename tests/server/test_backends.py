@@ -172,6 +172,7 @@ def test_a_backend_without_memory_is_prepared_for_fewer_rows(
     assert asked == tried
 
 
+@pytest.mark.slow
 def test_rows_are_halved_until_they_fit_however_few_of_the_largest_size_there_are(
     serve: Callable[..., RunningServer],
 ) -> None:
@@ -223,6 +224,7 @@ def test_no_more_rows_are_tried_than_batches_may_have(serve: Callable[..., Runni
         assert most == 2
 
 
+@pytest.mark.slow
 def test_calls_of_unprepared_sizes_are_counted_and_each_is_told_once(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
