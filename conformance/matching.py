@@ -12,7 +12,7 @@ key that is not there, or null. Any other value must be equal. A mapping with on
 | `has: [...]` | a list that has something that matches each of them, in any order |
 | `collapsed: [...]` | a list in which repetitions in a row count as one: the order of events |
 | `any: true` | a value that is there, whatever it is |
-| `same_as: python` | what Python's report has at this place |
+| `same_as: python` | what Python's report has at this place, in a list of results that of the same index |
 | `message_of: name` | a serialized message of this name that equals `value`, or whose JSON form matches `parsed` |
 """
 
@@ -68,10 +68,20 @@ def differences(expected: Any, actual: Any, python: Any = None, place: str = "")
             yield f"{place} is {_shown(actual)}, not {len(expected)} of {_shown(expected)}"
             return
         for index, (value, item) in enumerate(zip(expected, actual, strict=True)):
-            theirs = python[index] if isinstance(python, list) and index < len(python) else None
-            yield from differences(value, item, theirs, f"{place}[{index}]")
+            yield from differences(value, item, _counterpart(item, index, python), f"{place}[{index}]")
     elif not _equal(expected, actual):
         yield f"{place} is {_shown(actual)}, not {_shown(expected)}"
+
+
+def _counterpart(item: Any, place: int, python: Any) -> Any:
+    """Python's for an item of a list: the result of the same index, since results come in any order, or at the same place."""
+    if not isinstance(python, list):
+        return None
+    if isinstance(item, Mapping) and "index" in item:
+        named = [each for each in python if isinstance(each, Mapping) and each.get("index") == item["index"]]
+        if named:
+            return named[0]
+    return python[place] if place < len(python) else None
 
 
 def _matches(matcher: Mapping[str, Any], actual: Any, python: Any) -> bool:
