@@ -74,13 +74,12 @@ def differences(expected: Any, actual: Any, python: Any = None, place: str = "")
 
 
 def _counterpart(item: Any, place: int, python: Any) -> Any:
-    """Python's for an item of a list: the result of the same index, since results come in any order, or at the same place."""
+    """Python's for an item of a list: the result of the same index, as they come in any order; others by their place."""
     if not isinstance(python, list):
         return None
     if isinstance(item, Mapping) and "index" in item:
-        named = [each for each in python if isinstance(each, Mapping) and each.get("index") == item["index"]]
-        if named:
-            return named[0]
+        found = (each for each in python if isinstance(each, Mapping) and each.get("index") == item["index"])
+        return next(found, None)
     return python[place] if place < len(python) else None
 
 

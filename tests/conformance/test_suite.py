@@ -159,3 +159,13 @@ def test_matching(expected: object, right: object, wrong: object) -> None:
     assert not list(differences(expected, right, "python's", "it"))
     (problem,) = differences(expected, wrong, "python's", "it")
     assert problem.startswith("it")
+
+
+def test_results_are_held_against_pythons_of_the_same_index() -> None:
+    """They come in any order, to Python too."""
+    expected = [{"sha": {"same_as": "python"}}] * 2
+    pythons = [{"index": 1, "sha": "b"}, {"index": 0, "sha": "a"}]
+    assert not list(differences(expected, pythons[::-1], pythons, "it"))
+    swapped = [{"index": 0, "sha": "b"}, {"index": 1, "sha": "a"}]
+    assert len(list(differences(expected, swapped, pythons, "it"))) == 2
+    assert list(differences(expected, [{"index": 0, "sha": "a"}, {"index": 2, "sha": "b"}], pythons, "it"))
