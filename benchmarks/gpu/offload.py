@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 
 import torch
@@ -23,9 +22,7 @@ def measure(plan: Plan, stand: Stand) -> Iterator[Figure]:
     """In this process, then by a server."""
     stand.close()
     yield _switch(plan)
-    gc.collect()  # the server needs the room
-    if plan.cuda:
-        torch.cuda.empty_cache()
+    plan.make_room()  # the server needs it
     yield _served(plan)
 
 

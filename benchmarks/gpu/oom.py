@@ -50,7 +50,7 @@ def _squeezed(plan: Plan, backend: str) -> Iterator[Figure]:
         lost = [why for why in shared_out(server, range(2 * clients), _asking(pressing), clients) if why]
         times = server.metric("kandinsky_out_of_memory_total") - before
         note = f"of {2 * clients}; {times:.0f} batches did not fit; {'; '.join(lost[:2])}"
-        if not times:
+        if not times and not lost:
             note = f"no batch was too large: {note}"
         yield Figure(
             f"out of memory, {backend}: answers lost",

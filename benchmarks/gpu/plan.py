@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -44,6 +45,12 @@ class Plan:
     def scaled(self, full: T, small: T) -> T:
         """One of two sizes."""
         return small if self.shrink else full
+
+    def make_room(self) -> None:
+        """Gives back what this process had on the device for networks that are gone."""
+        gc.collect()
+        if self.cuda:
+            torch.cuda.empty_cache()
 
     def setting(self) -> Setting:
         """How to start servers, once the checkpoint is there."""

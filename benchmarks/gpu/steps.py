@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -73,7 +72,7 @@ def measure(plan: Plan, stand: Stand) -> Iterator[Figure]:
         unet = made(networks.UnetNetwork, UNet2DConditionModel, of)
         yield from _compared(plan, name, Role.UNET, unet, shapes)
         del unet
-        _make_room(plan)
+        plan.make_room()
     samples = ((width,), (), (width,), (TOKENS, config["text"]["hidden_size"]), (TOKENS,))
     dtypes = (dtype, torch.float32, dtype, dtype, torch.bool)
     prior = {_rows(count): BatchShape(count, samples, dtypes) for count in rows}
@@ -141,13 +140,6 @@ def _prepared(plan: Plan, module: nn.Module, role: Role) -> tuple[GraphsBackend 
         return backend, backend.prepare(module, role, []), ""
     except BackendUnavailable as error:
         return None, None, f"; no {FASTER}: {error.reason}"
-
-
-def _make_room(plan: Plan) -> None:
-    """For the next network."""
-    gc.collect()
-    if plan.cuda:
-        torch.cuda.empty_cache()
 
 
 @torch.no_grad()

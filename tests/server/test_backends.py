@@ -307,3 +307,21 @@ def test_half_precision_makes_the_picture_that_full_precision_makes(toy_model: P
             pictures.append(np.asarray(made[0].array))
     difference = np.abs(pictures[0] - pictures[1]).mean()
     assert 0 < difference < 0.05
+
+
+def test_weights_that_change_in_a_try_that_found_no_memory_are_found_out(
+    serve: Callable[..., RunningServer],
+) -> None:
+    """The next try must not take them for what they were."""
+    tried: list[int] = []
+
+    def spoiling(eager: Network, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        tried.append(len(inputs[0]))
+        if len(tried) == 1:
+            assert isinstance(eager, EagerNetwork)
+            next(eager.module.parameters()).data.add_(1)
+            raise torch.OutOfMemoryError("out of memory")
+        return eager(*inputs)
+
+    with refused(serve(spoiling, buckets=(1, 4))) as raised:
+        assert "It changed the network's weights" in str(raised.value)

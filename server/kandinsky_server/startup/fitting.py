@@ -19,14 +19,15 @@ log = logging.getLogger(__name__)
 def prepare_what_fits(
     backend: Backend,
     part: NetworkSpec,
+    weights: Mapping[str, int],
     most: int,
     dtype: torch.dtype,
     strict: bool,
-    weights: Mapping[str, int] | None = None,
 ) -> PreparedNetwork:
     """Prepares ``part`` for up to ``most`` rows as `prepare_with_parity` does, and for half as many until they fit.
 
-    Before one row is given up, ``backend`` gives back what its other networks hold. Raises what that function raises.
+    ``weights`` are the network's checksums from before the backend got it. Before one row is given up, ``backend`` gives
+    back what its other networks hold. Raises what that function raises.
     """
     rows, device = max(shape.rows for shape in part.warm_shapes(most)), device_for(device_of(part.module))
     release = getattr(backend, "release", None)

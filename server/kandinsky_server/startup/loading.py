@@ -10,10 +10,10 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from kandinsky_backends.background import BackgroundBackend
+from kandinsky_backends.background import BackgroundBackend, Preparation
 from kandinsky_backends.checksum import checksums
 from kandinsky_backends.device_errors import is_fatal
-from kandinsky_backends.eager import EagerNetwork
+from kandinsky_backends.eager import EagerBackend, EagerNetwork
 from kandinsky_backends.parity import Fallback, PreparedNetwork
 from kandinsky_backends.unprepared import unprepared_calls
 from torch import nn
@@ -129,15 +129,14 @@ class ModelLoader:
             options.residency.add(part.name, part.module)
             options.residency.ensure(part.name)
         most = min(options.prepared_rows, options.max_batch_rows or MAX_ROWS)
-        weights, preparation = None, None
-        if background := self._background():
-            weights = checksums(part.module)
-            preparation = background.begin(part.module, part.role, part.warm_shapes(most))
+        # Before the backend gets them.
+        weights = {} if isinstance(options.backend, EagerBackend) else checksums(part.module)
+        preparation = self._begin(part, most)
         eager = PreparedNetwork(EagerNetwork(part.module), "eager")
         prepared = (
             eager
             if preparation
-            else prepare_what_fits(options.backend, part, most, options.dtype, options.strict, weights)
+            else prepare_what_fits(options.backend, part, weights, most, options.dtype, options.strict)
         )
         tell_fallback(self.observers, part.name, prepared)
         network = DeviceNetwork(
@@ -153,7 +152,7 @@ class ModelLoader:
         self.model.networks[part.name] = network
         self._bound(part, network)
         self._listen(part, prepared)
-        if preparation is None or weights is None:
+        if preparation is None:
             return prepared
         takeover = Takeover(
             stage,
@@ -170,10 +169,12 @@ class ModelLoader:
         self.takeovers.append(takeover)
         return replace(prepared, fallback=Fallback(options.backend.name, "Preparing", PREPARING))
 
-    def _background(self) -> BackgroundBackend | None:
-        """The backend, where eager may serve until it is ready."""
+    def _begin(self, part: NetworkSpec, most: int) -> Preparation | None:
+        """What is prepared while eager serves; None where it is prepared now."""
         backend = self.options.backend
-        return backend if isinstance(backend, BackgroundBackend) and not self.options.strict else None
+        if self.options.strict or not isinstance(backend, BackgroundBackend):
+            return None
+        return backend.begin(part.module, part.role, part.warm_shapes(most))
 
     def _listen(self, part: NetworkSpec, prepared: PreparedNetwork) -> None:
         """From here on calls are requests'."""

@@ -55,7 +55,7 @@ class Takeover:
                 refuse_changed(self.part.module, self.weights, message, failure)
                 raise failure
             backend = FinishedBackend(self.backend, self.preparation)
-            prepared = prepare_what_fits(backend, self.part, self.most, self.dtype, False, self.weights)
+            prepared = prepare_what_fits(backend, self.part, self.weights, self.most, self.dtype, False)
             if prepared.fallback is None:
                 self._serve(prepared)
             return prepared
